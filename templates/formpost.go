@@ -1,0 +1,21 @@
+package templates
+
+import "net/http"
+
+// FormPostPage sends Fields to the client's redirect URI, for
+// response_mode=form_post. Nonce lets its one script run; without that, the
+// person presses the button.
+type FormPostPage struct {
+	Action string
+	Fields []HiddenField
+	Nonce  string
+}
+
+// FormPost posts p.Fields to p.Action, an http or https URL, as soon as the
+// browser has read it.
+func (s *Set) FormPost(w http.ResponseWriter, status int, p FormPostPage) error {
+	return s.render(w, status, "formpost", struct {
+		Page
+		FormPostPage
+	}{FormPostPage: p})
+}

@@ -1,0 +1,28 @@
+package templates
+
+import "net/http"
+
+// LogoutPage asks whether to sign out. ClientName is the application that
+// asked for it, if any.
+type LogoutPage struct {
+	Page
+	Action     string
+	Hidden     []HiddenField
+	ClientName string
+}
+
+// Logout posts p.Hidden to p.Action.
+func (s *Set) Logout(w http.ResponseWriter, status int, p LogoutPage) error {
+	return s.render(w, status, "logout", p)
+}
+
+// LoggedOutPage says that it is done. Without a ReturnURL it offers to sign in.
+type LoggedOutPage struct {
+	Page
+	ReturnURL, ReturnLabel string
+}
+
+// LoggedOut has no form.
+func (s *Set) LoggedOut(w http.ResponseWriter, status int, p LoggedOutPage) error {
+	return s.render(w, status, "loggedout", p)
+}

@@ -1,0 +1,168 @@
+package templates
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	now = time.Date(2026, 11, 21, 14, 14, 0, 0, time.UTC)
+	end = now.Add(18*time.Minute + 42*time.Second)
+	sam = &Person{Name: "Sam Support", Email: "sam@corp.example"}
+	ada = &Acting{
+		SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing",
+		EndsAt: end, Now: now, StopURL: "/impersonation/stop",
+	}
+)
+
+// samples are pages as people see them, by the name of their golden file.
+func samples() map[string]any {
+	return map[string]any{
+		"login":        LoginPage{Action: "/login?i=x", ClientName: "Acme Billing"},
+		"login_plain":  LoginPage{Action: "/login"},
+		"login_failed": LoginPage{Action: "/login", ClientName: "Acme Billing", Username: "sam@corp.example", Error: "That did not match. Check both and try again."},
+		"login_wait":   LoginPage{Action: "/login", ClientName: "Acme Billing", Username: "sam@corp.example", Error: "Too many attempts.", RetryAfter: 29200 * time.Millisecond},
+		"login_reauth": LoginPage{Page: Page{Person: sam}, Action: "/login", Username: "sam@corp.example", Reauth: true, ReauthWhy: "to sign in as someone else"},
+
+		"consent":            consent(),
+		"consent_me":         with(choice(), func(p *ConsentPage) { p.ContinueAs, p.NeedsConsent, p.Scopes = "me", true, consent().Scopes }),
+		"consent_other":      choice(),
+		"consent_results":    found(),
+		"consent_nobody":     with(choice(), func(p *ConsentPage) { p.Query, p.Searched = "zoe", true }),
+		"consent_incomplete": with(found(), incomplete),
+
+		"logout":           LogoutPage{Page: Page{Person: sam}, Action: "/oauth2/logout", Hidden: []HiddenField{{"state", "s1"}, {"id", "l1"}}, ClientName: "Acme Billing"},
+		"loggedout":        LoggedOutPage{},
+		"loggedout_return": LoggedOutPage{ReturnURL: "https://billing.acme.example/", ReturnLabel: "Back to Acme Billing"},
+
+		"error": ErrorPage{
+			Status: 400, Code: "interaction_expired", Heading: "This page has expired", Message: "You took longer than ten minutes, or have used this page before.",
+			Advice: "Go back to the application and start again.", RequestID: "req_01JD8ZK3M7", BackURL: "https://billing.acme.example/", BackLabel: "Back to Acme Billing",
+		},
+		"error_acting": ErrorPage{
+			Page: Page{Person: sam, Acting: ada}, Status: 403, Code: "acting", Heading: "You are acting as Ada Lovelace",
+			Message: "Stop to use the admin console.", RequestID: "req_01JD8ZK3M8",
+		},
+
+		"stop": StopPage{
+			Page:   Page{Person: sam, Acting: &Acting{SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing", EndsAt: end, Now: now}},
+			Action: "/impersonation/stop", Hidden: []HiddenField{{"id", "imp_1"}}, SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing",
+			Reason: "Cannot see invoice 4711, asked by phone", TicketRef: "SUP-4821", Access: "read_only", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Now: now,
+		},
+		"stopped": StoppedPage{
+			Page: Page{Person: sam}, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: 12 * time.Minute,
+			Why: "The time was up.", ReturnURL: "/admin/users/usr_ada", ReturnLabel: "Back to Ada Lovelace",
+		},
+
+		"home":       HomePage{},
+		"home_quiet": HomePage{Page: Page{Person: sam}},
+		"home_acting": HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{
+			{ID: "imp_1", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711, asked by phone", EndsAt: end, Now: now, StopURL: "/impersonation/stop?id=imp_1"},
+			{ID: "imp_2", SubjectName: "Linus Initech", ClientName: "Acme Wiki", EndsAt: now.Add(30 * time.Second), Now: now, StopURL: "/impersonation/stop?id=imp_2"},
+		}},
+
+		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
+	}
+}
+
+func consent() ConsentPage {
+	return ConsentPage{
+		Page: Page{Person: sam}, Action: "/consent/i1", ClientName: "Acme Billing", ClientHost: "billing.acme.example",
+		PolicyURL: "https://acme.example/privacy", TermsURL: "http://127.0.0.1:8081/terms", NeedsConsent: true,
+		Scopes: []Scope{
+			{Name: "profile", Title: "See your name", Detail: "and language, time zone and picture if you have set them"},
+			{Name: "email", Title: "See your e-mail address"},
+			{Name: "invoices.read"},
+		},
+	}
+}
+
+func choice() ConsentPage {
+	return ConsentPage{
+		Page: Page{Person: sam}, Action: "/consent/i1", ClientName: "Acme Billing", ClientHost: "billing.acme.example",
+		CanImpersonate: true, ContinueAs: "other", ReasonMin: 8, ReasonMax: 500, Access: "read_only", ReadOnlyDeclared: true,
+		Durations: []DurationOption{{15, false}, {30, true}, {60, false}},
+	}
+}
+
+func found() ConsentPage {
+	return with(choice(), func(p *ConsentPage) {
+		p.Query, p.Searched, p.More, p.SubjectName = "ada", true, 40, "Ada"
+		p.Results = []Candidate{
+			{ID: "usr_ada", Name: "Ada Lovelace", Email: "ada@globex.example", Organizations: []string{"Globex", "Initech"}, Selectable: true, Selected: true},
+			{ID: "usr_adam", Name: "Adam Root", Email: "adam@corp.example", Organizations: []string{"Corp"}, Why: "Protected: administrators cannot be acted as"},
+			{ID: "usr_adele", Name: "Adele Goldberg", Email: "adele@parc.example", Organizations: []string{"Parc"}, Selectable: true},
+		}
+		p.Organizations = []Option{{"org_globex", "Globex", true}, {"org_initech", "Initech", false}}
+		p.Reason, p.TicketRef = "Cannot see invoice 4711, asked by phone", "SUP-4821"
+	})
+}
+
+func incomplete(p *ConsentPage) {
+	p.Reason, p.TicketRef, p.Access, p.ReadOnlyDeclared = "asked", "4821", "full", false
+	p.Errors = []FieldError{
+		{"subject", "Choose a user who can be selected."},
+		{"reason", "Give a reason of at least 8 characters."},
+		{"ticket_ref", "A ticket looks like SUP-4821."},
+		{"access", "Full access needs an approval, which your policy gives only for one organization at a time."},
+	}
+}
+
+func with(p ConsentPage, change func(*ConsentPage)) ConsentPage {
+	change(&p)
+	return p
+}
+
+func newSet(t testing.TB) *Set {
+	t.Helper()
+	s, err := New(Branding{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// show calls the method that belongs to the type of page.
+func show(s *Set, w http.ResponseWriter, page any) error {
+	switch p := page.(type) {
+	case LoginPage:
+		return s.Login(w, http.StatusOK, p)
+	case ConsentPage:
+		return s.Consent(w, http.StatusOK, p)
+	case LogoutPage:
+		return s.Logout(w, http.StatusOK, p)
+	case LoggedOutPage:
+		return s.LoggedOut(w, http.StatusOK, p)
+	case ErrorPage:
+		return s.Error(w, http.StatusForbidden, p)
+	case StopPage:
+		return s.Stop(w, http.StatusOK, p)
+	case StoppedPage:
+		return s.Stopped(w, http.StatusOK, p)
+	case HomePage:
+		return s.Home(w, http.StatusOK, p)
+	case FormPostPage:
+		return s.FormPost(w, http.StatusOK, p)
+	}
+	return fmt.Errorf("%T is not a page", page)
+}
+
+func rendered(t testing.TB, s *Set, page any) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	if err := show(s, w, page); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.Header().Get("Content-Type"), "text/html; charset=utf-8"; got != want {
+		t.Fatalf("Content-Type = %q, want %q", got, want)
+	}
+	body := w.Body.String()
+	if strings.Contains(body, "ZgotmplZ") {
+		t.Fatalf("%T: html/template refused a value:\n%s", page, body)
+	}
+	return body
+}

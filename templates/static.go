@@ -1,0 +1,127 @@
+package templates
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+//go:embed static/theme.css static/icon.svg static/vendor/oat
+var staticFiles embed.FS
+
+// asset is a file as it is served, at a path that contains its hash.
+type asset struct {
+	contentType string
+	body, gzip  []byte
+}
+
+// assetLinks are the paths of the assets.
+type assetLinks struct{ stylesheet, icon, actingIcon string }
+
+// Static serves GET /static/: one style sheet, the icon, and the icon with an
+// amber dot that pages have while acting. Pages link to them by names that
+// change with the content, so answers may be kept for ever.
+func (s *Set) Static() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, ok := s.assets[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", file.contentType)
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Vary", "Accept-Encoding")
+		body := file.body
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			h.Set("Content-Encoding", "gzip")
+			body = file.gzip
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	})
+}
+
+func (s *Set) addAssets(accent colour) (links assetLinks, err error) {
+	css, err := stylesheet(accent)
+	if err != nil {
+		return links, err
+	}
+	icon, err := staticFiles.ReadFile("static/icon.svg")
+	if err != nil {
+		return links, err
+	}
+	icon = bytes.ReplaceAll(icon, []byte("#accent"), []byte(accent.String()))
+	acting := bytes.ReplaceAll(icon, []byte("</svg>"), []byte(actingDot+"</svg>"))
+
+	if links.stylesheet, err = s.addAsset("understudy", ".css", "text/css; charset=utf-8", css); err != nil {
+		return links, err
+	}
+	if links.icon, err = s.addAsset("icon", ".svg", "image/svg+xml", icon); err != nil {
+		return links, err
+	}
+	links.actingIcon, err = s.addAsset("icon-acting", ".svg", "image/svg+xml", acting)
+	return links, err
+}
+
+const actingDot = `<circle cx="24" cy="8" r="7" fill="#ffb020" stroke="#3a2200" stroke-width="2"/>`
+
+// addAsset returns the path it will be served at.
+func (s *Set) addAsset(name, extension, contentType string, body []byte) (string, error) {
+	var small bytes.Buffer
+	zip := gzip.NewWriter(&small)
+	if _, err := zip.Write(body); err != nil {
+		return "", err
+	}
+	if err := zip.Close(); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(body)
+	path := "/static/" + name + "." + hex.EncodeToString(sum[:6]) + extension
+	s.assets[path] = asset{contentType: contentType, body: body, gzip: small.Bytes()}
+	return path, nil
+}
+
+// stylesheet is Oat under its licence, the theme over it, and what of the theme
+// is worked out at start-up.
+func stylesheet(accent colour) ([]byte, error) {
+	var css bytes.Buffer
+	css.WriteString("/*\n")
+	for _, part := range []struct{ file, after string }{
+		{"static/vendor/oat/LICENSE", "\n*/\n"},
+		{"static/vendor/oat/oat.min.css", "\n"},
+		{"static/theme.css", "\n"},
+	} {
+		b, err := staticFiles.ReadFile(part.file)
+		if err != nil {
+			return nil, err
+		}
+		css.Write(b)
+		css.WriteString(part.after)
+	}
+	css.WriteString(palette(accent))
+	css.WriteString(choiceRules())
+	return css.Bytes(), nil
+}
+
+// choiceRules make the consent page's button name the candidate whose radio
+// button is on. Without a script and with one label, it would go on naming the
+// one that was on when the page was sent.
+func choiceRules() string {
+	var rules strings.Builder
+	for i := range maxResults {
+		fmt.Fprintf(&rules, "#consent-form:has(#continue_as_other:checked):has(#subject_%d:checked) [data-as=\"%d\"] { display: inline }\n", i, i)
+	}
+	return rules.String()
+}
