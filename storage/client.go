@@ -1,0 +1,178 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// ClientStatus says whether a client may be used.
+type ClientStatus string
+
+// The statuses of a client.
+const (
+	ClientActive   ClientStatus = "active"
+	ClientDisabled ClientStatus = "disabled"
+)
+
+// Client is an OAuth client with its RFC 7591 metadata and what it allows staff to do.
+type Client struct {
+	ID                       string `gorm:"primaryKey"`
+	Name                     string
+	Type                     string // web, spa, native or service
+	Status                   ClientStatus
+	SecretHash               []byte // SHA-256 of a generated 256-bit secret
+	PreviousSecretHash       []byte // the one before, until it is dropped
+	TokenEndpointAuthMethod  string
+	RedirectURIs             List `gorm:"column:redirect_uris"`
+	PostLogoutRedirectURIs   List `gorm:"column:post_logout_redirect_uris"`
+	GrantTypes               List
+	ResponseTypes            List
+	Scope                    string // space-separated: what may be asked for
+	Audience                 List   // resources that tokens may be for
+	Organizations            List   // when not empty: only their members sign in here
+	RequirePKCE              bool   `gorm:"column:require_pkce"`
+	FirstParty               bool   // no consent page for ordinary scopes
+	IDTokenSignedResponseAlg string `gorm:"column:id_token_signed_response_alg"`
+	AccessTokenFormat        string // jwt or opaque
+	JWKS                     string `gorm:"column:jwks"`
+	JWKSURI                  string `gorm:"column:jwks_uri"`
+	ClientURI                string `gorm:"column:client_uri"`
+	LogoURI                  string `gorm:"column:logo_uri"`
+	PolicyURI                string `gorm:"column:policy_uri"`
+	TermsOfServiceURI        string `gorm:"column:tos_uri"`
+	Contacts                 List
+	SoftwareID               string
+	SoftwareVersion          string
+	InitiateLoginURI         string `gorm:"column:initiate_login_uri"`
+	BackchannelLogoutURI     string `gorm:"column:backchannel_logout_uri"`
+	AllowImpersonation       bool
+	Delivery                 string // initiate_login, callback or link
+	ReadOnlyScopes           List
+	ActClaims                List // what act holds beside sub: email, name
+	ImpersonationRefresh     bool // impersonations may get refresh tokens
+	ImpersonatorInResponse   bool // token responses name actor and reason
+	Version                  int64
+	CreatedAt                Time `gorm:"autoCreateTime:false"`
+	UpdatedAt                Time `gorm:"autoUpdateTime:false"`
+}
+
+// Public reports whether the client cannot keep a secret.
+func (c *Client) Public() bool { return c.TokenEndpointAuthMethod == "none" }
+
+// clientCache remembers clients by id. A client is used only after its version
+// was compared with the row's, so that a change made elsewhere is never missed.
+type clientCache struct {
+	mu sync.RWMutex
+	by map[string]*Client
+}
+
+const clientCacheSize = 4096
+
+func (c *clientCache) get(id string) *Client {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.by[id]
+}
+
+func (c *clientCache) put(client *Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil || len(c.by) >= clientCacheSize {
+		c.by = map[string]*Client{}
+	}
+	c.by[client.ID] = client
+}
+
+// Client returns the client with the given id, disabled or not, or ErrNotFound.
+// The caller must not change it.
+func (s *Store) Client(ctx context.Context, id string) (*Client, error) {
+	cached := s.clients.get(id)
+	if cached != nil {
+		var version int64
+		var created Time // a client that was deleted and made again begins at version 1 again
+		err := s.scan(ctx, []any{&version, &created}, `SELECT version, created_at FROM clients WHERE id = ?`, id)
+		if err != nil {
+			return nil, translate(err)
+		}
+		if version == cached.Version && created == cached.CreatedAt {
+			return cached, nil
+		}
+	}
+	c, err := s.Queries.Client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.clients.put(c)
+	return c, nil
+}
+
+// Client returns the client with the given id as the database has it, or ErrNotFound.
+func (q Queries) Client(ctx context.Context, id string) (*Client, error) {
+	var c Client
+	if err := q.conn(ctx).Take(&c, "id = ?", id).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &c, nil
+}
+
+// Clients returns all clients by id.
+func (q Queries) Clients(ctx context.Context) ([]Client, error) {
+	var all []Client
+	err := q.conn(ctx).Order("id").Find(&all).Error
+	return all, translate(err)
+}
+
+// CreateClient adds a client. ErrExists: the id is taken.
+func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error {
+	if c.Status == "" {
+		c.Status = ClientActive
+	}
+	c.Version, c.CreatedAt, c.UpdatedAt = 1, At(now), At(now)
+	return translate(tx.conn(ctx).Create(c).Error)
+}
+
+// UpdateClient stores all of c, provided that it is still at c.Version;
+// ErrSpent otherwise. A client that no longer allows impersonation, or is
+// disabled, loses those that run (SECURITY A07).
+func (tx *Tx) UpdateClient(ctx context.Context, c *Client, by Cause, now time.Time) (err error) {
+	was, updated := c.Version, c.UpdatedAt
+	defer func() {
+		if err != nil { // the Write may run again, with the same c
+			c.Version, c.UpdatedAt = was, updated
+		}
+	}()
+	c.Version, c.UpdatedAt = was+1, At(now)
+	res := tx.conn(ctx).Model(&Client{}).Where("id = ? AND version = ?", c.ID, was).
+		Select("*").Omit("id", "created_at").UpdateColumns(c)
+	if res.Error != nil {
+		return translate(res.Error)
+	}
+	if res.RowsAffected == 0 {
+		return ErrSpent
+	}
+	if c.Status == ClientDisabled {
+		if err := tx.revokeGrants(ctx, now, "client_id = ?", c.ID); err != nil {
+			return err
+		}
+	}
+	if c.AllowImpersonation && c.Status == ClientActive {
+		return nil
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{Client: c.ID}, by.With(EndClientDisallowed), now)
+}
+
+// DeleteClient removes a client, its consents and everything granted to it.
+func (tx *Tx) DeleteClient(ctx context.Context, id string, by Cause, now time.Time) error {
+	if err := tx.EndImpersonations(ctx, ImpersonationFilter{Client: id}, by.With(EndClientDisallowed), now); err != nil {
+		return err
+	}
+	if err := tx.revokeGrants(ctx, now, "client_id = ?", id); err != nil {
+		return err
+	}
+	res := tx.conn(ctx).Exec(`DELETE FROM clients WHERE id = ?`, id)
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
+}

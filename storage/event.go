@@ -1,0 +1,196 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// EventType names what happened.
+type EventType string
+
+// The types of events.
+const (
+	EventSessionCreated       EventType = "session.created"
+	EventSessionRevoked       EventType = "session.revoked"
+	EventImpersonationStarted EventType = "impersonation.started"
+	EventImpersonationDenied  EventType = "impersonation.denied"
+	EventImpersonationStopped EventType = "impersonation.stopped"
+	EventImpersonationExpired EventType = "impersonation.expired"
+	EventTokenIssued          EventType = "token.issued"
+	EventGrantRevoked         EventType = "grant.revoked"
+	EventUserCreated          EventType = "user.created"
+	EventUserUpdated          EventType = "user.updated"
+	EventUserDisabled         EventType = "user.disabled"
+	EventUserEnabled          EventType = "user.enabled"
+	EventUserRoleGranted      EventType = "user.role_granted"
+	EventUserRoleRevoked      EventType = "user.role_revoked"
+	EventUserPasswordChanged  EventType = "user.password_changed"
+	EventOrganizationCreated  EventType = "organization.created"
+	EventMemberAdded          EventType = "organization.member_added"
+	EventClientCreated        EventType = "client.created"
+	EventClientUpdated        EventType = "client.updated"
+	EventClientDeleted        EventType = "client.deleted"
+	EventClientSecretRotated  EventType = "client.secret_rotated"
+	EventSettingsUpdated      EventType = "settings.updated"
+	EventKeyCreated           EventType = "key.created"
+	EventKeyRetired           EventType = "key.retired"
+)
+
+// Event is one append-only audit record.
+type Event struct {
+	ID              string `gorm:"primaryKey"`
+	Position        *int64 // its place in the tree; nil until the sequencer gave it one
+	Time            Time
+	Type            EventType
+	ActorID         string // who did it; empty: the product itself
+	SubjectID       string // whom it concerns
+	ClientID        string
+	OrganizationID  string
+	ImpersonationID string
+	RequestID       string
+	Data            Data
+	PrivateHash     []byte // of Private as it was recorded; nil: there was none
+	Private         string // a JSON object, see Private; empty when erased
+}
+
+// Data is what a type of event has beside the common fields: no personal data.
+// Numbers come back from the database as json.Number.
+type Data map[string]any
+
+// Value implements driver.Valuer.
+func (d Data) Value() (driver.Value, error) { return d.text() }
+
+// text returns the one spelling of d: what was read from it spells the same,
+// which the tree relies on. Members are sorted at every depth.
+func (d Data) text() (string, error) {
+	if len(d) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(map[string]any(d))
+	if err != nil {
+		return "", err
+	}
+	var plain Data
+	if err := plain.parse(b); err != nil {
+		return "", err
+	}
+	b, err = json.Marshal(map[string]any(plain))
+	return string(b), err
+}
+
+// Scan implements sql.Scanner.
+func (d *Data) Scan(v any) error {
+	switch v := v.(type) {
+	case string:
+		return d.parse([]byte(v))
+	case []byte:
+		return d.parse(v)
+	default:
+		return fmt.Errorf("storage: event data cannot be read from %T", v)
+	}
+}
+
+func (d *Data) parse(b []byte) error {
+	var m map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	if err := decoder.Decode(&m); err != nil {
+		return err
+	}
+	*d = nil
+	if len(m) > 0 {
+		*d = m
+	}
+	return nil
+}
+
+// Private is the personal part of an event. The tree commits to its hash only,
+// so that it can be erased without breaking the tree; Salt keeps a short text
+// from being guessed from that hash.
+type Private struct {
+	Salt      string `json:"salt"`
+	Reason    string `json:"reason,omitempty"`
+	TicketRef string `json:"ticket_ref,omitempty"`
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+}
+
+// Record writes an event; it commits with the change that it records. Record
+// fills ID, Time, RequestID and the private part.
+func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now time.Time) error {
+	e.ID, e.Time, e.RequestID = NewID("evt"), At(now), r.ID
+	p.IP, p.UserAgent = r.IP, r.UserAgent
+	// A denial names what the caller sent, which may be no text at all.
+	for _, s := range []*string{
+		&e.ActorID, &e.SubjectID, &e.ClientID, &e.OrganizationID, &e.ImpersonationID, &e.RequestID,
+	} {
+		*s = text(*s)
+	}
+	if p != (Private{}) {
+		p.Salt = rand.Text()
+		b, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(b)
+		e.Private, e.PrivateHash = string(b), sum[:]
+	}
+	return translate(tx.conn(ctx).Create(&e).Error)
+}
+
+// text returns s without what PostgreSQL refuses in a text: NUL and invalid UTF-8.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// EventFilter selects events by what is not zero.
+type EventFilter struct {
+	Types           []EventType
+	ActorID         string
+	SubjectID       string
+	ImpersonationID string
+	From            int64 // the first position
+	Limit           int   // zero: 100
+}
+
+// Events returns sequenced events in the order of their positions.
+func (q Queries) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+	db := q.conn(ctx).Where("position >= ?", f.From)
+	if len(f.Types) > 0 {
+		db = db.Where("type IN ?", f.Types)
+	}
+	if f.ActorID != "" {
+		db = db.Where("actor_id = ?", f.ActorID)
+	}
+	if f.SubjectID != "" {
+		db = db.Where("subject_id = ?", f.SubjectID)
+	}
+	if f.ImpersonationID != "" {
+		db = db.Where("impersonation_id = ?", f.ImpersonationID)
+	}
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	var events []Event
+	err := db.Order("position").Limit(f.Limit).Find(&events).Error
+	return events, translate(err)
+}
+
+// PendingEvents returns events that have no place in the tree yet, oldest first.
+func (q Queries) PendingEvents(ctx context.Context, limit int) ([]Event, error) {
+	var events []Event
+	err := q.conn(ctx).Where("position IS NULL").Order("time, id").Limit(limit).Find(&events).Error
+	return events, translate(err)
+}
+
+func forUpdate(db *gorm.DB) *gorm.DB { return db.Clauses(clause.Locking{Strength: "UPDATE"}) }

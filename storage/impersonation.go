@@ -1,0 +1,230 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// EndReason says why an impersonation ended.
+type EndReason string
+
+// The reasons for an end.
+const (
+	EndStopped            EndReason = "stopped"
+	EndExpired            EndReason = "expired"
+	EndSignedOut          EndReason = "signed_out"
+	EndActorDisabled      EndReason = "actor_disabled"
+	EndSubjectDisabled    EndReason = "subject_disabled"
+	EndPermissionLost     EndReason = "permission_lost"
+	EndClientDisallowed   EndReason = "client_disallowed"
+	EndSwitchedOff        EndReason = "switched_off"
+	EndCredentialsChanged EndReason = "credentials_changed"
+	EndReusedToken        EndReason = "reused_token"
+)
+
+// Impersonation is one recorded act: this actor, as this subject, at this
+// client, for this reason, until then. Everything derived from it names it.
+type Impersonation struct {
+	ID             string `gorm:"primaryKey"` // also the sid of its tokens
+	ActorID        string
+	SubjectID      string
+	ClientID       string
+	OrganizationID string
+	LoginSID       string `gorm:"column:login_sid"` // the actor's sign-in that it lies over
+	Entry          string // consent, console, api or token_exchange
+	TicketID       string
+	Reason         string
+	TicketRef      string
+	Access         string // read_only or full
+	StartedAt      Time
+	ExpiresAt      Time
+	EndedAt        Time
+	EndedBy        string // who stopped it; empty: nobody, the rules did
+	EndReason      EndReason
+}
+
+// Running reports whether the impersonation is under way.
+func (i *Impersonation) Running(now time.Time) bool {
+	return !i.EndedAt.Set() && !i.ExpiresAt.Passed(now)
+}
+
+// Cause is who or what makes a change, for the record.
+type Cause struct {
+	By     string // a user id; empty: the product itself
+	Reason EndReason
+	Request
+}
+
+// Request is what the record keeps of the request behind a change.
+type Request struct {
+	ID        string
+	IP        string
+	UserAgent string
+}
+
+// With returns the cause with this reason, unless it has one of its own.
+func (c Cause) With(r EndReason) Cause {
+	if c.Reason == "" {
+		c.Reason = r
+	}
+	return c
+}
+
+// ImpersonationFilter selects impersonations by what is not empty.
+type ImpersonationFilter struct {
+	ID, Actor, Subject, Client, LoginSID string
+	Party                                string // actor or subject
+	Running                              bool
+	Due                                  bool // time ran out, end not recorded
+	Limit                                int  // zero: all
+}
+
+func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
+	for column, value := range map[string]string{
+		"id": f.ID, "actor_id": f.Actor, "subject_id": f.Subject, "client_id": f.Client, "login_sid": f.LoginSID,
+	} {
+		if value != "" {
+			db = db.Where(column+" = ?", value)
+		}
+	}
+	if f.Party != "" {
+		db = db.Where("(actor_id = ? OR subject_id = ?)", f.Party, f.Party)
+	}
+	if f.Limit > 0 {
+		db = db.Limit(f.Limit)
+	}
+	return db
+}
+
+// Impersonation returns the impersonation with the given id, or ErrNotFound.
+func (q Queries) Impersonation(ctx context.Context, id string) (*Impersonation, error) {
+	var i Impersonation
+	if err := q.conn(ctx).Take(&i, "id = ?", id).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &i, nil
+}
+
+// Impersonations returns those that the filter selects, latest first.
+func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now time.Time) ([]Impersonation, error) {
+	db := f.scope(q.conn(ctx))
+	if f.Running {
+		db = db.Where("ended_at = 0 AND expires_at > ?", At(now))
+	}
+	if f.Due {
+		db = db.Where("ended_at = 0 AND expires_at <= ?", At(now))
+	}
+	var found []Impersonation
+	err := db.Order("started_at DESC, id").Find(&found).Error
+	return found, translate(err)
+}
+
+// Usage is how much an actor does at the moment, for the limits.
+type Usage struct {
+	Started         int // within the last hour
+	Running         int
+	RunningAtClient int
+}
+
+// ImpersonationUsage counts an actor's impersonations. After LockActor, in the
+// same Tx, the count stands until the commit.
+func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (Usage, error) {
+	var u Usage
+	err := q.scan(ctx, []any{&u.Started, &u.Running, &u.RunningAtClient}, `SELECT
+		COALESCE(SUM(CASE WHEN started_at > ? THEN 1 ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? THEN 1 ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? AND client_id = ? THEN 1 ELSE 0 END), 0)
+		FROM impersonations WHERE actor_id = ? AND started_at > ?`,
+		At(now.Add(-time.Hour)), At(now), At(now), clientID, actorID, At(now.Add(-2*time.Hour)))
+	return u, translate(err)
+}
+
+// LockActor makes other starts of the same actor wait until the commit. SQLite
+// has one writer anyway.
+func (tx *Tx) LockActor(ctx context.Context, actorID string) error {
+	if tx.dialect == SQLite {
+		return nil
+	}
+	return translate(tx.conn(ctx).Exec(`SELECT 1 FROM users WHERE id = ? FOR UPDATE`, actorID).Error)
+}
+
+// CreateImpersonation adds an impersonation.
+func (tx *Tx) CreateImpersonation(ctx context.Context, i *Impersonation) error {
+	return translate(tx.conn(ctx).Create(i).Error)
+}
+
+// StopImpersonation ends one impersonation and everything derived from it.
+// ErrSpent: it had ended before.
+func (tx *Tx) StopImpersonation(ctx context.Context, id string, by Cause, now time.Time) error {
+	if id == "" { // in a filter, empty selects all
+		return ErrSpent
+	}
+	n, err := tx.endImpersonations(ctx, ImpersonationFilter{ID: id}, by.With(EndStopped), now)
+	if err == nil && n == 0 {
+		return ErrSpent
+	}
+	return err
+}
+
+// EndImpersonations ends all that the filter selects and that had not ended,
+// revokes what they granted and records each end.
+func (tx *Tx) EndImpersonations(ctx context.Context, f ImpersonationFilter, by Cause, now time.Time) error {
+	_, err := tx.endImpersonations(ctx, f, by, now)
+	return err
+}
+
+// ExpireImpersonations records the end of all whose time has run out.
+func (tx *Tx) ExpireImpersonations(ctx context.Context, now time.Time) (int, error) {
+	due, err := tx.lockRunning(tx.conn(ctx).Where("expires_at <= ?", At(now)))
+	if err != nil {
+		return 0, err
+	}
+	return len(due), tx.end(ctx, due, Cause{}, now)
+}
+
+func (tx *Tx) endImpersonations(ctx context.Context, f ImpersonationFilter, by Cause, now time.Time) (int, error) {
+	running, err := tx.lockRunning(f.scope(tx.conn(ctx)))
+	if err != nil {
+		return 0, err
+	}
+	return len(running), tx.end(ctx, running, by, now)
+}
+
+// lockRunning returns those that have not ended, and on PostgreSQL keeps others
+// from ending them first.
+func (tx *Tx) lockRunning(db *gorm.DB) ([]Impersonation, error) {
+	if tx.dialect == Postgres {
+		db = forUpdate(db)
+	}
+	var running []Impersonation
+	err := db.Where("ended_at = 0").Order("id").Find(&running).Error
+	return running, translate(err)
+}
+
+func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.Time) error {
+	for _, i := range all {
+		ended, cause, kind := At(now), by, EventImpersonationStopped
+		if i.ExpiresAt.Passed(now) { // its time ran out before anybody stopped it
+			ended, cause, kind = i.ExpiresAt, Cause{Reason: EndExpired, Request: by.Request}, EventImpersonationExpired
+		}
+		err := tx.spend(ctx, `UPDATE impersonations SET ended_at = ?, ended_by = ?, end_reason = ? WHERE id = ? AND ended_at = 0`,
+			ended, cause.By, cause.Reason, i.ID)
+		if err != nil {
+			return err
+		}
+		if err := tx.revokeGrants(ctx, now, "impersonation_id = ?", i.ID); err != nil {
+			return err
+		}
+		err = tx.Record(ctx, Event{
+			Type: kind, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
+			OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
+			Data: Data{"ended_by": cause.By, "end_reason": string(cause.Reason)},
+		}, Private{}, cause.Request, now)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+-- +goose Up
+-- Times are microseconds since the epoch, 0 means never. Hashes are SHA-256 of
+-- what a caller presents. Lists and objects are JSON text.
+
+CREATE TABLE users (
+    id                    TEXT PRIMARY KEY,
+    email                 TEXT NOT NULL DEFAULT '',
+    email_key             TEXT NOT NULL UNIQUE CHECK (email_key <> ''),
+    email_verified        INTEGER NOT NULL DEFAULT 0 CHECK (email_verified IN (0, 1)),
+    name                  TEXT NOT NULL DEFAULT '',
+    given_name            TEXT NOT NULL DEFAULT '',
+    family_name           TEXT NOT NULL DEFAULT '',
+    middle_name           TEXT NOT NULL DEFAULT '',
+    nickname              TEXT NOT NULL DEFAULT '',
+    preferred_username    TEXT NOT NULL DEFAULT '',
+    profile               TEXT NOT NULL DEFAULT '',
+    picture               TEXT NOT NULL DEFAULT '',
+    website               TEXT NOT NULL DEFAULT '',
+    gender                TEXT NOT NULL DEFAULT '',
+    birthdate             TEXT NOT NULL DEFAULT '',
+    zoneinfo              TEXT NOT NULL DEFAULT '',
+    locale                TEXT NOT NULL DEFAULT '',
+    phone_number          TEXT NOT NULL DEFAULT '',
+    phone_number_verified INTEGER NOT NULL DEFAULT 0 CHECK (phone_number_verified IN (0, 1)),
+    address               TEXT NOT NULL DEFAULT '',
+    password_hash         TEXT NOT NULL DEFAULT '',
+    password_changed_at   INTEGER NOT NULL DEFAULT 0,
+    status                TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+    never_impersonate     INTEGER NOT NULL DEFAULT 0 CHECK (never_impersonate IN (0, 1)),
+    created_at            INTEGER NOT NULL,
+    updated_at            INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE organizations (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE roles (
+    name        TEXT PRIMARY KEY,
+    permissions TEXT NOT NULL,
+    built_in    INTEGER NOT NULL DEFAULT 0 CHECK (built_in IN (0, 1))
+) STRICT;
+
+-- A role held everywhere.
+CREATE TABLE user_roles (
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL REFERENCES roles (name),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, role)
+) STRICT, WITHOUT ROWID;
+
+-- A role held within one organization; the empty role is plain membership.
+CREATE TABLE memberships (
+    organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+    user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    role            TEXT REFERENCES roles (name),
+    created_at      INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memberships_user ON memberships (user_id);
+
+CREATE TABLE clients (
+    id                           TEXT PRIMARY KEY,
+    name                         TEXT NOT NULL,
+    type                         TEXT NOT NULL CHECK (type IN ('web', 'spa', 'native', 'service')),
+    status                       TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+    secret_hash                  BLOB,
+    previous_secret_hash         BLOB,
+    token_endpoint_auth_method   TEXT NOT NULL CHECK (token_endpoint_auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
+    redirect_uris                TEXT NOT NULL DEFAULT '[]',
+    post_logout_redirect_uris    TEXT NOT NULL DEFAULT '[]',
+    grant_types                  TEXT NOT NULL DEFAULT '[]',
+    response_types               TEXT NOT NULL DEFAULT '[]',
+    scope                        TEXT NOT NULL DEFAULT '',
+    audience                     TEXT NOT NULL DEFAULT '[]',
+    organizations                TEXT NOT NULL DEFAULT '[]',
+    require_pkce                 INTEGER NOT NULL DEFAULT 1 CHECK (require_pkce IN (0, 1)),
+    first_party                  INTEGER NOT NULL DEFAULT 0 CHECK (first_party IN (0, 1)),
+    id_token_signed_response_alg TEXT NOT NULL DEFAULT 'RS256' CHECK (id_token_signed_response_alg IN ('RS256', 'ES256')),
+    access_token_format          TEXT NOT NULL DEFAULT 'jwt' CHECK (access_token_format IN ('jwt', 'opaque')),
+    jwks                         TEXT NOT NULL DEFAULT '',
+    jwks_uri                     TEXT NOT NULL DEFAULT '',
+    client_uri                   TEXT NOT NULL DEFAULT '',
+    logo_uri                     TEXT NOT NULL DEFAULT '',
+    policy_uri                   TEXT NOT NULL DEFAULT '',
+    tos_uri                      TEXT NOT NULL DEFAULT '',
+    contacts                     TEXT NOT NULL DEFAULT '[]',
+    software_id                  TEXT NOT NULL DEFAULT '',
+    software_version             TEXT NOT NULL DEFAULT '',
+    initiate_login_uri           TEXT NOT NULL DEFAULT '',
+    backchannel_logout_uri       TEXT NOT NULL DEFAULT '',
+    allow_impersonation          INTEGER NOT NULL DEFAULT 0 CHECK (allow_impersonation IN (0, 1)),
+    delivery                     TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')),
+    read_only_scopes             TEXT NOT NULL DEFAULT '[]',
+    act_claims                   TEXT NOT NULL DEFAULT '[]',
+    impersonation_refresh        INTEGER NOT NULL DEFAULT 0 CHECK (impersonation_refresh IN (0, 1)),
+    impersonator_in_response     INTEGER NOT NULL DEFAULT 1 CHECK (impersonator_in_response IN (0, 1)),
+    version                      INTEGER NOT NULL DEFAULT 1,
+    created_at                   INTEGER NOT NULL,
+    updated_at                   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE consents (
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    scope      TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, client_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE login_sessions (
+    id_hash          BLOB PRIMARY KEY,
+    sid              TEXT NOT NULL UNIQUE,
+    user_id          TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    auth_time        INTEGER NOT NULL,
+    amr              TEXT NOT NULL DEFAULT '[]',
+    continue_as_me   TEXT NOT NULL DEFAULT '{}',
+    ip               TEXT NOT NULL DEFAULT '',
+    user_agent       TEXT NOT NULL DEFAULT '',
+    created_at       INTEGER NOT NULL,
+    last_seen_at     INTEGER NOT NULL,
+    idle_expires_at  INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    revoked_at       INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX login_sessions_user ON login_sessions (user_id);
+CREATE INDEX login_sessions_expiry ON login_sessions (expires_at);
+
+-- An authorization request that waits for its person, bound to one browser.
+CREATE TABLE interactions (
+    id_hash      BLOB PRIMARY KEY,
+    browser_hash BLOB NOT NULL,
+    client_id    TEXT NOT NULL,
+    request      TEXT NOT NULL,
+    draft        TEXT NOT NULL DEFAULT '',
+    requested_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    spent_at     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX interactions_expiry ON interactions (expires_at);
+
+CREATE TABLE impersonations (
+    id              TEXT PRIMARY KEY,
+    actor_id        TEXT NOT NULL REFERENCES users (id),
+    subject_id      TEXT NOT NULL REFERENCES users (id),
+    client_id       TEXT NOT NULL,
+    organization_id TEXT NOT NULL DEFAULT '',
+    login_sid       TEXT NOT NULL DEFAULT '',
+    entry           TEXT NOT NULL CHECK (entry IN ('consent', 'console', 'api', 'token_exchange')),
+    ticket_id       TEXT NOT NULL DEFAULT '',
+    reason          TEXT NOT NULL,
+    ticket_ref      TEXT NOT NULL DEFAULT '',
+    access          TEXT NOT NULL CHECK (access IN ('read_only', 'full')),
+    started_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    ended_at        INTEGER NOT NULL DEFAULT 0,
+    ended_by        TEXT NOT NULL DEFAULT '',
+    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')),
+    CHECK (actor_id <> subject_id),
+    CHECK (expires_at > started_at AND expires_at <= started_at + 3600000000)
+) STRICT;
+CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
+CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
+CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
+
+CREATE TABLE tickets (
+    id              TEXT PRIMARY KEY,
+    token_hash      BLOB NOT NULL UNIQUE,
+    actor_id        TEXT NOT NULL REFERENCES users (id),
+    subject_id      TEXT NOT NULL REFERENCES users (id),
+    client_id       TEXT NOT NULL,
+    organization_id TEXT NOT NULL DEFAULT '',
+    login_sid       TEXT NOT NULL DEFAULT '',
+    binding         TEXT NOT NULL CHECK (binding IN ('actor_session', 'bearer')),
+    reason          TEXT NOT NULL,
+    ticket_ref      TEXT NOT NULL DEFAULT '',
+    access          TEXT NOT NULL CHECK (access IN ('read_only', 'full')),
+    duration        INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    redeemed_at     INTEGER NOT NULL DEFAULT 0,
+    revoked_at      INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX tickets_expiry ON tickets (expires_at);
+
+-- What one authorization produced: code, PKCE, nonce and session in one row.
+CREATE TABLE grants (
+    id               TEXT PRIMARY KEY,
+    client_id        TEXT NOT NULL,
+    user_id          TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    actor_id         TEXT NOT NULL DEFAULT '',
+    impersonation_id TEXT NOT NULL DEFAULT '',
+    organization_id  TEXT NOT NULL DEFAULT '',
+    sid              TEXT NOT NULL,
+    login_sid        TEXT NOT NULL DEFAULT '',
+    scope            TEXT NOT NULL,
+    audience         TEXT NOT NULL DEFAULT '',
+    request          TEXT NOT NULL DEFAULT '',
+    act              TEXT NOT NULL DEFAULT '',
+    acr              TEXT NOT NULL DEFAULT '',
+    amr              TEXT NOT NULL DEFAULT '',
+    auth_time        INTEGER NOT NULL,
+    requested_at     INTEGER NOT NULL,
+    code_hash        BLOB UNIQUE,
+    code_expires_at  INTEGER NOT NULL DEFAULT 0,
+    code_used_at     INTEGER NOT NULL DEFAULT 0,
+    created_at       INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    revoked_at       INTEGER NOT NULL DEFAULT 0,
+    CHECK ((actor_id = '') = (impersonation_id = ''))
+) STRICT;
+CREATE INDEX grants_user ON grants (user_id);
+CREATE INDEX grants_expiry ON grants (expires_at);
+CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonation_id <> '';
+
+-- Refresh tokens and opaque access tokens. A grant is one refresh family;
+-- generation counts its rotations.
+CREATE TABLE tokens (
+    hash       BLOB PRIMARY KEY,
+    kind       TEXT NOT NULL CHECK (kind IN ('refresh_token', 'access_token')),
+    grant_id   TEXT NOT NULL DEFAULT '',
+    client_id  TEXT NOT NULL,
+    scope      TEXT NOT NULL,
+    audience   TEXT NOT NULL DEFAULT '',
+    generation INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_grant ON tokens (grant_id);
+CREATE INDEX tokens_expiry ON tokens (expires_at);
+
+-- Access tokens that were revoked one by one, by the hash of their jti.
+CREATE TABLE denied_tokens (
+    id         TEXT PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
+
+-- The audit record. Rows never change, but for their place in the tree, which
+-- is set once, and the erasure of the private part, whose hash stays.
+CREATE TABLE events (
+    id               TEXT PRIMARY KEY,
+    position         INTEGER CHECK (position >= 0),
+    time             INTEGER NOT NULL,
+    type             TEXT NOT NULL CHECK (type <> ''),
+    actor_id         TEXT NOT NULL DEFAULT '',
+    subject_id       TEXT NOT NULL DEFAULT '',
+    client_id        TEXT NOT NULL DEFAULT '',
+    organization_id  TEXT NOT NULL DEFAULT '',
+    impersonation_id TEXT NOT NULL DEFAULT '',
+    request_id       TEXT NOT NULL DEFAULT '',
+    data             TEXT NOT NULL DEFAULT '{}',
+    private_hash     BLOB,
+    private          TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE UNIQUE INDEX events_position ON events (position) WHERE position IS NOT NULL;
+CREATE INDEX events_pending ON events (time, id) WHERE position IS NULL;
+CREATE INDEX events_time ON events (time, id);
+CREATE INDEX events_impersonation ON events (impersonation_id) WHERE impersonation_id <> '';
+
+-- The hashes of the Merkle tree over events, in tlog's storage order.
+CREATE TABLE tree_hashes (
+    position INTEGER PRIMARY KEY,
+    hash     BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE checkpoints (
+    size       INTEGER PRIMARY KEY,
+    note       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE signing_keys (
+    id           TEXT PRIMARY KEY,
+    purpose      TEXT NOT NULL CHECK (purpose IN ('token', 'checkpoint')),
+    alg          TEXT NOT NULL CHECK (alg IN ('RS256', 'ES256', 'EdDSA')),
+    public_key   BLOB NOT NULL,
+    private_key  BLOB NOT NULL,
+    created_at   INTEGER NOT NULL,
+    activates_at INTEGER NOT NULL,
+    retired_at   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE settings (
+    key        TEXT PRIMARY KEY,
+    value      TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Failed sign-ins by hashed account identity or network.
+CREATE TABLE throttles (
+    key_hash      BLOB PRIMARY KEY,
+    failures      INTEGER NOT NULL,
+    blocked_until INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Work that one process at a time may do.
+CREATE TABLE leases (
+    name       TEXT PRIMARY KEY,
+    holder     TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO settings (key, value, updated_at) VALUES ('impersonation.enabled', 'false', 0);
+
+INSERT INTO roles (name, permissions, built_in) VALUES
+    ('admin', '["users:read","users:write","organizations:write","clients:read","clients:write","impersonation:start","impersonation:privileged","impersonation:approve","impersonation:read","impersonation:stop_any","events:read","events:export","policies:write","settings:write","keys:write","apikeys:write","webhooks:write"]', 1),
+    ('support', '["users:read","impersonation:start","impersonation:read"]', 1),
+    ('auditor', '["users:read","impersonation:read","events:read","events:export"]', 1),
+    ('app-admin', '["clients:read","clients:write"]', 1);
+
+-- +goose StatementBegin
+CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+WHEN NOT (
+    (OLD.position IS NULL OR NEW.position IS OLD.position)
+    AND NEW.private IN (OLD.private, '')
+    AND NEW.id = OLD.id AND NEW.time = OLD.time AND NEW.type = OLD.type
+    AND NEW.actor_id = OLD.actor_id AND NEW.subject_id = OLD.subject_id AND NEW.client_id = OLD.client_id
+    AND NEW.organization_id = OLD.organization_id AND NEW.impersonation_id = OLD.impersonation_id
+    AND NEW.request_id = OLD.request_id AND NEW.data = OLD.data AND NEW.private_hash IS OLD.private_hash)
+BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER tree_hashes_no_update BEFORE UPDATE ON tree_hashes
+BEGIN
+    SELECT RAISE(ABORT, 'tree hashes are append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER tree_hashes_no_delete BEFORE DELETE ON tree_hashes
+BEGIN
+    SELECT RAISE(ABORT, 'tree hashes are append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER checkpoints_no_update BEFORE UPDATE ON checkpoints
+BEGIN
+    SELECT RAISE(ABORT, 'checkpoints are append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
+BEGIN
+    SELECT RAISE(ABORT, 'checkpoints are append-only');
+END;
+-- +goose StatementEnd
+
+-- +goose Down
+DROP TABLE leases;
+DROP TABLE throttles;
+DROP TABLE settings;
+DROP TABLE signing_keys;
+DROP TABLE checkpoints;
+DROP TABLE tree_hashes;
+DROP TABLE events;
+DROP TABLE denied_tokens;
+DROP TABLE tokens;
+DROP TABLE grants;
+DROP TABLE tickets;
+DROP TABLE impersonations;
+DROP TABLE interactions;
+DROP TABLE login_sessions;
+DROP TABLE consents;
+DROP TABLE clients;
+DROP TABLE memberships;
+DROP TABLE user_roles;
+DROP TABLE roles;
+DROP TABLE organizations;
+DROP TABLE users;

@@ -1,0 +1,190 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Organization is a customer whose members use applications together.
+type Organization struct {
+	ID        string `gorm:"primaryKey"`
+	Name      string
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+}
+
+// Membership makes a user a member of an organization. A role held here reaches
+// only this organization's members; nil is plain membership.
+type Membership struct {
+	OrganizationID string `gorm:"primaryKey"`
+	UserID         string `gorm:"primaryKey"`
+	Role           *string
+	CreatedAt      Time `gorm:"autoCreateTime:false"`
+}
+
+// Role is a named list of permissions.
+type Role struct {
+	Name        string `gorm:"primaryKey"`
+	Permissions List
+	BuiltIn     bool
+}
+
+// UserRole gives a user a role everywhere.
+type UserRole struct {
+	UserID    string `gorm:"primaryKey"`
+	Role      string `gorm:"primaryKey"`
+	CreatedAt Time   `gorm:"autoCreateTime:false"`
+}
+
+// Standing is where a user belongs and what they may do: the permissions of
+// their roles, everywhere and within each organization they are a member of.
+type Standing struct {
+	Everywhere List
+	Within     map[string]List // by organization id; every membership has an entry
+}
+
+// MemberOf reports whether the user belongs to the organization.
+func (s Standing) MemberOf(organization string) bool {
+	_, ok := s.Within[organization]
+	return ok
+}
+
+// May reports whether the permission is held everywhere or within the
+// organization; an empty organization asks for everywhere only.
+func (s Standing) May(permission, organization string) bool {
+	return slices.Contains(s.Everywhere, permission) || slices.Contains(s.Within[organization], permission)
+}
+
+// MayAnywhere reports whether the permission is held everywhere or somewhere.
+func (s Standing) MayAnywhere(permission string) bool {
+	if slices.Contains(s.Everywhere, permission) {
+		return true
+	}
+	for _, held := range s.Within {
+		if slices.Contains(held, permission) {
+			return true
+		}
+	}
+	return false
+}
+
+// Standing returns where a user belongs and what they may do. A user nobody
+// knows has none.
+func (q Queries) Standing(ctx context.Context, userID string) (Standing, error) {
+	rows, err := q.conn(ctx).Raw(`
+		SELECT '', r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = ?
+		UNION ALL
+		SELECT m.organization_id, COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role WHERE m.user_id = ?`,
+		userID, userID).Rows()
+	if err != nil {
+		return Standing{}, translate(err)
+	}
+	defer rows.Close()
+	s := Standing{Within: map[string]List{}}
+	for rows.Next() {
+		var organization string
+		var permissions List
+		if err := rows.Scan(&organization, &permissions); err != nil {
+			return Standing{}, translate(err)
+		}
+		if organization == "" {
+			s.Everywhere = append(s.Everywhere, permissions...)
+		} else {
+			s.Within[organization] = permissions
+		}
+	}
+	return s, translate(rows.Err())
+}
+
+// Organization returns the organization with the given id, else name, or ErrNotFound.
+func (q Queries) Organization(ctx context.Context, idOrName string) (*Organization, error) {
+	var o Organization
+	err := q.conn(ctx).Raw(`SELECT * FROM organizations WHERE id = ? OR name = ?
+		ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END LIMIT 1`, idOrName, idOrName, idOrName).Take(&o).Error
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &o, nil
+}
+
+// Organizations returns all organizations by name.
+func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
+	var all []Organization
+	err := q.conn(ctx).Order("name").Find(&all).Error
+	return all, translate(err)
+}
+
+// OrganizationsOf returns, for each of the users, the organizations they belong to.
+func (q Queries) OrganizationsOf(ctx context.Context, userIDs []string) (map[string][]Organization, error) {
+	var rows []struct {
+		UserID string
+		Organization
+	}
+	err := q.conn(ctx).Raw(`
+		SELECT m.user_id, o.id, o.name, o.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id IN ? ORDER BY o.name`, userIDs).Scan(&rows).Error
+	of := map[string][]Organization{}
+	for _, r := range rows {
+		of[r.UserID] = append(of[r.UserID], r.Organization)
+	}
+	return of, translate(err)
+}
+
+// Roles returns all roles by name.
+func (q Queries) Roles(ctx context.Context) ([]Role, error) {
+	var all []Role
+	err := q.conn(ctx).Order("name").Find(&all).Error
+	return all, translate(err)
+}
+
+// RolesOf returns the names of the roles a user holds everywhere.
+func (q Queries) RolesOf(ctx context.Context, userID string) ([]string, error) {
+	var names []string
+	err := q.conn(ctx).Model(&UserRole{}).Where("user_id = ?", userID).Order("role").Pluck("role", &names).Error
+	return names, translate(err)
+}
+
+// MembershipsOf returns the user's memberships, with the role held in each.
+func (q Queries) MembershipsOf(ctx context.Context, userID string) ([]Membership, error) {
+	var all []Membership
+	err := q.conn(ctx).Where("user_id = ?", userID).Order("organization_id").Find(&all).Error
+	return all, translate(err)
+}
+
+// CreateOrganization adds an organization; it fills an empty ID.
+func (tx *Tx) CreateOrganization(ctx context.Context, o *Organization, now time.Time) error {
+	if o.ID == "" {
+		o.ID = NewID("org")
+	}
+	o.CreatedAt = At(now)
+	return translate(tx.conn(ctx).Create(o).Error)
+}
+
+// AddMember makes a user a member, or changes the role of one. An empty role is
+// plain membership. ErrReference: no such organization, user or role.
+func (tx *Tx) AddMember(ctx context.Context, organizationID, userID, role string, now time.Time) error {
+	var held *string
+	if role != "" {
+		held = &role
+	}
+	return translate(tx.conn(ctx).Exec(`
+		INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (organization_id, user_id) DO UPDATE SET role = excluded.role`,
+		organizationID, userID, held, At(now)).Error)
+}
+
+// GrantRole gives a user a role everywhere. It is no error to hold it already.
+func (tx *Tx) GrantRole(ctx context.Context, userID, role string, now time.Time) error {
+	return translate(tx.conn(ctx).Exec(
+		`INSERT INTO user_roles (user_id, role, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+		userID, role, At(now)).Error)
+}
+
+// RevokeRole takes a role, held everywhere, away. ErrNotFound: not held.
+func (tx *Tx) RevokeRole(ctx context.Context, userID, role string) error {
+	res := tx.conn(ctx).Exec(`DELETE FROM user_roles WHERE user_id = ? AND role = ?`, userID, role)
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
+}

@@ -1,0 +1,52 @@
+package pgtest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestMain(m *testing.M) { os.Exit(Main(m)) }
+
+// Two databases at once do not see each other, and are gone afterwards.
+func TestDSN(t *testing.T) {
+	var dsns [2]string
+	t.Run("fresh", func(t *testing.T) {
+		for i := range dsns {
+			dsns[i] = DSN(t)
+			if err := run(dsns[i], "CREATE TABLE only_one (id int)"); err != nil {
+				t.Errorf("database %d: %v", i, err)
+			}
+		}
+	})
+	for _, dsn := range dsns {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err == nil {
+			_ = conn.Close(t.Context())
+		}
+		if err == nil || !strings.Contains(err.Error(), "does not exist") {
+			t.Errorf("connect after the test: got %v, want that it does not exist", err)
+		}
+	}
+}
+
+// What stops is gone: no process that answers, no directory.
+func TestStart(t *testing.T) {
+	dsn, stop, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := run(dsn, "SELECT 1"); err == nil {
+		t.Error("it still answers")
+	}
+	if _, err := os.Stat(config.Host); !os.IsNotExist(err) {
+		t.Errorf("%s: got %v, want that it does not exist", config.Host, err)
+	}
+}

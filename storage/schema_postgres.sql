@@ -1,0 +1,340 @@
+checkpoints.created_at bigint NOT NULL
+checkpoints.note text NOT NULL
+checkpoints.size bigint NOT NULL
+clients.access_token_format text NOT NULL DEFAULT 'jwt'::text
+clients.act_claims text NOT NULL DEFAULT '[]'::text
+clients.allow_impersonation boolean NOT NULL DEFAULT false
+clients.audience text NOT NULL DEFAULT '[]'::text
+clients.backchannel_logout_uri text NOT NULL DEFAULT ''::text
+clients.client_uri text NOT NULL DEFAULT ''::text
+clients.contacts text NOT NULL DEFAULT '[]'::text
+clients.created_at bigint NOT NULL
+clients.delivery text NOT NULL DEFAULT 'initiate_login'::text
+clients.first_party boolean NOT NULL DEFAULT false
+clients.grant_types text NOT NULL DEFAULT '[]'::text
+clients.id text NOT NULL
+clients.id_token_signed_response_alg text NOT NULL DEFAULT 'RS256'::text
+clients.impersonation_refresh boolean NOT NULL DEFAULT false
+clients.impersonator_in_response boolean NOT NULL DEFAULT true
+clients.initiate_login_uri text NOT NULL DEFAULT ''::text
+clients.jwks text NOT NULL DEFAULT ''::text
+clients.jwks_uri text NOT NULL DEFAULT ''::text
+clients.logo_uri text NOT NULL DEFAULT ''::text
+clients.name text NOT NULL
+clients.organizations text NOT NULL DEFAULT '[]'::text
+clients.policy_uri text NOT NULL DEFAULT ''::text
+clients.post_logout_redirect_uris text NOT NULL DEFAULT '[]'::text
+clients.previous_secret_hash bytea
+clients.read_only_scopes text NOT NULL DEFAULT '[]'::text
+clients.redirect_uris text NOT NULL DEFAULT '[]'::text
+clients.require_pkce boolean NOT NULL DEFAULT true
+clients.response_types text NOT NULL DEFAULT '[]'::text
+clients.scope text NOT NULL DEFAULT ''::text
+clients.secret_hash bytea
+clients.software_id text NOT NULL DEFAULT ''::text
+clients.software_version text NOT NULL DEFAULT ''::text
+clients.status text NOT NULL DEFAULT 'active'::text
+clients.token_endpoint_auth_method text NOT NULL
+clients.tos_uri text NOT NULL DEFAULT ''::text
+clients.type text NOT NULL
+clients.updated_at bigint NOT NULL
+clients.version bigint NOT NULL DEFAULT 1
+consents.client_id text NOT NULL
+consents.created_at bigint NOT NULL
+consents.scope text NOT NULL
+consents.updated_at bigint NOT NULL
+consents.user_id text NOT NULL
+denied_tokens.expires_at bigint NOT NULL
+denied_tokens.id text NOT NULL
+events.actor_id text NOT NULL DEFAULT ''::text
+events.client_id text NOT NULL DEFAULT ''::text
+events.data text NOT NULL DEFAULT '{}'::text
+events.id text NOT NULL
+events.impersonation_id text NOT NULL DEFAULT ''::text
+events.organization_id text NOT NULL DEFAULT ''::text
+events.position bigint
+events.private text NOT NULL DEFAULT ''::text
+events.private_hash bytea
+events.request_id text NOT NULL DEFAULT ''::text
+events.subject_id text NOT NULL DEFAULT ''::text
+events.time bigint NOT NULL
+events.type text NOT NULL
+grants.acr text NOT NULL DEFAULT ''::text
+grants.act text NOT NULL DEFAULT ''::text
+grants.actor_id text NOT NULL DEFAULT ''::text
+grants.amr text NOT NULL DEFAULT ''::text
+grants.audience text NOT NULL DEFAULT ''::text
+grants.auth_time bigint NOT NULL
+grants.client_id text NOT NULL
+grants.code_expires_at bigint NOT NULL DEFAULT 0
+grants.code_hash bytea
+grants.code_used_at bigint NOT NULL DEFAULT 0
+grants.created_at bigint NOT NULL
+grants.expires_at bigint NOT NULL
+grants.id text NOT NULL
+grants.impersonation_id text NOT NULL DEFAULT ''::text
+grants.login_sid text NOT NULL DEFAULT ''::text
+grants.organization_id text NOT NULL DEFAULT ''::text
+grants.request text NOT NULL DEFAULT ''::text
+grants.requested_at bigint NOT NULL
+grants.revoked_at bigint NOT NULL DEFAULT 0
+grants.scope text NOT NULL
+grants.sid text NOT NULL
+grants.user_id text NOT NULL
+impersonations.access text NOT NULL
+impersonations.actor_id text NOT NULL
+impersonations.client_id text NOT NULL
+impersonations.end_reason text NOT NULL DEFAULT ''::text
+impersonations.ended_at bigint NOT NULL DEFAULT 0
+impersonations.ended_by text NOT NULL DEFAULT ''::text
+impersonations.entry text NOT NULL
+impersonations.expires_at bigint NOT NULL
+impersonations.id text NOT NULL
+impersonations.login_sid text NOT NULL DEFAULT ''::text
+impersonations.organization_id text NOT NULL DEFAULT ''::text
+impersonations.reason text NOT NULL
+impersonations.started_at bigint NOT NULL
+impersonations.subject_id text NOT NULL
+impersonations.ticket_id text NOT NULL DEFAULT ''::text
+impersonations.ticket_ref text NOT NULL DEFAULT ''::text
+interactions.browser_hash bytea NOT NULL
+interactions.client_id text NOT NULL
+interactions.draft text NOT NULL DEFAULT ''::text
+interactions.expires_at bigint NOT NULL
+interactions.id_hash bytea NOT NULL
+interactions.request text NOT NULL
+interactions.requested_at bigint NOT NULL
+interactions.spent_at bigint NOT NULL DEFAULT 0
+leases.expires_at bigint NOT NULL
+leases.holder text NOT NULL
+leases.name text NOT NULL
+login_sessions.amr text NOT NULL DEFAULT '[]'::text
+login_sessions.auth_time bigint NOT NULL
+login_sessions.continue_as_me text NOT NULL DEFAULT '{}'::text
+login_sessions.created_at bigint NOT NULL
+login_sessions.expires_at bigint NOT NULL
+login_sessions.id_hash bytea NOT NULL
+login_sessions.idle_expires_at bigint NOT NULL
+login_sessions.ip text NOT NULL DEFAULT ''::text
+login_sessions.last_seen_at bigint NOT NULL
+login_sessions.revoked_at bigint NOT NULL DEFAULT 0
+login_sessions.sid text NOT NULL
+login_sessions.user_agent text NOT NULL DEFAULT ''::text
+login_sessions.user_id text NOT NULL
+memberships.created_at bigint NOT NULL
+memberships.organization_id text NOT NULL
+memberships.role text
+memberships.user_id text NOT NULL
+organizations.created_at bigint NOT NULL
+organizations.id text NOT NULL
+organizations.name text NOT NULL
+roles.built_in boolean NOT NULL DEFAULT false
+roles.name text NOT NULL
+roles.permissions text NOT NULL
+settings.key text NOT NULL
+settings.updated_at bigint NOT NULL
+settings.value text NOT NULL
+signing_keys.activates_at bigint NOT NULL
+signing_keys.alg text NOT NULL
+signing_keys.created_at bigint NOT NULL
+signing_keys.id text NOT NULL
+signing_keys.private_key bytea NOT NULL
+signing_keys.public_key bytea NOT NULL
+signing_keys.purpose text NOT NULL
+signing_keys.retired_at bigint NOT NULL DEFAULT 0
+throttles.blocked_until bigint NOT NULL
+throttles.expires_at bigint NOT NULL
+throttles.failures bigint NOT NULL
+throttles.key_hash bytea NOT NULL
+tickets.access text NOT NULL
+tickets.actor_id text NOT NULL
+tickets.binding text NOT NULL
+tickets.client_id text NOT NULL
+tickets.created_at bigint NOT NULL
+tickets.duration bigint NOT NULL
+tickets.expires_at bigint NOT NULL
+tickets.id text NOT NULL
+tickets.login_sid text NOT NULL DEFAULT ''::text
+tickets.organization_id text NOT NULL DEFAULT ''::text
+tickets.reason text NOT NULL
+tickets.redeemed_at bigint NOT NULL DEFAULT 0
+tickets.revoked_at bigint NOT NULL DEFAULT 0
+tickets.subject_id text NOT NULL
+tickets.ticket_ref text NOT NULL DEFAULT ''::text
+tickets.token_hash bytea NOT NULL
+tokens.audience text NOT NULL DEFAULT ''::text
+tokens.client_id text NOT NULL
+tokens.created_at bigint NOT NULL
+tokens.expires_at bigint NOT NULL
+tokens.generation bigint NOT NULL DEFAULT 0
+tokens.grant_id text NOT NULL DEFAULT ''::text
+tokens.hash bytea NOT NULL
+tokens.kind text NOT NULL
+tokens.scope text NOT NULL
+tokens.used_at bigint NOT NULL DEFAULT 0
+tree_hashes.hash bytea NOT NULL
+tree_hashes.position bigint NOT NULL
+user_roles.created_at bigint NOT NULL
+user_roles.role text NOT NULL
+user_roles.user_id text NOT NULL
+users.address text NOT NULL DEFAULT ''::text
+users.birthdate text NOT NULL DEFAULT ''::text
+users.created_at bigint NOT NULL
+users.email text NOT NULL DEFAULT ''::text
+users.email_key text NOT NULL
+users.email_verified boolean NOT NULL DEFAULT false
+users.family_name text NOT NULL DEFAULT ''::text
+users.gender text NOT NULL DEFAULT ''::text
+users.given_name text NOT NULL DEFAULT ''::text
+users.id text NOT NULL
+users.locale text NOT NULL DEFAULT ''::text
+users.middle_name text NOT NULL DEFAULT ''::text
+users.name text NOT NULL DEFAULT ''::text
+users.never_impersonate boolean NOT NULL DEFAULT false
+users.nickname text NOT NULL DEFAULT ''::text
+users.password_changed_at bigint NOT NULL DEFAULT 0
+users.password_hash text NOT NULL DEFAULT ''::text
+users.phone_number text NOT NULL DEFAULT ''::text
+users.phone_number_verified boolean NOT NULL DEFAULT false
+users.picture text NOT NULL DEFAULT ''::text
+users.preferred_username text NOT NULL DEFAULT ''::text
+users.profile text NOT NULL DEFAULT ''::text
+users.status text NOT NULL DEFAULT 'active'::text
+users.updated_at bigint NOT NULL
+users.website text NOT NULL DEFAULT ''::text
+users.zoneinfo text NOT NULL DEFAULT ''::text
+checkpoints: checkpoints_pkey PRIMARY KEY (size)
+clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
+clients: clients_delivery_check CHECK ((delivery = ANY (ARRAY['initiate_login'::text, 'callback'::text, 'link'::text])))
+clients: clients_id_token_signed_response_alg_check CHECK ((id_token_signed_response_alg = ANY (ARRAY['RS256'::text, 'ES256'::text])))
+clients: clients_pkey PRIMARY KEY (id)
+clients: clients_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+clients: clients_token_endpoint_auth_method_check CHECK ((token_endpoint_auth_method = ANY (ARRAY['none'::text, 'client_secret_basic'::text, 'client_secret_post'::text, 'private_key_jwt'::text])))
+clients: clients_type_check CHECK ((type = ANY (ARRAY['web'::text, 'spa'::text, 'native'::text, 'service'::text])))
+consents: consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
+consents: consents_pkey PRIMARY KEY (user_id, client_id)
+consents: consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+denied_tokens: denied_tokens_pkey PRIMARY KEY (id)
+events: events_pkey PRIMARY KEY (id)
+events: events_position_check CHECK (("position" >= 0))
+events: events_type_check CHECK ((type <> ''::text))
+grants: grants_check CHECK (((actor_id = ''::text) = (impersonation_id = ''::text)))
+grants: grants_code_hash_key UNIQUE (code_hash)
+grants: grants_pkey PRIMARY KEY (id)
+grants: grants_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+impersonations: impersonations_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
+impersonations: impersonations_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
+impersonations: impersonations_check CHECK ((actor_id <> subject_id))
+impersonations: impersonations_check1 CHECK (((expires_at > started_at) AND (expires_at <= (started_at + '3600000000'::bigint))))
+impersonations: impersonations_end_reason_check CHECK ((end_reason = ANY (ARRAY[''::text, 'stopped'::text, 'expired'::text, 'signed_out'::text, 'actor_disabled'::text, 'subject_disabled'::text, 'permission_lost'::text, 'client_disallowed'::text, 'switched_off'::text, 'credentials_changed'::text, 'reused_token'::text])))
+impersonations: impersonations_entry_check CHECK ((entry = ANY (ARRAY['consent'::text, 'console'::text, 'api'::text, 'token_exchange'::text])))
+impersonations: impersonations_pkey PRIMARY KEY (id)
+impersonations: impersonations_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
+interactions: interactions_pkey PRIMARY KEY (id_hash)
+leases: leases_pkey PRIMARY KEY (name)
+login_sessions: login_sessions_pkey PRIMARY KEY (id_hash)
+login_sessions: login_sessions_sid_key UNIQUE (sid)
+login_sessions: login_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+memberships: memberships_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
+memberships: memberships_pkey PRIMARY KEY (organization_id, user_id)
+memberships: memberships_role_fkey FOREIGN KEY (role) REFERENCES roles(name)
+memberships: memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+organizations: organizations_name_check CHECK ((name <> ''::text))
+organizations: organizations_name_key UNIQUE (name)
+organizations: organizations_pkey PRIMARY KEY (id)
+roles: roles_pkey PRIMARY KEY (name)
+settings: settings_pkey PRIMARY KEY (key)
+signing_keys: signing_keys_alg_check CHECK ((alg = ANY (ARRAY['RS256'::text, 'ES256'::text, 'EdDSA'::text])))
+signing_keys: signing_keys_pkey PRIMARY KEY (id)
+signing_keys: signing_keys_purpose_check CHECK ((purpose = ANY (ARRAY['token'::text, 'checkpoint'::text])))
+throttles: throttles_pkey PRIMARY KEY (key_hash)
+tickets: tickets_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
+tickets: tickets_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
+tickets: tickets_binding_check CHECK ((binding = ANY (ARRAY['actor_session'::text, 'bearer'::text])))
+tickets: tickets_pkey PRIMARY KEY (id)
+tickets: tickets_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
+tickets: tickets_token_hash_key UNIQUE (token_hash)
+tokens: tokens_kind_check CHECK ((kind = ANY (ARRAY['refresh_token'::text, 'access_token'::text])))
+tokens: tokens_pkey PRIMARY KEY (hash)
+tree_hashes: tree_hashes_pkey PRIMARY KEY ("position")
+user_roles: user_roles_pkey PRIMARY KEY (user_id, role)
+user_roles: user_roles_role_fkey FOREIGN KEY (role) REFERENCES roles(name)
+user_roles: user_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+users: users_email_key_check CHECK ((email_key <> ''::text))
+users: users_email_key_key UNIQUE (email_key)
+users: users_pkey PRIMARY KEY (id)
+users: users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+CREATE UNIQUE INDEX checkpoints_pkey ON public.checkpoints USING btree (size);
+CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
+CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);
+CREATE INDEX denied_tokens_expiry ON public.denied_tokens USING btree (expires_at);
+CREATE UNIQUE INDEX denied_tokens_pkey ON public.denied_tokens USING btree (id);
+CREATE INDEX events_impersonation ON public.events USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
+CREATE INDEX events_pending ON public.events USING btree ("time", id) WHERE ("position" IS NULL);
+CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id);
+CREATE UNIQUE INDEX events_position ON public.events USING btree ("position") WHERE ("position" IS NOT NULL);
+CREATE INDEX events_time ON public.events USING btree ("time", id);
+CREATE UNIQUE INDEX grants_code_hash_key ON public.grants USING btree (code_hash);
+CREATE INDEX grants_expiry ON public.grants USING btree (expires_at);
+CREATE INDEX grants_impersonation ON public.grants USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
+CREATE UNIQUE INDEX grants_pkey ON public.grants USING btree (id);
+CREATE INDEX grants_user ON public.grants USING btree (user_id);
+CREATE INDEX impersonations_actor ON public.impersonations USING btree (actor_id, started_at);
+CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);
+CREATE INDEX impersonations_running ON public.impersonations USING btree (expires_at) WHERE (ended_at = 0);
+CREATE INDEX impersonations_subject ON public.impersonations USING btree (subject_id, started_at);
+CREATE INDEX interactions_expiry ON public.interactions USING btree (expires_at);
+CREATE UNIQUE INDEX interactions_pkey ON public.interactions USING btree (id_hash);
+CREATE UNIQUE INDEX leases_pkey ON public.leases USING btree (name);
+CREATE INDEX login_sessions_expiry ON public.login_sessions USING btree (expires_at);
+CREATE UNIQUE INDEX login_sessions_pkey ON public.login_sessions USING btree (id_hash);
+CREATE UNIQUE INDEX login_sessions_sid_key ON public.login_sessions USING btree (sid);
+CREATE INDEX login_sessions_user ON public.login_sessions USING btree (user_id);
+CREATE UNIQUE INDEX memberships_pkey ON public.memberships USING btree (organization_id, user_id);
+CREATE INDEX memberships_user ON public.memberships USING btree (user_id);
+CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (name);
+CREATE UNIQUE INDEX organizations_pkey ON public.organizations USING btree (id);
+CREATE UNIQUE INDEX roles_pkey ON public.roles USING btree (name);
+CREATE UNIQUE INDEX settings_pkey ON public.settings USING btree (key);
+CREATE UNIQUE INDEX signing_keys_pkey ON public.signing_keys USING btree (id);
+CREATE UNIQUE INDEX throttles_pkey ON public.throttles USING btree (key_hash);
+CREATE INDEX tickets_expiry ON public.tickets USING btree (expires_at);
+CREATE UNIQUE INDEX tickets_pkey ON public.tickets USING btree (id);
+CREATE UNIQUE INDEX tickets_token_hash_key ON public.tickets USING btree (token_hash);
+CREATE INDEX tokens_expiry ON public.tokens USING btree (expires_at);
+CREATE INDEX tokens_grant ON public.tokens USING btree (grant_id);
+CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (hash);
+CREATE UNIQUE INDEX tree_hashes_pkey ON public.tree_hashes USING btree ("position");
+CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
+CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);
+CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
+CREATE OR REPLACE FUNCTION public.append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
+END $function$
+;
+CREATE OR REPLACE FUNCTION public.events_update()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    IF (OLD.position IS NULL OR NEW.position IS NOT DISTINCT FROM OLD.position)
+        AND NEW.private IN (OLD.private, '')
+        AND (NEW.id, NEW.time, NEW.type, NEW.actor_id, NEW.subject_id, NEW.client_id, NEW.organization_id, NEW.impersonation_id, NEW.request_id, NEW.data)
+          = (OLD.id, OLD.time, OLD.type, OLD.actor_id, OLD.subject_id, OLD.client_id, OLD.organization_id, OLD.impersonation_id, OLD.request_id, OLD.data)
+        AND NEW.private_hash IS NOT DISTINCT FROM OLD.private_hash THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'events is append-only';
+END $function$
+;
+CREATE TRIGGER checkpoints_no_change BEFORE DELETE OR UPDATE ON public.checkpoints FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER checkpoints_no_truncate BEFORE TRUNCATE ON public.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+CREATE TRIGGER events_no_delete BEFORE DELETE ON public.events FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+CREATE TRIGGER events_no_update BEFORE UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION events_update();
+CREATE TRIGGER tree_hashes_no_change BEFORE DELETE OR UPDATE ON public.tree_hashes FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER tree_hashes_no_truncate BEFORE TRUNCATE ON public.tree_hashes FOR EACH STATEMENT EXECUTE FUNCTION append_only();

@@ -1,0 +1,138 @@
+package storage
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// LoginSession is one browser signed in as one user. Its identity never changes;
+// an impersonation lies over it without touching it.
+type LoginSession struct {
+	IDHash        []byte `gorm:"primaryKey"` // of the cookie's value
+	SID           string `gorm:"column:sid"` // the name that tokens carry as sid
+	UserID        string
+	AuthTime      Time // when the password was last checked
+	AMR           List `gorm:"column:amr"` // RFC 8176
+	ContinueAsMe  Remembered
+	IP            string `gorm:"column:ip"`
+	UserAgent     string
+	CreatedAt     Time `gorm:"autoCreateTime:false"`
+	LastSeenAt    Time
+	IdleExpiresAt Time
+	ExpiresAt     Time
+	RevokedAt     Time
+}
+
+// Live reports whether the session still stands for its user.
+func (s *LoginSession) Live(now time.Time) bool {
+	return !s.RevokedAt.Set() && !s.IdleExpiresAt.Passed(now) && !s.ExpiresAt.Passed(now)
+}
+
+// Remembered is for how long "continue as me" was chosen, by client id.
+type Remembered map[string]Time
+
+// Value implements driver.Valuer.
+func (r Remembered) Value() (driver.Value, error) {
+	if len(r) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(map[string]Time(r))
+	return string(b), err
+}
+
+// Scan implements sql.Scanner.
+func (r *Remembered) Scan(v any) error {
+	choices, ok := v.(string)
+	if b, isBytes := v.([]byte); isBytes {
+		choices, ok = string(b), true
+	}
+	if !ok {
+		return fmt.Errorf("storage: remembered choices cannot be read from %T", v)
+	}
+	*r = nil
+	if choices == "{}" {
+		return nil
+	}
+	return json.Unmarshal([]byte(choices), (*map[string]Time)(r))
+}
+
+// Login is a session with the user it stands for.
+type Login struct {
+	LoginSession
+	User User
+}
+
+// Login returns the live session of an active user by the hash of its id, or ErrNotFound.
+func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Login, error) {
+	var l Login
+	err := q.scan(ctx, append(l.LoginSession.fields(), l.User.fields()...), loginQuery, idHash)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if !l.Live(now) || !l.User.Active() {
+		return nil, ErrNotFound
+	}
+	return &l, nil
+}
+
+var loginQuery = `SELECT s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.continue_as_me, s.ip, s.user_agent, s.created_at,
+	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, ` + userColumns + `
+	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = ?`
+
+func (s *LoginSession) fields() []any {
+	return []any{&s.IDHash, &s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.ContinueAsMe, &s.IP, &s.UserAgent, &s.CreatedAt,
+		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt}
+}
+
+// CreateLoginSession adds a session.
+func (tx *Tx) CreateLoginSession(ctx context.Context, s *LoginSession) error {
+	s.UserAgent = text(s.UserAgent) // a header may hold any bytes
+	return translate(tx.conn(ctx).Create(s).Error)
+}
+
+// TouchLoginSession notes that a live session was used, which moves its idle expiry.
+func (tx *Tx) TouchLoginSession(ctx context.Context, idHash []byte, seen, idleExpires time.Time) error {
+	return translate(tx.conn(ctx).Exec(
+		`UPDATE login_sessions SET last_seen_at = ?, idle_expires_at = ? WHERE id_hash = ? AND revoked_at = 0`,
+		At(seen), At(idleExpires), idHash).Error)
+}
+
+// RememberContinueAsMe keeps the choices of a session.
+func (tx *Tx) RememberContinueAsMe(ctx context.Context, idHash []byte, r Remembered) error {
+	return translate(tx.conn(ctx).Exec(`UPDATE login_sessions SET continue_as_me = ? WHERE id_hash = ?`, r, idHash).Error)
+}
+
+// ReplaceLoginSession ends the session old in favour of its successor, which
+// keeps its sid: the same sign-in under a new id (SECURITY D01). ErrSpent: old
+// has ended.
+func (tx *Tx) ReplaceLoginSession(ctx context.Context, old []byte, successor *LoginSession, now time.Time) error {
+	res := tx.conn(ctx).Exec(`DELETE FROM login_sessions WHERE id_hash = ? AND revoked_at = 0`, old)
+	if res.Error != nil {
+		return translate(res.Error)
+	}
+	if res.RowsAffected == 0 {
+		return ErrSpent
+	}
+	return tx.CreateLoginSession(ctx, successor)
+}
+
+// EndLogin ends one session and the impersonations that run over it. It reports
+// ErrSpent when the session had ended before.
+func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time) error {
+	res := tx.conn(ctx).Exec(`UPDATE login_sessions SET revoked_at = ? WHERE sid = ? AND revoked_at = 0`, At(now), sid)
+	if res.Error != nil {
+		return translate(res.Error)
+	}
+	if res.RowsAffected == 0 {
+		return ErrSpent
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{LoginSID: sid}, by.With(EndSignedOut), now)
+}
+
+func (tx *Tx) endLoginSessions(ctx context.Context, now time.Time, where string, args ...any) error {
+	return translate(tx.conn(ctx).Model(&LoginSession{}).Where("revoked_at = 0").Where(where, args...).
+		UpdateColumn("revoked_at", At(now)).Error)
+}

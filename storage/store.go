@@ -1,0 +1,231 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gorm.io/driver/postgres"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
+	_ "modernc.org/sqlite"             // the SQLite driver, free of cgo
+)
+
+// Options say how to open a database.
+type Options struct {
+	// DSN is sqlite:PATH or postgres://...
+	DSN string
+	// MaxConnections bounds PostgreSQL's pool; zero means 8. SQLite always has
+	// one writer and four readers.
+	MaxConnections int
+	// Trace, where set, is called with each statement. Tests count with it.
+	Trace func(statement string)
+}
+
+// Store is an open database. Its reads are Queries; its one way to write is Write.
+// It is safe for concurrent use.
+type Store struct {
+	Queries
+	dialect string
+	write   *gorm.DB
+	group   group // SQLite only
+	clients clientCache
+	pools   []*sql.DB
+}
+
+// Queries are the reads that a Store makes from its pool and a Tx within itself.
+type Queries struct {
+	db *gorm.DB
+	// shared: others use the same transaction. SQLite answers an interrupted
+	// statement by undoing all of it, so nobody's cancellation may reach it.
+	shared bool
+}
+
+func (q Queries) conn(ctx context.Context) *gorm.DB {
+	if q.shared {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return q.db.WithContext(ctx)
+}
+
+// Dialects, as the DSN's scheme names them.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// busyTimeout is how long SQLite waits for another process's lock. It is below
+// the two seconds in which a request must be answered (SECURITY H03).
+const busyTimeout = 1500 * time.Millisecond
+
+// Open connects to a database and checks that it answers. It changes nothing:
+// see Migrate.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	scheme, rest, _ := strings.Cut(o.DSN, ":")
+	var s *Store
+	var err error
+	switch scheme {
+	case SQLite:
+		s, err = openSQLite(rest, o)
+	case Postgres, "postgresql":
+		s, err = openPostgres(o)
+	default:
+		return nil, fmt.Errorf("database.dsn: want sqlite:PATH or postgres://..., got scheme %q", scheme)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", translate(err))
+	}
+	if err := s.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func openSQLite(path string, o Options) (*Store, error) {
+	if path == "" {
+		return nil, errors.New("sqlite: the DSN names no file")
+	}
+	if err := privateFile(path); err != nil {
+		return nil, err
+	}
+	dsn := func(extra ...string) string {
+		q := url.Values{"_pragma": append([]string{
+			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+			"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)",
+			"cache_size(-20000)", "secure_delete(FAST)",
+			"recursive_triggers(ON)", // or INSERT OR REPLACE would get past those that keep the record
+		}, extra...), "_txlock": {"immediate"}}
+		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+	}
+	open := func(dsn string, connections int) (*gorm.DB, *sql.DB, error) {
+		pool, err := sql.Open("sqlite", dsn)
+		if err != nil {
+			return nil, nil, err
+		}
+		pool.SetMaxOpenConns(connections)
+		pool.SetMaxIdleConns(connections)
+		db, err := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: pool}, gormConfig(o))
+		return db, pool, err
+	}
+	write, writePool, err := open(dsn("wal_autocheckpoint(4000)"), 1)
+	if err != nil {
+		return nil, err
+	}
+	read, readPool, err := open(dsn("query_only(ON)"), 4)
+	if err != nil {
+		return nil, errors.Join(err, writePool.Close())
+	}
+	return &Store{
+		Queries: Queries{db: read}, dialect: SQLite, write: write,
+		pools: []*sql.DB{readPool, writePool},
+	}, nil
+}
+
+// privateFile makes sure that a new database file is readable by its owner only.
+func privateFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func openPostgres(o Options) (*Store, error) {
+	pool, err := sql.Open("pgx", o.DSN)
+	if err != nil {
+		return nil, err
+	}
+	n := o.MaxConnections
+	if n == 0 {
+		n = 8
+	}
+	pool.SetMaxOpenConns(n)
+	pool.SetMaxIdleConns(n)
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig(o))
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return &Store{Queries: Queries{db: db}, dialect: Postgres, write: db, pools: []*sql.DB{pool}}, nil
+}
+
+func gormConfig(o Options) *gorm.Config {
+	log := logger.Discard
+	if o.Trace != nil {
+		log = tracer{logger.Discard, o.Trace}
+	}
+	return &gorm.Config{
+		Logger:                 log,
+		SkipDefaultTransaction: true,
+		PrepareStmt:            true,
+		PrepareStmtMaxSize:     500,
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+	}
+}
+
+// tracer passes statements on.
+type tracer struct {
+	logger.Interface
+	trace func(string)
+}
+
+func (t tracer) LogMode(logger.LogLevel) logger.Interface { return t }
+
+func (t tracer) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+	s, _ := statement()
+	t.trace(s)
+}
+
+// Dialect returns SQLite or Postgres.
+func (s *Store) Dialect() string { return s.dialect }
+
+// Ping reports ErrUnavailable when the database does not answer.
+func (s *Store) Ping(ctx context.Context) error {
+	for _, pool := range s.pools {
+		var one int
+		if err := pool.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}
+
+// Close waits for running statements and releases the database.
+func (s *Store) Close() error {
+	var errs []error
+	for _, pool := range s.pools {
+		errs = append(errs, pool.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// scan reads the one row that a query returns, or ErrNotFound.
+func (q Queries) scan(ctx context.Context, into []any, query string, args ...any) error {
+	rows, err := q.conn(ctx).Raw(query, args...).Rows()
+	if err != nil {
+		return translate(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return translate(err)
+		}
+		return ErrNotFound
+	}
+	if err := rows.Scan(into...); err != nil {
+		return translate(err)
+	}
+	return translate(rows.Close())
+}

@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// TokenKind tells stored tokens apart; one is never accepted as the other.
+type TokenKind string
+
+// The kinds of stored tokens.
+const (
+	RefreshToken TokenKind = "refresh_token"
+	AccessToken  TokenKind = "access_token" // opaque ones; JWTs are not stored
+)
+
+// Token is a stored token. The refresh tokens of a grant are one family;
+// Generation counts its rotations from zero.
+type Token struct {
+	Hash       []byte `gorm:"primaryKey"`
+	Kind       TokenKind
+	GrantID    string // empty: the client acts for itself
+	ClientID   string
+	Scope      string // of this token; a refresh token has the grant's
+	Audience   string
+	Generation int64
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	ExpiresAt  Time
+	UsedAt     Time
+}
+
+const tokenColumns = `t.hash, t.kind, t.grant_id, t.client_id, t.scope, t.audience, t.generation, t.created_at, t.expires_at, t.used_at`
+
+func (t *Token) fields() []any {
+	return []any{&t.Hash, &t.Kind, &t.GrantID, &t.ClientID, &t.Scope, &t.Audience, &t.Generation, &t.CreatedAt, &t.ExpiresAt, &t.UsedAt}
+}
+
+// DeniedToken is a JWT access token that was revoked on its own, by its jti.
+type DeniedToken struct {
+	ID        string `gorm:"primaryKey"`
+	ExpiresAt Time
+}
+
+// Token returns a stored token that belongs to no grant, or ErrNotFound.
+func (q Queries) Token(ctx context.Context, hash []byte, kind TokenKind) (*Token, error) {
+	var t Token
+	err := q.scan(ctx, t.fields(), `SELECT `+tokenColumns+` FROM tokens t WHERE t.hash = ? AND t.kind = ? AND t.grant_id = ''`,
+		hash, kind)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &t, nil
+}
+
+// Denied reports whether a JWT access token was revoked by its jti.
+func (q Queries) Denied(ctx context.Context, jti string) (bool, error) {
+	var denied bool
+	err := q.scan(ctx, []any{&denied}, `SELECT EXISTS (SELECT 1 FROM denied_tokens WHERE id = ?)`, jti)
+	return denied, translate(err)
+}
+
+// CreateTokens adds tokens in one statement.
+func (tx *Tx) CreateTokens(ctx context.Context, tokens []Token) error {
+	if len(tokens) == 0 {
+		return nil
+	}
+	return translate(tx.conn(ctx).Create(&tokens).Error)
+}
+
+// SpendRefreshToken marks a refresh token as used. ErrSpent: it was used before,
+// ran out, or its grant was revoked. On PostgreSQL it waits for a revocation of
+// the grant that is under way.
+func (tx *Tx) SpendRefreshToken(ctx context.Context, hash []byte, now time.Time) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
+	}
+	return tx.spend(ctx, `UPDATE tokens SET used_at = ? WHERE hash = ? AND kind = 'refresh_token' AND used_at = 0 AND expires_at > ?
+		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = tokens.grant_id AND g.revoked_at = 0`+lock+`)`,
+		At(now), hash, At(now))
+}
+
+// RevokeToken ends one stored access token.
+func (tx *Tx) RevokeToken(ctx context.Context, hash []byte) error {
+	return translate(tx.conn(ctx).Exec(`DELETE FROM tokens WHERE hash = ? AND kind = 'access_token'`, hash).Error)
+}
+
+// DenyToken revokes one JWT access token until it expires by itself.
+func (tx *Tx) DenyToken(ctx context.Context, jti string, expires time.Time) error {
+	return translate(tx.conn(ctx).Exec(`INSERT INTO denied_tokens (id, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+		jti, At(expires)).Error)
+}

@@ -1,0 +1,221 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// UserStatus says whether a user may sign in or be signed in as.
+type UserStatus string
+
+// The statuses of a user.
+const (
+	UserActive   UserStatus = "active"
+	UserDisabled UserStatus = "disabled"
+)
+
+// User is a person, with the standard claims of OpenID Connect Core 5.1.
+type User struct {
+	ID                  string `gorm:"primaryKey"`
+	Email               string
+	EmailKey            string // see EmailKey; what sign-in looks up
+	EmailVerified       bool
+	Name                string
+	GivenName           string
+	FamilyName          string
+	MiddleName          string
+	Nickname            string
+	PreferredUsername   string
+	Profile             string
+	Picture             string
+	Website             string
+	Gender              string
+	Birthdate           string
+	Zoneinfo            string
+	Locale              string
+	PhoneNumber         string
+	PhoneNumberVerified bool
+	Address             string // a JSON object (OpenID Connect Core 5.1.1), or empty
+	PasswordHash        string // PHC string; empty: no password sign-in
+	PasswordChangedAt   Time
+	Status              UserStatus
+	NeverImpersonate    bool
+	CreatedAt           Time `gorm:"autoCreateTime:false"`
+	UpdatedAt           Time `gorm:"autoUpdateTime:false"`
+}
+
+// userColumns are the columns of users, in the order of fields.
+const userColumns = `u.id, u.email, u.email_key, u.email_verified, u.name, u.given_name, u.family_name, u.middle_name,
+	u.nickname, u.preferred_username, u.profile, u.picture, u.website, u.gender, u.birthdate, u.zoneinfo, u.locale,
+	u.phone_number, u.phone_number_verified, u.address, u.password_hash, u.password_changed_at, u.status,
+	u.never_impersonate, u.created_at, u.updated_at`
+
+// fields are where a row of userColumns goes. Joins on the way of every request
+// are read with it: reflection would cost more than the query.
+func (u *User) fields() []any {
+	return []any{&u.ID, &u.Email, &u.EmailKey, &u.EmailVerified, &u.Name, &u.GivenName, &u.FamilyName, &u.MiddleName,
+		&u.Nickname, &u.PreferredUsername, &u.Profile, &u.Picture, &u.Website, &u.Gender, &u.Birthdate, &u.Zoneinfo, &u.Locale,
+		&u.PhoneNumber, &u.PhoneNumberVerified, &u.Address, &u.PasswordHash, &u.PasswordChangedAt, &u.Status,
+		&u.NeverImpersonate, &u.CreatedAt, &u.UpdatedAt}
+}
+
+// Active reports whether the user may sign in.
+func (u *User) Active() bool { return u.Status == UserActive }
+
+// DisplayName returns the best name there is to show: name, else e-mail, else id.
+func (u *User) DisplayName() string {
+	for _, s := range []string{u.Name, u.Email} {
+		if s != "" {
+			return s
+		}
+	}
+	return u.ID
+}
+
+// EmailKey folds an e-mail address so that spellings of one account are one key,
+// and one throttle counter (SECURITY D09): trimmed, compatibility-normalized,
+// case-folded.
+func EmailKey(email string) string {
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(email))))
+}
+
+// User returns the user with the given id, or ErrNotFound.
+func (q Queries) User(ctx context.Context, id string) (*User, error) {
+	var u User
+	if err := q.conn(ctx).Take(&u, "id = ?", id).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &u, nil
+}
+
+// UserByEmail returns the user who signs in with this address, or ErrNotFound.
+func (q Queries) UserByEmail(ctx context.Context, email string) (*User, error) {
+	var u User
+	if err := q.conn(ctx).Take(&u, "email_key = ?", EmailKey(email)).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &u, nil
+}
+
+// FindUser returns the user whom an operator names by id or e-mail, or ErrNotFound.
+func (q Queries) FindUser(ctx context.Context, idOrEmail string) (*User, error) {
+	u, err := q.User(ctx, idOrEmail)
+	if errors.Is(err, ErrNotFound) {
+		return q.UserByEmail(ctx, idOrEmail)
+	}
+	return u, err
+}
+
+// UserSearch selects users. Zero values select all.
+type UserSearch struct {
+	Text          string   // part of the name or e-mail, or the whole id
+	Organizations []string // members of any of these
+	After         string   // the id after which to go on
+	Limit         int      // at most this many; zero means 50
+}
+
+// SearchUsers returns matching users in the order of their ids.
+func (q Queries) SearchUsers(ctx context.Context, s UserSearch) ([]User, error) {
+	db := q.conn(ctx).Model(&User{})
+	if s.Text != "" {
+		// LOWER may know ASCII only; as it is typed, a name is found nevertheless.
+		part := func(s string) string { return "%" + escapeLike(s) + "%" }
+		db = db.Where(`(LOWER(name) LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\' OR email_key LIKE ? ESCAPE '\' OR id = ?)`,
+			part(strings.ToLower(s.Text)), part(s.Text), part(EmailKey(s.Text)), s.Text)
+	}
+	if len(s.Organizations) > 0 {
+		db = db.Where("id IN (SELECT user_id FROM memberships WHERE organization_id IN ?)", s.Organizations)
+	}
+	if s.After != "" {
+		db = db.Where("id > ?", s.After)
+	}
+	if s.Limit == 0 {
+		s.Limit = 50
+	}
+	var users []User
+	err := db.Order("id").Limit(s.Limit).Find(&users).Error
+	return users, translate(err)
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func escapeLike(s string) string { return likeEscaper.Replace(s) }
+
+// CreateUser adds a user. It fills ID, EmailKey, Status and the times where they
+// are empty. ErrExists: the id or the e-mail address is taken.
+func (tx *Tx) CreateUser(ctx context.Context, u *User, now time.Time) error {
+	if u.ID == "" {
+		u.ID = NewID("usr")
+	}
+	if u.Status == "" {
+		u.Status = UserActive
+	}
+	u.EmailKey = EmailKey(u.Email)
+	u.CreatedAt, u.UpdatedAt = At(now), At(now)
+	return translate(tx.conn(ctx).Create(u).Error)
+}
+
+// SetPassword stores a new hash and ends everything that the old password opened:
+// the user's sign-ins, the impersonations they run and those of them (SECURITY D06, A14, A15).
+func (tx *Tx) SetPassword(ctx context.Context, userID, hash string, by Cause, now time.Time) error {
+	err := tx.updateUser(ctx, userID, now, map[string]any{"password_hash": hash, "password_changed_at": At(now)})
+	if err != nil {
+		return err
+	}
+	if err := tx.endLoginSessions(ctx, now, "user_id = ?", userID); err != nil {
+		return err
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{Party: userID}, by.With(EndCredentialsChanged), now)
+}
+
+// UpgradePasswordHash replaces the hash of an unchanged password, if it is still old.
+func (tx *Tx) UpgradePasswordHash(ctx context.Context, userID, old, hash string) error {
+	return translate(tx.conn(ctx).Model(&User{}).Where("id = ? AND password_hash = ?", userID, old).
+		UpdateColumn("password_hash", hash).Error)
+}
+
+// DisableUser ends the user's sign-ins, grants and impersonations, on either
+// side, and refuses new ones.
+func (tx *Tx) DisableUser(ctx context.Context, userID string, by Cause, now time.Time) error {
+	if err := tx.updateUser(ctx, userID, now, map[string]any{"status": UserDisabled}); err != nil {
+		return err
+	}
+	if err := tx.endLoginSessions(ctx, now, "user_id = ?", userID); err != nil {
+		return err
+	}
+	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
+		return err
+	}
+	if err := tx.EndImpersonations(ctx, ImpersonationFilter{Actor: userID}, by.With(EndActorDisabled), now); err != nil {
+		return err
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{Subject: userID}, by.With(EndSubjectDisabled), now)
+}
+
+// EnableUser lets the user sign in again. What ended stays ended.
+func (tx *Tx) EnableUser(ctx context.Context, userID string, now time.Time) error {
+	return tx.updateUser(ctx, userID, now, map[string]any{"status": UserActive})
+}
+
+// SetNeverImpersonate protects a user, or stops doing so. Protecting ends
+// impersonations of them.
+func (tx *Tx) SetNeverImpersonate(ctx context.Context, userID string, never bool, by Cause, now time.Time) error {
+	if err := tx.updateUser(ctx, userID, now, map[string]any{"never_impersonate": never}); err != nil || !never {
+		return err
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{Subject: userID}, by.With(EndPermissionLost), now)
+}
+
+func (tx *Tx) updateUser(ctx context.Context, userID string, now time.Time, columns map[string]any) error {
+	columns["updated_at"] = At(now)
+	res := tx.conn(ctx).Model(&User{}).Where("id = ?", userID).UpdateColumns(columns)
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
+}

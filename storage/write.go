@@ -1,0 +1,247 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Tx is one unit of work within a Write: its reads see its own writes.
+type Tx struct {
+	Queries
+	dialect string
+}
+
+// Write runs fn and makes what it did durable, or undoes all of it and returns
+// fn's error. When Write returns nil the change survives a power loss. fn holds
+// only SQL: no signing, no network, no second Write; it may run more than once
+// and must not keep its Tx.
+//
+// On SQLite concurrent Writes share one transaction and one fsync: each fn runs
+// under its own savepoint, so that one failure harms no neighbour. On PostgreSQL
+// each is a transaction of its own, run again when the server reports a conflict.
+func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return translate(err)
+	}
+	if s.dialect == SQLite {
+		return s.group.write(ctx, s.write, fn)
+	}
+	return s.writePostgres(ctx, fn)
+}
+
+// conflictRetries is how often a transaction that lost a conflict is run again.
+const conflictRetries = 5
+
+func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
+	for try := 0; ; try++ {
+		err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+			return protect(fn, &Tx{Queries{db: db}, s.dialect})
+		})
+		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+			err = ctx.Err() // what ended the transaction behind fn's back
+		}
+		if err == nil || !conflicted(err) || try == conflictRetries {
+			return translate(err)
+		}
+		pause := time.Duration(1+rand.IntN(10<<try)) * time.Millisecond //nolint:gosec // no secret
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return translate(ctx.Err())
+		}
+	}
+}
+
+// protect turns a panic in fn into an error, so that its neighbours go on.
+func protect(fn func(*Tx) error, tx *Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("storage: panic in a write: %v", p)
+		}
+	}()
+	return fn(tx)
+}
+
+// group lets the Writes that arrive while one commits share the next commit.
+// The first to find no leader leads: it runs its own and every waiting closure
+// in one transaction, commits once, answers all, and hands the lead to whoever
+// came meanwhile. There is no goroutine of its own to start or stop.
+type group struct {
+	mu      sync.Mutex
+	leading bool
+	waiting []*pending
+}
+
+// pending is one closure that waits for its commit.
+type pending struct {
+	ctx  context.Context
+	fn   func(*Tx) error
+	err  error
+	done chan struct{} // closed when err is final
+	lead chan struct{} // receives the lead
+}
+
+// groupLimit bounds how many closures share a commit, and with it how long a
+// neighbour waits.
+const groupLimit = 128
+
+func (g *group) write(ctx context.Context, db *gorm.DB, fn func(*Tx) error) error {
+	p := &pending{ctx: ctx, fn: fn, done: make(chan struct{}), lead: make(chan struct{}, 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, p)
+	if !g.leading {
+		g.leading = true
+		p.lead <- struct{}{}
+	}
+	g.mu.Unlock()
+
+	select {
+	case <-p.done:
+	case <-p.lead:
+		g.run(db)
+		<-p.done
+	case <-ctx.Done():
+		if g.leave(p) {
+			return translate(ctx.Err())
+		}
+		<-p.done
+	}
+	return p.err
+}
+
+// leave takes p out of the queue. It reports false when p was taken into a
+// commit already; the caller then waits for the outcome, which is soon. A p that
+// was offered the lead in the meantime passes it on.
+func (g *group) leave(p *pending) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, w := range g.waiting {
+		if w != p {
+			continue
+		}
+		g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
+		select {
+		case <-p.lead:
+			g.handOver()
+		default:
+		}
+		return true
+	}
+	return false
+}
+
+// handOver gives the lead to the first who waits. The caller holds mu.
+func (g *group) handOver() {
+	if len(g.waiting) == 0 {
+		g.leading = false
+		return
+	}
+	g.waiting[0].lead <- struct{}{}
+}
+
+// run commits one batch, answers its closures and hands the lead over. It does
+// so even when a closure ends the goroutine (runtime.Goexit): otherwise all
+// Writes to come would wait for a leader that is gone.
+func (g *group) run(db *gorm.DB) {
+	b := batch{group: g, db: db}
+	err := errors.New("a closure ended its goroutine")
+	defer func() { b.answer(err) }()
+	err = b.commit()
+}
+
+// answer tells the closures of a batch how it ended. When it was lost, it was so
+// for all of them: also one that failed may have failed for what a neighbour
+// did, which now never happened.
+func (b *batch) answer(err error) {
+	g := b.group
+	g.mu.Lock()
+	if b.tx == nil { // the database did not even begin: nobody who waits would fare better
+		b.ran = append(b.ran, g.waiting...)
+		g.waiting = nil
+	}
+	g.handOver()
+	g.mu.Unlock()
+	for _, p := range b.ran {
+		if err != nil {
+			p.err = fmt.Errorf("%w: commit: %w", ErrUnavailable, err)
+		}
+		close(p.done)
+	}
+}
+
+// next takes the next closure that waits, nil when there is none.
+func (g *group) next() *pending {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		return nil
+	}
+	p := g.waiting[0]
+	g.waiting = g.waiting[1:]
+	return p
+}
+
+// batch is the closures that share one transaction.
+type batch struct {
+	group *group
+	db    *gorm.DB
+	tx    *gorm.DB
+	ran   []*pending
+
+	broken error // the transaction itself is lost
+}
+
+func (b *batch) commit() error {
+	tx := b.db.Begin()
+	if tx.Error != nil {
+		return tx.Error
+	}
+	b.tx = tx
+	defer tx.Rollback() // no effect after Commit
+	changed := false
+	for len(b.ran) < groupLimit {
+		p := b.group.next()
+		if p == nil {
+			break
+		}
+		b.ran = append(b.ran, p)
+		if p.err = translate(p.ctx.Err()); p.err != nil {
+			continue
+		}
+		if p.err = b.apply(p); p.err == nil {
+			changed = true
+		}
+		if b.broken != nil {
+			return b.broken
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return tx.Commit().Error
+}
+
+// apply runs one closure under a savepoint.
+func (b *batch) apply(p *pending) error {
+	if b.broken = b.tx.Exec("SAVEPOINT closure").Error; b.broken != nil {
+		return b.broken
+	}
+	err := translate(protect(p.fn, &Tx{Queries{db: b.tx, shared: true}, SQLite}))
+	if err != nil {
+		// SQLite ends the whole transaction when the disk is full or fails. What
+		// came before is then gone, and what came after would commit by itself.
+		if lost := b.tx.Exec("ROLLBACK TO closure").Error; lost != nil {
+			b.broken = fmt.Errorf("%w, after: %s", lost, err.Error())
+			return err
+		}
+	}
+	b.broken = b.tx.Exec("RELEASE closure").Error
+	return err
+}
