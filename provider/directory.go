@@ -1,0 +1,342 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// Directory changes people, organizations and what they may do. Each method is
+// one Write that holds the change, its event, and the end of every impersonation
+// that the change no longer allows.
+type Directory struct{ store *storage.Store }
+
+// NewDirectory returns a Directory on an open, migrated store.
+func NewDirectory(store *storage.Store) *Directory { return &Directory{store} }
+
+// OrgRole is a membership to give.
+type OrgRole struct {
+	Organization string // id or name
+	Role         string // held there; empty: plain membership
+}
+
+// CreateUser adds a user with roles, held everywhere, and memberships. It fills an
+// empty id, and what it stores into u. An empty password means that there is
+// none to sign in with. storage.ErrExists: the id or the e-mail address is taken.
+func (d *Directory) CreateUser(
+	ctx context.Context, u *storage.User, password string, roles []string, orgs []OrgRole, by storage.Cause, now time.Time,
+) error {
+	if err := ValidateUser(u); err != nil {
+		return err
+	}
+	if password != "" {
+		hash, err := HashPassword(password)
+		if err != nil {
+			return err
+		}
+		u.PasswordHash, u.PasswordChangedAt = hash, storage.At(now)
+	}
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := freeIdentifier(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		if err := tx.CreateUser(ctx, u, now); err != nil {
+			return fmt.Errorf("user %q: %w", u.Email, err)
+		}
+		err := tx.Record(ctx, storage.Event{
+			Type: storage.EventUserCreated, ActorID: by.By, SubjectID: u.ID,
+			Data: storage.Data{"password": u.PasswordHash != "", "email_verified": u.EmailVerified, "never_impersonate": u.NeverImpersonate},
+		}, storage.Private{}, by.Request, now)
+		if err != nil {
+			return err
+		}
+		for _, role := range roles {
+			if err := grantEverywhere(ctx, tx, u.ID, role, by, now); err != nil {
+				return err
+			}
+		}
+		for _, o := range orgs {
+			if err := member(ctx, tx, u.ID, o, by, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// freeIdentifier keeps users and clients from sharing an id: sub and client_id
+// must never be taken for each other (RFC 9700 section 4.15).
+func freeIdentifier(ctx context.Context, tx *storage.Tx, id string) error {
+	if id == "" {
+		return nil
+	}
+	if _, err := tx.User(ctx, id); !errors.Is(err, storage.ErrNotFound) {
+		return errors.Join(fmt.Errorf("id %q: %w, as a user", id, storage.ErrExists), err)
+	}
+	if _, err := tx.Client(ctx, id); !errors.Is(err, storage.ErrNotFound) {
+		return errors.Join(fmt.Errorf("id %q: %w, as a client", id, storage.ErrExists), err)
+	}
+	return nil
+}
+
+// SetPassword gives a user another password and ends everything that the old one
+// opened.
+func (d *Directory) SetPassword(ctx context.Context, userID, password string, by storage.Cause, now time.Time) error {
+	hash, err := HashPassword(password)
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, userID, storage.EventUserPasswordChanged, nil, by, now, func(tx *storage.Tx, _ *storage.User) (bool, error) {
+		return true, tx.SetPassword(ctx, userID, hash, by, now)
+	})
+}
+
+// Disable ends everything that a user has open, and refuses more.
+func (d *Directory) Disable(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
+	return d.change(ctx, userID, storage.EventUserDisabled, nil, by, now, func(tx *storage.Tx, u *storage.User) (bool, error) {
+		return u.Active(), tx.DisableUser(ctx, userID, by, now)
+	})
+}
+
+// Enable lets a user sign in again.
+func (d *Directory) Enable(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
+	return d.change(ctx, userID, storage.EventUserEnabled, nil, by, now, func(tx *storage.Tx, u *storage.User) (bool, error) {
+		if u.Active() {
+			return false, nil
+		}
+		return true, tx.EnableUser(ctx, userID, now)
+	})
+}
+
+// SetNeverImpersonate protects a user from being signed in as, or stops doing so.
+func (d *Directory) SetNeverImpersonate(ctx context.Context, userID string, never bool, by storage.Cause, now time.Time) error {
+	data := storage.Data{"never_impersonate": never}
+	return d.change(ctx, userID, storage.EventUserUpdated, data, by, now, func(tx *storage.Tx, u *storage.User) (bool, error) {
+		if u.NeverImpersonate == never {
+			return false, nil
+		}
+		return true, tx.SetNeverImpersonate(ctx, userID, never, by, now)
+	})
+}
+
+// change runs fn on an existing user and records it, unless fn reports that
+// nothing changed.
+func (d *Directory) change(
+	ctx context.Context, userID string, kind storage.EventType, data storage.Data, by storage.Cause, now time.Time,
+	fn func(*storage.Tx, *storage.User) (changed bool, err error),
+) error {
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		u, err := tx.User(ctx, userID)
+		if err != nil {
+			return fmt.Errorf("user %q: %w", userID, err)
+		}
+		changed, err := fn(tx, u)
+		if err != nil || !changed {
+			return err
+		}
+		return tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, SubjectID: u.ID, Data: data}, storage.Private{}, by.Request, now)
+	})
+}
+
+// GrantRole gives a user a role: everywhere, or within the organization, by id or
+// name, of which they must be a member. A member has one role there, so that
+// another takes its place. It is no error to hold the role already.
+func (d *Directory) GrantRole(ctx context.Context, userID, role, organization string, by storage.Cause, now time.Time) error {
+	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
+		if organization == "" {
+			return grantEverywhere(ctx, tx, userID, role, by, now)
+		}
+		o, held, err := membership(ctx, tx, userID, organization)
+		if err != nil {
+			return err
+		}
+		if held == nil {
+			return fmt.Errorf("user %q is no member of organization %q: %w", userID, o.Name, storage.ErrNotFound)
+		}
+		return member(ctx, tx, userID, OrgRole{o.ID, role}, by, now)
+	})
+}
+
+// RevokeRole takes a role away: the one held everywhere, or the one held within
+// the organization, of which the user stays a member. storage.ErrNotFound: it was
+// not held.
+func (d *Directory) RevokeRole(ctx context.Context, userID, role, organization string, by storage.Cause, now time.Time) error {
+	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
+		if organization != "" {
+			o, held, err := membership(ctx, tx, userID, organization)
+			if err != nil {
+				return err
+			}
+			if held == nil || roleOf(held) != role || role == "" {
+				return fmt.Errorf("role %q of user %q within %q: %w", role, userID, o.Name, storage.ErrNotFound)
+			}
+			return member(ctx, tx, userID, OrgRole{Organization: o.ID}, by, now)
+		}
+		if err := tx.RevokeRole(ctx, userID, role); err != nil {
+			return fmt.Errorf("role %q of user %q: %w", role, userID, err)
+		}
+		return recordRole(ctx, tx, storage.EventUserRoleRevoked, userID, role, "", by, now)
+	})
+}
+
+// CreateOrganization adds an organization; it fills an empty id.
+// storage.ErrExists: id or name is taken, also one as the other.
+func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organization, by storage.Cause, now time.Time) error {
+	if err := checkOrganization(o); err != nil {
+		return err
+	}
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		for _, taken := range []string{o.ID, o.Name} {
+			if _, err := tx.Organization(ctx, taken); !errors.Is(err, storage.ErrNotFound) {
+				return errors.Join(fmt.Errorf("organization %q: %w", taken, storage.ErrExists), err)
+			}
+		}
+		if err := tx.CreateOrganization(ctx, o, now); err != nil {
+			return fmt.Errorf("organization %q: %w", o.Name, err)
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventOrganizationCreated, ActorID: by.By, OrganizationID: o.ID, Data: storage.Data{"name": o.Name},
+		}, storage.Private{}, by.Request, now)
+	})
+}
+
+func checkOrganization(o *storage.Organization) error {
+	var errs []error
+	if o.ID != "" && !identifier.MatchString(o.ID) {
+		errs = append(errs, fmt.Errorf("id %q: want up to 255 letters, digits and . _ ~ | : -, beginning with a letter or digit", o.ID))
+	}
+	if strings.TrimSpace(o.Name) == "" {
+		errs = append(errs, errors.New("name: is missing"))
+	} else if err := checkText(o.Name, maxClaim); err != nil {
+		errs = append(errs, fmt.Errorf("name %q: %w", o.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+// AddMember makes a user a member of an organization, or changes the role that a
+// member has there; an empty role is plain membership.
+func (d *Directory) AddMember(ctx context.Context, organization, userID, role string, by storage.Cause, now time.Time) error {
+	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
+		return member(ctx, tx, userID, OrgRole{organization, role}, by, now)
+	})
+}
+
+// permissions runs fn, which changes what a user may do or where they belong, and
+// ends the impersonations that this forbids.
+func (d *Directory) permissions(ctx context.Context, userID string, by storage.Cause, now time.Time, fn func(*storage.Tx) error) error {
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.LockActor(ctx, userID); err != nil { // or one could start between
+			return err
+		}
+		if _, err := tx.User(ctx, userID); err != nil {
+			return fmt.Errorf("user %q: %w", userID, err)
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Party: userID}, by, now)
+	})
+}
+
+// grantEverywhere gives a role that is not held yet.
+func grantEverywhere(ctx context.Context, tx *storage.Tx, userID, role string, by storage.Cause, now time.Time) error {
+	held, err := tx.RolesOf(ctx, userID)
+	if err != nil || slices.Contains(held, role) {
+		return err
+	}
+	if err := knownRole(ctx, tx, role); err != nil {
+		return err
+	}
+	if err := tx.GrantRole(ctx, userID, role, now); err != nil {
+		return fmt.Errorf("role %q: %w", role, err)
+	}
+	return recordRole(ctx, tx, storage.EventUserRoleGranted, userID, role, "", by, now)
+}
+
+// knownRole says which roles there are, where the database would only say no.
+func knownRole(ctx context.Context, tx *storage.Tx, role string) error {
+	roles, err := tx.Roles(ctx)
+	if err != nil {
+		return fmt.Errorf("load roles: %w", err)
+	}
+	var names []string
+	for _, r := range roles {
+		if r.Name == role {
+			return nil
+		}
+		names = append(names, r.Name)
+	}
+	return fmt.Errorf("role %q: %w; there are %s", role, storage.ErrReference, strings.Join(names, ", "))
+}
+
+// member makes a user a member, or changes the role of one.
+func member(ctx context.Context, tx *storage.Tx, userID string, give OrgRole, by storage.Cause, now time.Time) error {
+	o, held, err := membership(ctx, tx, userID, give.Organization)
+	if err != nil {
+		return err
+	}
+	if held != nil && roleOf(held) == give.Role {
+		return nil
+	}
+	if give.Role != "" {
+		if err := knownRole(ctx, tx, give.Role); err != nil {
+			return err
+		}
+	}
+	if err := tx.AddMember(ctx, o.ID, userID, give.Role, now); err != nil {
+		return fmt.Errorf("member %q of organization %q: %w", userID, o.Name, err)
+	}
+	if held == nil {
+		err = tx.Record(ctx, storage.Event{
+			Type: storage.EventMemberAdded, ActorID: by.By, SubjectID: userID, OrganizationID: o.ID,
+		}, storage.Private{}, by.Request, now)
+	} else if was := roleOf(held); was != "" {
+		err = recordRole(ctx, tx, storage.EventUserRoleRevoked, userID, was, o.ID, by, now)
+	}
+	if err != nil || give.Role == "" {
+		return err
+	}
+	return recordRole(ctx, tx, storage.EventUserRoleGranted, userID, give.Role, o.ID, by, now)
+}
+
+// membership returns the organization, by id or name, and the user's membership of
+// it, nil where there is none.
+func membership(ctx context.Context, tx *storage.Tx, userID, organization string) (*storage.Organization, *storage.Membership, error) {
+	o, err := tx.Organization(ctx, organization)
+	if err != nil {
+		return nil, nil, fmt.Errorf("organization %q: %w", organization, err)
+	}
+	all, err := tx.MembershipsOf(ctx, userID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load memberships: %w", err)
+	}
+	for _, m := range all {
+		if m.OrganizationID == o.ID {
+			return o, &m, nil
+		}
+	}
+	return o, nil, nil
+}
+
+func roleOf(m *storage.Membership) string {
+	if m.Role == nil {
+		return ""
+	}
+	return *m.Role
+}
+
+// recordRole records that a role was granted or revoked; an empty organization is
+// everywhere.
+func recordRole(
+	ctx context.Context, tx *storage.Tx, kind storage.EventType, userID, role, organization string, by storage.Cause, now time.Time,
+) error {
+	return tx.Record(ctx, storage.Event{
+		Type: kind, ActorID: by.By, SubjectID: userID, OrganizationID: organization, Data: storage.Data{"role": role},
+	}, storage.Private{}, by.Request, now)
+}

@@ -1,0 +1,73 @@
+package provider
+
+import "encoding/json"
+
+// metadata is the discovery document (OpenID Connect Discovery 1.0, RFC 8414). It
+// lists what works and nothing else (SECURITY F11).
+type metadata struct {
+	Issuer                        string   `json:"issuer"`
+	AuthorizationEndpoint         string   `json:"authorization_endpoint"`
+	TokenEndpoint                 string   `json:"token_endpoint"`
+	UserinfoEndpoint              string   `json:"userinfo_endpoint"`
+	JWKSURI                       string   `json:"jwks_uri"`
+	RevocationEndpoint            string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint         string   `json:"introspection_endpoint"`
+	EndSessionEndpoint            string   `json:"end_session_endpoint"`
+	ScopesSupported               []string `json:"scopes_supported"`
+	ResponseTypesSupported        []string `json:"response_types_supported"`
+	ResponseModesSupported        []string `json:"response_modes_supported"`
+	GrantTypesSupported           []string `json:"grant_types_supported"`
+	SubjectTypesSupported         []string `json:"subject_types_supported"`
+	IDTokenSigningAlgs            []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuthMethods              []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuthMethods         []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuthMethods      []string `json:"introspection_endpoint_auth_methods_supported"`
+	CodeChallengeMethods          []string `json:"code_challenge_methods_supported"`
+	ClaimTypesSupported           []string `json:"claim_types_supported"`
+	ClaimsSupported               []string `json:"claims_supported"`
+	ACRValuesSupported            []string `json:"acr_values_supported"`
+	PromptValuesSupported         []string `json:"prompt_values_supported"`
+	UILocalesSupported            []string `json:"ui_locales_supported"`
+	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
+	RequestParameterSupported     bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported  bool     `json:"request_uri_parameter_supported"`
+	RequireRequestURIRegistration bool     `json:"require_request_uri_registration"`
+	AuthorizationResponseIssParam bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+func discovery(issuer string) []byte {
+	secrets := []string{authBasic, authPost}
+	return asRaw(metadata{
+		Issuer:                   issuer,
+		AuthorizationEndpoint:    issuer + "/oauth2/authorize",
+		TokenEndpoint:            issuer + "/oauth2/token",
+		UserinfoEndpoint:         issuer + "/oauth2/userinfo",
+		JWKSURI:                  issuer + "/.well-known/jwks.json",
+		RevocationEndpoint:       issuer + "/oauth2/revoke",
+		IntrospectionEndpoint:    issuer + "/oauth2/introspect",
+		EndSessionEndpoint:       issuer + "/oauth2/logout",
+		ScopesSupported:          []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
+		ResponseTypesSupported:   []string{"code"},
+		ResponseModesSupported:   []string{"query", "form_post"},
+		GrantTypesSupported:      []string{"authorization_code", "refresh_token", "client_credentials"},
+		SubjectTypesSupported:    []string{"public"},
+		IDTokenSigningAlgs:       []string{algRS256, algES256},
+		TokenAuthMethods:         []string{authBasic, authPost, authNone},
+		RevocationAuthMethods:    []string{authBasic, authPost, authNone},
+		IntrospectionAuthMethods: secrets,
+		CodeChallengeMethods:     []string{"S256"},
+		ClaimTypesSupported:      []string{"normal"},
+		ClaimsSupported: []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "act", "org_id",
+			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
+			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number", "phone_number_verified", "address",
+		},
+		ACRValuesSupported:            []string{acrImpersonation},
+		PromptValuesSupported:         []string{"none", "login", "consent", "select_account"},
+		UILocalesSupported:            []string{"en"},
+		AuthorizationResponseIssParam: true,
+	})
+}
+
+// Metadata returns the discovery document.
+func (p *Provider) Metadata() json.RawMessage { return p.metadata }

@@ -1,0 +1,163 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// MinQuery is how many characters a search needs: nobody gets a list of all users.
+const MinQuery = 2
+
+// maxCandidates is how many matches a search shows.
+const maxCandidates = 20
+
+// Candidate is a user whom a search found, with what stands in the way.
+type Candidate struct {
+	User          storage.User
+	Organizations []storage.Organization
+	Denial        Denial // empty: may be selected
+}
+
+// Search finds users whom the actor may see, by part of the name or e-mail or by
+// id. more reports that there are others. A query that is too short finds nobody.
+func (s *Service) Search(ctx context.Context, ask Ask, query string, now time.Time) (found []Candidate, more bool, err error) {
+	query = strings.TrimSpace(query)
+	if utf8.RuneCountInString(query) < MinQuery || len(query) > 200 || !utf8.ValidString(query) {
+		return nil, false, nil
+	}
+	standing, err := s.store.Standing(ctx, ask.Actor.ID)
+	if err != nil {
+		return nil, false, fmt.Errorf("load standing: %w", err)
+	}
+	search := storage.UserSearch{Text: query, Limit: maxCandidates + 1}
+	if !standing.May(PermissionUsersRead, "") {
+		for organization := range standing.Within {
+			if standing.May(PermissionUsersRead, organization) {
+				search.Organizations = append(search.Organizations, organization)
+			}
+		}
+		if len(search.Organizations) == 0 {
+			return nil, false, nil
+		}
+	}
+	users, err := s.store.SearchUsers(ctx, search)
+	if err != nil {
+		return nil, false, fmt.Errorf("search users: %w", err)
+	}
+	if more = len(users) > maxCandidates; more {
+		users = users[:maxCandidates]
+	}
+	return s.candidates(ctx, ask, users, more, now)
+}
+
+// Candidate returns one user as Search would.
+func (s *Service) Candidate(ctx context.Context, ask Ask, now time.Time) (*Candidate, error) {
+	u, err := s.store.User(ctx, ask.SubjectID)
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := s.candidates(ctx, ask, []storage.User{*u}, false, now)
+	if err != nil {
+		return nil, err
+	}
+	if found[0].Denial == DenySubject {
+		return nil, storage.ErrNotFound // out of the actor's reach
+	}
+	return &found[0], nil
+}
+
+// candidates decides about each user as if the rest of the form were in order.
+func (s *Service) candidates(ctx context.Context, ask Ask, users []storage.User, more bool, now time.Time) ([]Candidate, bool, error) {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	organizations, err := s.store.OrganizationsOf(ctx, ids)
+	if err != nil {
+		return nil, false, fmt.Errorf("load organizations: %w", err)
+	}
+	standing, err := s.store.Standing(ctx, ask.Actor.ID)
+	if err != nil {
+		return nil, false, fmt.Errorf("load standing: %w", err)
+	}
+	found := make([]Candidate, 0, len(users))
+	for _, u := range users {
+		c := Candidate{User: u, Organizations: organizations[u.ID]}
+		subjectStanding, err := s.store.Standing(ctx, u.ID)
+		if err != nil {
+			return nil, false, fmt.Errorf("load standing: %w", err)
+		}
+		c.Denial = selectable(Attempt{
+			Now: now, Actor: ask.Actor, ActorStanding: standing, Client: ask.Client,
+			Subject: &u, SubjectStanding: subjectStanding,
+		})
+		found = append(found, c)
+	}
+	return found, more, nil
+}
+
+// selectable asks the rules about the subject alone, in the organization that
+// suits the actor best.
+func selectable(a Attempt) Denial {
+	if d := subject(a); d != "" {
+		return d
+	}
+	places := []string{""}
+	if len(a.SubjectStanding.Within) > 0 {
+		places = places[:0]
+		for o := range a.SubjectStanding.Within {
+			places = append(places, o)
+		}
+	}
+	var last Denial
+	for _, a.Organization = range places {
+		if last = organization(a); last == "" {
+			last = privileges(a)
+		}
+		if last == "" {
+			return ""
+		}
+	}
+	return last
+}
+
+// Message returns what a page says about a denial.
+func (d Denial) Message() string {
+	if text, ok := messages[d]; ok {
+		return text
+	}
+	return "This is not allowed."
+}
+
+var messages = map[Denial]string{
+	DenySwitchedOff:       "Signing in as someone else is switched off.",
+	DenyChain:             "You are already acting as someone else here.",
+	DenyActorInactive:     "Your account is disabled.",
+	DenyPermission:        "You may not sign in as someone else.",
+	DenyClientInactive:    "This application is disabled.",
+	DenyClient:            "This application does not allow signing in as its users.",
+	DenyReason:            "Give a reason of 8 to 500 characters.",
+	DenyTicketRef:         "Give a valid ticket reference.",
+	DenyAccess:            "Choose read only or full access.",
+	DenyDuration:          "Choose one of the durations offered.",
+	DenySubject:           "Choose a user from the list.",
+	DenySelf:              "This is you.",
+	DenySubjectInactive:   "This account is disabled.",
+	DenyProtected:         "This account is protected.",
+	DenyOrganization:      "The user does not belong to this organization, or the application is not for it.",
+	DenyOrganizationNeeds: "Choose the organization in which to act.",
+	DenyPrivileged:        "This user may do more than you may, or needs a special permission.",
+	DenyRate:              "You have started too many of these within an hour. Try again later.",
+	DenyConcurrent:        "You are acting as someone already. Stop that first.",
+	DenyStepUp:            "Confirm your password first.",
+	DenyEnded:             "This has ended.",
+}
+
+// Denied returns the Denial in err, if there is one.
+func Denied(err error) (Denial, bool) { return errors.AsType[Denial](err) }

@@ -1,0 +1,232 @@
+package impersonation
+
+import (
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// Permissions that the rules ask for.
+const (
+	PermissionUsersRead  = "users:read"
+	PermissionStart      = "impersonation:start"
+	PermissionPrivileged = "impersonation:privileged"
+	PermissionStopAny    = "impersonation:stop_any"
+)
+
+// Access is how much of the subject's access the actor gets.
+type Access string
+
+// The kinds of access.
+const (
+	ReadOnly Access = "read_only" // the client's read-only scopes
+	Full     Access = "full"
+)
+
+// Denial is a rule that said no. It is an error, a value and an audit record.
+type Denial string
+
+func (d Denial) Error() string { return "impersonation: " + string(d) }
+
+// The guard rails. No configuration removes them.
+const (
+	DenySwitchedOff       Denial = "switched_off"
+	DenyChain             Denial = "chain"
+	DenyActorInactive     Denial = "actor_inactive"
+	DenyPermission        Denial = "permission"
+	DenyClientInactive    Denial = "client_inactive"
+	DenyClient            Denial = "client_not_opted_in"
+	DenyReason            Denial = "reason"
+	DenyTicketRef         Denial = "ticket_ref"
+	DenyAccess            Denial = "access"
+	DenyDuration          Denial = "duration"
+	DenySubject           Denial = "subject"
+	DenySelf              Denial = "self"
+	DenySubjectInactive   Denial = "subject_inactive"
+	DenyProtected         Denial = "protected"
+	DenyOrganization      Denial = "organization"
+	DenyOrganizationNeeds Denial = "organization_required"
+	DenyPrivileged        Denial = "privileged"
+	DenyRate              Denial = "rate"
+	DenyConcurrent        Denial = "concurrent"
+	DenyStepUp            Denial = "step_up"
+	DenyEnded             Denial = "ended"
+)
+
+// Limits bound impersonations. Zero values are filled in by New.
+type Limits struct {
+	DefaultDuration        time.Duration  // 30 min
+	MaxDuration            time.Duration  // 60 min, never more
+	StepUpMaxAge           time.Duration  // 5 min: how old the actor's last password check may be
+	MaxStartsPerHour       int            // 10
+	MaxConcurrent          int            // 3
+	MaxConcurrentPerClient int            // 1
+	TicketRefRequired      bool           // false: a ticket reference is optional
+	TicketRefPattern       *regexp.Regexp // nil: any
+}
+
+// hardMaximum is the longest impersonation there can be; the schema holds it too.
+const hardMaximum = time.Hour
+
+// Attempt is all that a decision depends on, time included.
+type Attempt struct {
+	Now     time.Time
+	Enabled bool // the master switch
+	Chained bool // the request itself came with act
+	Limits  Limits
+
+	Actor         *storage.User
+	ActorStanding storage.Standing
+	ActorAuthTime time.Time // of the last password check in the actor's session
+
+	Subject         *storage.User // nil: there is none with that id
+	SubjectStanding storage.Standing
+
+	Client       *storage.Client
+	Organization string // empty: none chosen
+	Reason       string // as Clean returned it; empty: there was none
+	TicketRef    string
+	Access       Access
+	Duration     time.Duration
+	Usage        storage.Usage
+
+	// Running is set when the decision is about one that was started before. Its
+	// limits and step-up were checked then.
+	Running *storage.Impersonation
+}
+
+// Decide says whether the attempt is allowed: nil, or the first rule that said
+// no, a Denial. What depends on the actor alone comes first, and then the form,
+// so that whoever may not start learns nothing about the subject (SECURITY A01, A06).
+func Decide(a Attempt) error {
+	for _, rule := range []func(Attempt) Denial{
+		product, actor, client, form, subject, organization, privileges, limits,
+	} {
+		if d := rule(a); d != "" {
+			return d
+		}
+	}
+	return nil
+}
+
+func product(a Attempt) Denial {
+	switch {
+	case !a.Enabled:
+		return DenySwitchedOff
+	case a.Chained:
+		return DenyChain
+	}
+	return ""
+}
+
+func actor(a Attempt) Denial {
+	switch {
+	case !a.Actor.Active():
+		return DenyActorInactive
+	case !a.ActorStanding.MayAnywhere(PermissionStart):
+		return DenyPermission
+	}
+	return ""
+}
+
+func client(a Attempt) Denial {
+	switch {
+	case a.Client.Status != storage.ClientActive:
+		return DenyClientInactive
+	case !a.Client.AllowImpersonation:
+		return DenyClient
+	}
+	return ""
+}
+
+func form(a Attempt) Denial {
+	if r := a.Running; r != nil {
+		if !r.Running(a.Now) {
+			return DenyEnded
+		}
+		return ""
+	}
+	switch {
+	case a.Reason == "":
+		return DenyReason
+	case a.TicketRef == "" && a.Limits.TicketRefRequired,
+		a.TicketRef != "" && a.Limits.TicketRefPattern != nil && !a.Limits.TicketRefPattern.MatchString(a.TicketRef):
+		return DenyTicketRef
+	case a.Access != ReadOnly && a.Access != Full:
+		return DenyAccess
+	case a.Duration < time.Minute || a.Duration > min(a.Limits.MaxDuration, hardMaximum):
+		return DenyDuration
+	case a.Now.Sub(a.ActorAuthTime) > a.Limits.StepUpMaxAge:
+		return DenyStepUp
+	}
+	return ""
+}
+
+func subject(a Attempt) Denial {
+	switch {
+	case a.Subject == nil:
+		return DenySubject
+	case a.Subject.ID == a.Actor.ID:
+		return DenySelf
+	case !a.Subject.Active():
+		return DenySubjectInactive
+	case a.Subject.NeverImpersonate:
+		return DenyProtected
+	}
+	return ""
+}
+
+// organization checks that actor, subject and client meet in one place. A role
+// held within an organization reaches only its members, and only there.
+func organization(a Attempt) Denial {
+	if a.Organization == "" {
+		if len(a.SubjectStanding.Within) > 1 {
+			return DenyOrganizationNeeds
+		}
+	} else if !a.SubjectStanding.MemberOf(a.Organization) {
+		return DenyOrganization
+	}
+	if limited := a.Client.Organizations; len(limited) > 0 && !slices.Contains(limited, a.Organization) {
+		return DenyOrganization
+	}
+	if !a.ActorStanding.May(PermissionStart, a.Organization) {
+		return DenySubject // out of reach is as good as unknown
+	}
+	return ""
+}
+
+// privileges checks that acting as the subject gives the actor nothing new.
+func privileges(a Attempt) Denial {
+	privileged := len(a.SubjectStanding.Everywhere) > 0
+	for _, permission := range a.SubjectStanding.Everywhere {
+		if !a.ActorStanding.May(permission, "") {
+			return DenyPrivileged
+		}
+	}
+	for organization, held := range a.SubjectStanding.Within {
+		privileged = privileged || len(held) > 0
+		for _, permission := range held {
+			if !a.ActorStanding.May(permission, organization) {
+				return DenyPrivileged
+			}
+		}
+	}
+	if privileged && !a.ActorStanding.May(PermissionPrivileged, a.Organization) {
+		return DenyPrivileged
+	}
+	return ""
+}
+
+func limits(a Attempt) Denial {
+	switch {
+	case a.Running != nil:
+		return ""
+	case a.Usage.Started >= a.Limits.MaxStartsPerHour:
+		return DenyRate
+	case a.Usage.RunningAtClient >= a.Limits.MaxConcurrentPerClient, a.Usage.Running >= a.Limits.MaxConcurrent:
+		return DenyConcurrent
+	}
+	return ""
+}

@@ -1,0 +1,72 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// StillAllowed decides again about an impersonation that runs: Decide without
+// what was settled when it started, its form, its step-up and its limits.
+func StillAllowed(a Attempt, running *storage.Impersonation) error {
+	a.Running = running
+	a.Organization, a.Access = running.OrganizationID, Access(running.Access)
+	return Decide(a)
+}
+
+// Reconsider asks StillAllowed about every running impersonation that the filter
+// selects, and ends those that a rule now refuses: in the unit of work that
+// changed a permission, so that nothing outlives it (SECURITY A03, A14).
+func Reconsider(ctx context.Context, tx *storage.Tx, f storage.ImpersonationFilter, by storage.Cause, now time.Time) error {
+	f.Running = true
+	running, err := tx.Impersonations(ctx, f, now)
+	if err != nil {
+		return fmt.Errorf("load impersonations: %w", err)
+	}
+	for _, i := range running {
+		a, err := attemptOf(ctx, tx, &i, now)
+		if err != nil {
+			return fmt.Errorf("impersonation %s: %w", i.ID, err)
+		}
+		err = StillAllowed(a, &i)
+		if err == nil {
+			continue
+		}
+		if _, denied := Denied(err); !denied {
+			return err
+		}
+		if err := tx.EndImpersonations(ctx, storage.ImpersonationFilter{ID: i.ID}, by.With(storage.EndPermissionLost), now); err != nil {
+			return fmt.Errorf("end impersonation %s: %w", i.ID, err)
+		}
+	}
+	return nil
+}
+
+// attemptOf gathers what decides about a running impersonation.
+func attemptOf(ctx context.Context, tx *storage.Tx, i *storage.Impersonation, now time.Time) (Attempt, error) {
+	a := Attempt{Now: now}
+	var err error
+	if a.Enabled, err = tx.ImpersonationEnabled(ctx); err != nil {
+		return a, err
+	}
+	if a.Actor, err = tx.User(ctx, i.ActorID); err != nil {
+		return a, err
+	}
+	if a.ActorStanding, err = tx.Standing(ctx, i.ActorID); err != nil {
+		return a, err
+	}
+	if a.Subject, err = tx.User(ctx, i.SubjectID); err != nil {
+		return a, err
+	}
+	if a.SubjectStanding, err = tx.Standing(ctx, i.SubjectID); err != nil {
+		return a, err
+	}
+	a.Client, err = tx.Client(ctx, i.ClientID)
+	if errors.Is(err, storage.ErrNotFound) {
+		a.Client, err = &storage.Client{ID: i.ClientID}, nil // deleted, so no longer opted in
+	}
+	return a, err
+}

@@ -1,0 +1,264 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// Service starts, checks and stops impersonations.
+type Service struct {
+	store  *storage.Store
+	limits Limits
+}
+
+// New returns a Service. Limits that are zero get their defaults.
+func New(store *storage.Store, l Limits) *Service {
+	fill(&l.MaxDuration, hardMaximum)
+	fill(&l.DefaultDuration, min(30*time.Minute, l.MaxDuration))
+	fill(&l.StepUpMaxAge, 5*time.Minute)
+	fill(&l.MaxStartsPerHour, 10)
+	fill(&l.MaxConcurrent, 3)
+	fill(&l.MaxConcurrentPerClient, 1)
+	return &Service{store, l}
+}
+
+func fill[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// Limits returns the limits in force.
+func (s *Service) Limits() Limits { return s.limits }
+
+// Ask is what an actor asks for.
+type Ask struct {
+	Actor        *storage.User
+	ActorLogin   *storage.LoginSession // the browser session that it lies over
+	Chained      bool                  // the request came with act
+	Client       *storage.Client
+	SubjectID    string
+	Organization string
+	Reason       string
+	TicketRef    string
+	Access       Access
+	Duration     time.Duration
+	Entry        string // consent, console, api or token_exchange
+}
+
+// Offered reports whether the actor may start an impersonation at the client at
+// all, so that a page can offer it: everything that Decide asks before it looks
+// at the form.
+func (s *Service) Offered(ctx context.Context, actor *storage.User, client *storage.Client) (bool, error) {
+	if !client.AllowImpersonation {
+		return false, nil // the usual case costs no read
+	}
+	standing, err := s.store.Standing(ctx, actor.ID)
+	if err != nil {
+		return false, fmt.Errorf("load standing: %w", err)
+	}
+	if !standing.MayAnywhere(PermissionStart) {
+		return false, nil
+	}
+	enabled, err := s.store.ImpersonationEnabled(ctx)
+	return enabled, err
+}
+
+// reads are what gathering an attempt needs; a Store and a Tx have them.
+type reads interface {
+	User(ctx context.Context, id string) (*storage.User, error)
+	Standing(ctx context.Context, userID string) (storage.Standing, error)
+	ImpersonationEnabled(ctx context.Context) (bool, error)
+	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
+}
+
+// attempt gathers what Decide needs.
+func (s *Service) attempt(ctx context.Context, from reads, ask Ask, running *storage.Impersonation, now time.Time) (Attempt, error) {
+	a := Attempt{
+		Now: now, Chained: ask.Chained, Limits: s.limits, Running: running,
+		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
+		Access: ask.Access, Duration: ask.Duration,
+	}
+	if ask.ActorLogin != nil {
+		a.ActorAuthTime = ask.ActorLogin.AuthTime.Time()
+	}
+	a.Reason, _ = CleanReason(ask.Reason)
+	var refOK bool
+	if a.TicketRef, refOK = CleanTicketRef(ask.TicketRef); !refOK {
+		return a, DenyTicketRef
+	}
+	var err error
+	if a.Enabled, err = from.ImpersonationEnabled(ctx); err != nil {
+		return a, fmt.Errorf("load settings: %w", err)
+	}
+	if a.ActorStanding, err = from.Standing(ctx, ask.Actor.ID); err != nil {
+		return a, fmt.Errorf("load standing of actor: %w", err)
+	}
+	if a.Subject, err = from.User(ctx, ask.SubjectID); errors.Is(err, storage.ErrNotFound) {
+		return a, nil
+	} else if err != nil {
+		return a, fmt.Errorf("load subject: %w", err)
+	}
+	if a.SubjectStanding, err = from.Standing(ctx, a.Subject.ID); err != nil {
+		return a, fmt.Errorf("load standing of subject: %w", err)
+	}
+	if a.Organization == "" && len(a.SubjectStanding.Within) == 1 && running == nil {
+		for only := range a.SubjectStanding.Within {
+			a.Organization = only
+		}
+	}
+	if running == nil {
+		if a.Usage, err = from.ImpersonationUsage(ctx, ask.Actor.ID, ask.Client.ID, now); err != nil {
+			return a, fmt.Errorf("count impersonations: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// Start decides, and adds the impersonation and its event to the unit of work
+// tx. It decides on what tx sees, so that what was checked still holds when the
+// commit happens. A refusal is a Denial; record it with Denied after tx was undone.
+func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+	if err := tx.LockActor(ctx, ask.Actor.ID); err != nil {
+		return nil, err
+	}
+	fresh, err := tx.User(ctx, ask.Actor.ID)
+	if err != nil {
+		return nil, fmt.Errorf("load actor: %w", err)
+	}
+	client, err := tx.Client(ctx, ask.Client.ID)
+	if err != nil {
+		return nil, fmt.Errorf("load client: %w", err)
+	}
+	ask.Actor, ask.Client = fresh, client
+	a, err := s.attempt(ctx, tx, ask, nil, now)
+	if err == nil {
+		err = Decide(a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	i := &storage.Impersonation{
+		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
+		OrganizationID: a.Organization, LoginSID: ask.ActorLogin.SID, Entry: ask.Entry,
+		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access),
+		StartedAt: storage.At(now), ExpiresAt: storage.At(now.Add(a.Duration)),
+	}
+	if err := tx.CreateImpersonation(ctx, i); err != nil {
+		return nil, fmt.Errorf("create impersonation: %w", err)
+	}
+	return i, tx.Record(ctx, storage.Event{
+		Type: storage.EventImpersonationStarted, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
+		OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
+		Data: storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)},
+	}, storage.Private{Reason: i.Reason, TicketRef: i.TicketRef}, r, now)
+}
+
+// Check decides without starting anything, for a page that wants to show the
+// outcome beforehand. Like Start it returns nil or a Denial.
+func (s *Service) Check(ctx context.Context, ask Ask, now time.Time) error {
+	a, err := s.attempt(ctx, s.store, ask, nil, now)
+	if err != nil {
+		return err
+	}
+	return Decide(a)
+}
+
+// Denied records that an attempt was refused. The subject is named as it was
+// asked for only when there is such a user.
+func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Request, now time.Time) error {
+	e := storage.Event{
+		Type: storage.EventImpersonationDenied, ActorID: ask.Actor.ID, ClientID: ask.Client.ID,
+		Data: storage.Data{"denial": string(d), "entry": ask.Entry},
+	}
+	if u, err := s.store.User(ctx, ask.SubjectID); err == nil {
+		e.SubjectID = u.ID
+	}
+	var p storage.Private
+	p.Reason, _ = CleanReason(ask.Reason)
+	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.Record(ctx, e, p, r, now) })
+}
+
+// Recheck decides again about an impersonation that runs, at code exchange and
+// at each refresh. When a rule now says no the impersonation ends; the Denial is
+// returned after that was recorded.
+func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+	i, err := s.store.Impersonation(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("load impersonation: %w", err)
+	}
+	actor, err := s.store.User(ctx, i.ActorID)
+	if err != nil {
+		return nil, fmt.Errorf("load actor: %w", err)
+	}
+	ask := Ask{
+		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID,
+		Access: Access(i.Access), Entry: i.Entry,
+	}
+	a, err := s.attempt(ctx, s.store, ask, i, now)
+	if err == nil {
+		err = Decide(a)
+	}
+	denial, denied := errors.AsType[Denial](err)
+	if !denied {
+		return i, err
+	}
+	if denial != DenyEnded {
+		cause := storage.Cause{Reason: storage.EndPermissionLost, Request: r}
+		ended := s.store.Write(ctx, func(tx *storage.Tx) error {
+			return tx.EndImpersonations(ctx, storage.ImpersonationFilter{ID: id}, cause, now)
+		})
+		err = errors.Join(err, ended)
+	}
+	return nil, errors.Join(err, s.Denied(ctx, ask, denial, r, now))
+}
+
+// Of returns an impersonation that by may see and stop: its actor, its subject, or
+// someone who may stop any. storage.ErrNotFound: there is none.
+func (s *Service) Of(ctx context.Context, id string, by *storage.User) (*storage.Impersonation, error) {
+	i, err := s.store.Impersonation(ctx, id)
+	if err != nil || by.ID == i.ActorID || by.ID == i.SubjectID {
+		return i, err
+	}
+	standing, err := s.store.Standing(ctx, by.ID)
+	if err != nil {
+		return nil, fmt.Errorf("load standing: %w", err)
+	}
+	if !standing.May(PermissionStopAny, i.OrganizationID) {
+		return nil, storage.ErrNotFound
+	}
+	return i, nil
+}
+
+// Stop ends an impersonation on behalf of by. storage.ErrNotFound: there is none
+// that by may stop; storage.ErrSpent: it had ended.
+func (s *Service) Stop(ctx context.Context, id string, by *storage.User, r storage.Request, now time.Time) error {
+	i, err := s.Of(ctx, id, by)
+	if err != nil {
+		return err
+	}
+	return s.End(ctx, i.ID, storage.Cause{By: by.ID, Reason: storage.EndStopped, Request: r}, now)
+}
+
+// End ends an impersonation without asking who wants it: the caller holds proof.
+// storage.ErrSpent: it had ended.
+func (s *Service) End(ctx context.Context, id string, cause storage.Cause, now time.Time) error {
+	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.StopImpersonation(ctx, id, cause, now) })
+}
+
+// Expire records the end of impersonations whose time ran out.
+func (s *Service) Expire(ctx context.Context, now time.Time) error {
+	due, err := s.store.Impersonations(ctx, storage.ImpersonationFilter{Due: true, Limit: 1}, now)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	return s.store.Write(ctx, func(tx *storage.Tx) error {
+		_, err := tx.ExpireImpersonations(ctx, now)
+		return err
+	})
+}

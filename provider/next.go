@@ -1,0 +1,113 @@
+package provider
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// Step is what has to happen next to an authorization request.
+type Step int
+
+// The steps, in the order in which a person meets them.
+const (
+	SignIn  Step = iota // nobody is signed in
+	Again               // they have to show again who they are
+	Consent             // they have to decide on the consent page
+	Proceed             // answer with a code
+	Refuse              // answer with the error
+)
+
+// Situation is what the next step depends on, beside the request itself.
+type Situation struct {
+	Now         time.Time
+	Login       *storage.Login // nil: nobody is signed in
+	Consented   string         // space-separated: what they allowed this client before
+	MayAct      bool           // they may sign in as others at this client
+	AlwaysOffer bool           // and are asked each time; otherwise only on request
+	Running     bool           // they are acting as somebody at this client
+	Member      bool           // they belong to an organization that the client is for
+}
+
+// Next says what has to happen next, and for Refuse why. It is the whole policy of
+// the authorization endpoint.
+func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
+	none := slices.Contains(a.Prompt, "none")
+	switch {
+	case a.Err != nil && (s.Login != nil || none):
+		return Refuse, a.Err
+	case s.Login == nil && none:
+		return Refuse, errLoginRequired
+	case s.Login == nil:
+		return SignIn, nil
+	case a.mustSignInAgain(s) && none:
+		return Refuse, errLoginRequired
+	case a.mustSignInAgain(s):
+		return Again, nil
+	case !a.hintFits(s):
+		return a.otherPerson(none)
+	case !s.Member:
+		return Refuse, errAccessDenied.with("The user may not use this application.")
+	case s.Running && none:
+		// The application holds tokens of somebody else: it must not become the
+		// actor behind their back (SECURITY A18, T33).
+		return Refuse, errLoginRequired
+	case a.needsConsent(s) && none:
+		return Refuse, errConsentRequired
+	case !none && (a.needsConsent(s) || a.offersOthers(s)):
+		return Consent, nil
+	}
+	return Proceed, nil
+}
+
+// mustSignInAgain reports whether the last sign-in is too old for the request
+// (OpenID Connect Core 3.1.2.1: prompt=login, max_age).
+func (a *AuthorizeRequest) mustSignInAgain(s Situation) bool {
+	signedIn := s.Login.AuthTime.Time()
+	if slices.Contains(a.Prompt, "login") && signedIn.Before(a.At) {
+		return true
+	}
+	return a.HasAge && signedIn.Before(a.At) && s.Now.Sub(signedIn) > a.MaxAge
+}
+
+// hintFits reports whether the hint, if there is one, is about the person who is
+// signed in. A hint from an impersonation fits nobody.
+func (a *AuthorizeRequest) hintFits(s Situation) bool {
+	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == s.Login.User.ID
+}
+
+func (a *AuthorizeRequest) otherPerson(none bool) (Step, error) {
+	if none || a.Hint.Acting {
+		return Refuse, errLoginRequired
+	}
+	return Again, nil
+}
+
+// NeedsConsent reports whether the person has to allow something: the client is
+// somebody else's and asks for more than they allowed it, or asks for the page.
+func (a *AuthorizeRequest) NeedsConsent(consented string) bool {
+	if slices.Contains(a.Prompt, "consent") {
+		return true
+	}
+	if a.Client.FirstParty {
+		return false
+	}
+	allowed := strings.Fields(consented)
+	return slices.ContainsFunc(a.GetRequestedScopes(), func(scope string) bool { return !slices.Contains(allowed, scope) })
+}
+
+func (a *AuthorizeRequest) needsConsent(s Situation) bool {
+	return a.NeedsConsent(s.Consented)
+}
+
+// offersOthers reports whether the page is shown because the person may choose as
+// whom to go on.
+func (a *AuthorizeRequest) offersOthers(s Situation) bool {
+	asked := slices.Contains(a.Prompt, "select_account") || a.Form.Get("impersonate") == "1"
+	if !s.MayAct {
+		return slices.Contains(a.Prompt, "select_account")
+	}
+	return asked || s.Running || s.AlwaysOffer && !s.Login.ContinueAsMe[a.Client.ID].Time().After(s.Now)
+}

@@ -1,0 +1,85 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
+)
+
+// ErrBusy says that too many passwords are being checked at the moment.
+var ErrBusy = errors.New("too many sign-ins at the moment")
+
+// maxPassword is how long a password may be, in bytes.
+const maxPassword = 1024
+
+// hashing is OWASP's first choice for argon2id: 19 MiB, two passes.
+var hashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
+// passwords bounds how much memory and time password checks may take, so that a
+// flood of sign-ins does not starve the token endpoint (SECURITY H02).
+type passwords struct {
+	slots    *semaphore.Weighted
+	patience time.Duration
+	dummy    string // what an unknown user's password is compared with
+}
+
+func newPasswords(concurrent int, patience time.Duration) *passwords {
+	if concurrent == 0 {
+		concurrent = runtime.NumCPU()
+	}
+	otherwise(&patience, 2*time.Second)
+	dummy, err := argon2id.CreateHash("nobody", hashing)
+	if err != nil {
+		panic(err) // no randomness, no provider
+	}
+	return &passwords{semaphore.NewWeighted(int64(concurrent)), patience, dummy}
+}
+
+// HashPassword returns the hash to store for a password.
+func HashPassword(password string) (string, error) {
+	if n := len([]rune(password)); n < 8 || len(password) > maxPassword {
+		return "", fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)
+	}
+	return argon2id.CreateHash(password, hashing)
+}
+
+// check compares a password with a stored hash; an empty hash matches nothing and
+// takes as long as any. better is a hash to store instead, where the old one was
+// made with other parameters.
+func (p *passwords) check(ctx context.Context, password, hash string) (ok bool, better string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	if err := p.slots.Acquire(ctx, 1); err != nil {
+		return false, "", ErrBusy
+	}
+	defer p.slots.Release(1)
+	if len(password) > maxPassword {
+		password, hash = "", ""
+	}
+	known := hash != ""
+	if !known {
+		hash = p.dummy
+	}
+	if strings.HasPrefix(hash, "$2") {
+		ok = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+	} else {
+		var params *argon2id.Params
+		if ok, params, err = argon2id.CheckHash(password, hash); err != nil {
+			return false, "", fmt.Errorf("check password: %w", err)
+		}
+		if params.Memory == hashing.Memory && params.Iterations == hashing.Iterations && params.Parallelism == hashing.Parallelism {
+			return ok && known, "", nil
+		}
+	}
+	if ok && known {
+		better, err = argon2id.CreateHash(password, hashing)
+	}
+	return ok && known, better, err
+}

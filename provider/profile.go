@@ -1,0 +1,239 @@
+package provider
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// How long what is said about a user may be, in bytes.
+const (
+	maxEmail      = 254 // RFC 5321 section 4.5.3.1
+	maxClaim      = 300
+	maxClaimURI   = 2000
+	maxAddress    = 2000
+	maxClaimsFile = 64 << 10
+)
+
+// ApplyClaims sets what claims says about the user: a JSON object of the standard
+// claims of OpenID Connect Core 5.1. Anything else in it is an error that names
+// it: who somebody is and what they may do is nothing a list of claims decides
+// (SECURITY D14). The user is unchanged when there is an error.
+func ApplyClaims(u *storage.User, claims []byte) error {
+	if len(claims) > maxClaimsFile {
+		return fmt.Errorf("claims: longer than %d bytes", maxClaimsFile)
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(claims, &given); err != nil || given == nil {
+		return fmt.Errorf("claims: want a JSON object: %w", errors.Join(err))
+	}
+	changed := *u
+	texts, flags := claimTexts(&changed), claimFlags(&changed)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		raw, into := given[name], any(nil)
+		switch text, flag := texts[name], flags[name]; {
+		case name == "address":
+			address, err := compactAddress(raw)
+			changed.Address = address
+			errs = append(errs, err)
+			continue
+		case text != nil:
+			into = text
+		case flag != nil:
+			into = flag
+		default:
+			errs = append(errs, fmt.Errorf("claim %q: is none that can be set", name))
+			continue
+		}
+		if err := json.Unmarshal(raw, into); err != nil || bytes.Equal(raw, []byte("null")) {
+			errs = append(errs, fmt.Errorf("claim %q: want a %s", name, map[bool]string{true: "text", false: "true or false"}[texts[name] != nil]))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	*u = changed
+	return nil
+}
+
+// claimTexts are the claims that are text, by name.
+func claimTexts(u *storage.User) map[string]*string {
+	return map[string]*string{
+		"name": &u.Name, "given_name": &u.GivenName, "family_name": &u.FamilyName, "middle_name": &u.MiddleName,
+		"nickname": &u.Nickname, "preferred_username": &u.PreferredUsername, "profile": &u.Profile,
+		"picture": &u.Picture, "website": &u.Website, "gender": &u.Gender, "birthdate": &u.Birthdate,
+		"zoneinfo": &u.Zoneinfo, "locale": &u.Locale, "email": &u.Email, "phone_number": &u.PhoneNumber,
+	}
+}
+
+func claimFlags(u *storage.User) map[string]*bool {
+	return map[string]*bool{"email_verified": &u.EmailVerified, "phone_number_verified": &u.PhoneNumberVerified}
+}
+
+// address is the address claim (OpenID Connect Core 5.1.1).
+type address struct {
+	Formatted     string `json:"formatted,omitempty"`
+	StreetAddress string `json:"street_address,omitempty"`
+	Locality      string `json:"locality,omitempty"`
+	Region        string `json:"region,omitempty"`
+	PostalCode    string `json:"postal_code,omitempty"`
+	Country       string `json:"country,omitempty"`
+}
+
+// compactAddress returns an address in one spelling; an empty one is empty.
+func compactAddress(raw []byte) (string, error) {
+	var a address
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil || d.More() || len(raw) > maxAddress || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		return "", errors.New("address: want an object with texts formatted, street_address, locality, region, postal_code, country")
+	}
+	if a == (address{}) {
+		return "", nil
+	}
+	for _, s := range []string{a.Formatted, a.StreetAddress, a.Locality, a.Region, a.PostalCode, a.Country} {
+		if err := checkText(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(s), maxAddress); err != nil {
+			return "", fmt.Errorf("address: %w", err)
+		}
+	}
+	return string(asRaw(a)), nil
+}
+
+// ValidateUser returns everything that is wrong with what is said about a user,
+// or nil. It brings the address into its one spelling.
+func ValidateUser(u *storage.User) error {
+	var errs []error
+	say := func(name, value string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %q: %w", name, value, err))
+		}
+	}
+	say("id", u.ID, checkUserID(u.ID))
+	say("email", u.Email, checkEmail(u.Email))
+	for _, name := range slices.Sorted(maps.Keys(claimTexts(u))) {
+		if value := *claimTexts(u)[name]; name != "email" && value != "" {
+			say(name, value, checkClaim(name, value))
+		}
+	}
+	if u.PhoneNumberVerified && u.PhoneNumber == "" {
+		errs = append(errs, errors.New("phone_number_verified: there is no phone_number"))
+	}
+	if u.Address != "" {
+		compact, err := compactAddress([]byte(u.Address))
+		u.Address = compact
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// identifier is what ids of users and organizations are made of. There is no @
+// in it, so that no id is ever taken for an e-mail address (SECURITY D13).
+var identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~|:-]{0,254}$`)
+
+// checkUserID accepts an empty id: one will be made.
+func checkUserID(id string) error {
+	if id != "" && !identifier.MatchString(id) {
+		return errors.New("want up to 255 letters, digits and . _ ~ | : -, beginning with a letter or digit")
+	}
+	return nil
+}
+
+// checkEmail wants an address as RFC 5322 section 3.4.1 has it, alone.
+func checkEmail(email string) error {
+	if email == "" {
+		return errors.New("is missing")
+	}
+	if len(email) > maxEmail {
+		return fmt.Errorf("longer than %d bytes", maxEmail)
+	}
+	if err := checkText(email, maxEmail); err != nil {
+		return err
+	}
+	a, err := mail.ParseAddress(email)
+	if err != nil || a.Name != "" || a.Address != email || strings.ContainsAny(email, " ()<>[]") {
+		return errors.New("want an address like ada@example.com, without a name")
+	}
+	return nil
+}
+
+var (
+	birthdate   = regexp.MustCompile(`^([0-9]{4})(-[0-9]{2}-[0-9]{2})?$`)
+	zoneinfo    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)
+	phoneNumber = regexp.MustCompile(`^[+0-9(][0-9 ().-]{2,40}(;ext=[0-9]{1,10})?$`)
+)
+
+// checkClaim is plausibility, not truth.
+func checkClaim(name, value string) error {
+	switch name {
+	case "profile", "picture", "website":
+		u, err := url.Parse(value)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(value) > maxClaimURI || !printable(value) {
+			return errors.New("want an https or http URL")
+		}
+	case "birthdate":
+		return checkBirthdate(value)
+	case "zoneinfo":
+		if !zoneinfo.MatchString(value) || len(value) > maxClaim {
+			return errors.New("want the name of a time zone like Europe/Paris")
+		}
+	case "locale":
+		if _, err := language.Parse(value); err != nil {
+			if _, unknown := errors.AsType[language.ValueError](err); !unknown { // well-formed will do
+				return errors.New("want a language tag like en-US")
+			}
+		}
+	case "phone_number":
+		if !phoneNumber.MatchString(value) {
+			return errors.New("want a number like +1 555 010 999")
+		}
+	}
+	return checkText(value, max(maxClaim, map[bool]int{true: maxClaimURI}[name == "profile" || name == "picture" || name == "website"]))
+}
+
+// checkBirthdate: YYYY-MM-DD, 0000-MM-DD where the year is not told, or YYYY.
+func checkBirthdate(value string) error {
+	parts := birthdate.FindStringSubmatch(value)
+	if parts == nil {
+		return errors.New("want YYYY-MM-DD, 0000-MM-DD or YYYY")
+	}
+	if parts[2] == "" {
+		return nil
+	}
+	// The year 0 is a leap year: 29 February stands without one.
+	if _, err := time.Parse(time.DateOnly, value); err != nil {
+		return errors.New("there is no such day")
+	}
+	return nil
+}
+
+// checkText refuses what no name has and what would make a page or a record lie.
+func checkText(s string, maxBytes int) error {
+	switch {
+	case len(s) > maxBytes:
+		return fmt.Errorf("longer than %d bytes", maxBytes)
+	case !utf8.ValidString(s):
+		return errors.New("is not UTF-8")
+	case strings.TrimSpace(s) != s:
+		return errors.New("has white space around it")
+	case strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == '\ufeff'
+	}):
+		return errors.New("has control characters")
+	}
+	return nil
+}

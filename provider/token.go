@@ -1,0 +1,259 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// NewAccessRequest reads a token request, finds its client and lets the handlers
+// of its grant type check it.
+func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request) (fosite.AccessRequester, error) {
+	form, err := directForm(r)
+	if err != nil {
+		return nil, err
+	}
+	if !form.Has("grant_type") {
+		return nil, errInvalidRequest.with("The grant_type parameter is missing.")
+	}
+	if !p.handles(ctx, form.Get("grant_type")) {
+		return nil, errUnsupportedGrantType // fosite #11
+	}
+	return p.fosite.NewAccessRequest(ctx, r, &Session{})
+}
+
+func (p *Provider) handles(ctx context.Context, grantType string) bool {
+	probe := &fosite.AccessRequest{GrantTypes: fosite.Arguments{grantType}}
+	for _, h := range p.fosite.Config.GetTokenEndpointHandlers(ctx) {
+		if h.CanHandleTokenEndpointRequest(ctx, probe) {
+			return true
+		}
+	}
+	return false
+}
+
+// NewAccessResponse carries the request out in one Write, and signs what it gave
+// after that: a token exists only when its grant and its event do, and whoever
+// loses a race costs no signature. The handlers run inside one unit of work, so
+// that a failure of the last one undoes the first (fosite #38).
+func (p *Provider) NewAccessResponse(ctx context.Context, r fosite.AccessRequester) (fosite.AccessResponder, error) {
+	store := p.fosite.Store.(*fositeStore)
+	ctx, err := store.BeginTX(ctx)
+	if err != nil {
+		return nil, err
+	}
+	response, err := p.fosite.NewAccessResponse(ctx, r)
+	if err != nil {
+		return nil, errors.Join(err, store.Rollback(ctx))
+	}
+	if err := store.Commit(ctx); err != nil {
+		return nil, p.lost(ctx, r, err)
+	}
+	return response, p.sign(ctx, r, response)
+}
+
+// lost is called when the unit of work did not commit. A code that somebody else
+// spent in between was used twice.
+func (p *Provider) lost(ctx context.Context, r fosite.AccessRequester, err error) error {
+	w := workOf(ctx)
+	if !errors.Is(err, storage.ErrSpent) {
+		return err
+	}
+	if r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) && w.granted != nil {
+		return errors.Join(errInvalidGrant.because(err), p.revokeReused(ctx, w.granted.Grant.ID))
+	}
+	return errInvalidGrant.because(err)
+}
+
+// revokeReused ends a grant whose code or refresh token came a second time, and
+// the impersonation behind it.
+func (p *Provider) revokeReused(ctx context.Context, grantID string) error {
+	w, now := workOf(ctx), time.Now()
+	return w.add(ctx, p.store, func(tx *storage.Tx) error {
+		if err := tx.RevokeGrant(ctx, grantID, now); err != nil {
+			return err
+		}
+		g := w.granted
+		if g.ImpersonationID != "" {
+			err := tx.EndImpersonations(ctx, storage.ImpersonationFilter{ID: g.ImpersonationID},
+				storage.Cause{Reason: storage.EndReusedToken, Request: w.info}, now)
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventGrantRevoked, SubjectID: g.Grant.UserID, ClientID: g.Grant.ClientID,
+			ImpersonationID: g.ImpersonationID, Data: storage.Data{"grant": grantID, "why": "reuse"},
+		}, storage.Private{}, w.info, now)
+	})
+}
+
+// sign makes the tokens that the handlers planned.
+func (p *Provider) sign(ctx context.Context, r fosite.AccessRequester, response fosite.AccessResponder) error {
+	w := workOf(ctx)
+	if w.access != nil {
+		token, err := p.Keys.sign(algES256, typAccessToken, w.access)
+		if err != nil {
+			return errServer.because(err)
+		}
+		response.SetAccessToken(token)
+	}
+	if w.id != nil {
+		token, err := p.signIDToken(w.id, clientOf(r.GetClient()), response.GetAccessToken())
+		if err != nil {
+			return errServer.because(err)
+		}
+		response.SetExtra("id_token", token)
+	}
+	for name, value := range w.extra {
+		response.SetExtra(name, value)
+	}
+	response.SetTokenType("Bearer")
+	return nil
+}
+
+// only makes a TokenEndpointHandler of those parts that a handler needs.
+type only struct{}
+
+func (only) PopulateTokenEndpointResponse(context.Context, fosite.AccessRequester, fosite.AccessResponder) error {
+	return nil
+}
+
+func (only) HandleTokenEndpointRequest(context.Context, fosite.AccessRequester) error { return nil }
+
+func (only) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// refreshScopes honours scope in a refresh request, which fosite ignores (fosite
+// #14): narrower narrows this access token, wider is refused (RFC 6749 section 6).
+type refreshScopes struct{ only }
+
+func (refreshScopes) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(string(fosite.GrantTypeRefreshToken))
+}
+
+func (refreshScopes) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	asked := fosite.RemoveEmpty(splitSpace(r.GetRequestForm().Get("scope")))
+	if len(asked) == 0 {
+		return nil
+	}
+	granted := r.GetGrantedScopes()
+	for _, scope := range asked {
+		if !exactScope(granted, scope) {
+			return errInvalidScope
+		}
+	}
+	r.(*fosite.AccessRequest).GrantedScope = asked
+	return nil
+}
+
+// clientScopes grants a client what it asks for itself; fosite checked that it may.
+type clientScopes struct{ only }
+
+func (clientScopes) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(string(fosite.GrantTypeClientCredentials))
+}
+
+func (clientScopes) HandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) error {
+	if !r.GetClient().GetGrantTypes().Has(string(fosite.GrantTypeClientCredentials)) {
+		return errUnauthorizedClient
+	}
+	for _, scope := range r.GetRequestedScopes() {
+		if isIdentityScope(scope) {
+			return errInvalidScope // there is no user
+		}
+		r.GrantScope(scope)
+	}
+	for _, audience := range r.GetRequestedAudience() {
+		r.GrantAudience(audience)
+	}
+	return nil
+}
+
+// forPeople are the grant types behind which there is a user.
+type forPeople struct{ only }
+
+func (forPeople) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) ||
+		r.GetGrantTypes().ExactOne(string(fosite.GrantTypeRefreshToken))
+}
+
+// identity adds the ID token. It takes the place of fosite's OpenID Connect
+// handlers, which sign before the commit, key their row by the code itself (fosite
+// #32) and hash with the wrong function (fosite #23).
+type identity struct {
+	forPeople
+	p *Provider
+}
+
+func (h *identity) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, _ fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	if r.GetGrantedScopes().Has(scopeOpenID) {
+		workOf(ctx).id = h.p.newIDToken(ctx, r)
+	}
+	return nil
+}
+
+// impersonated decides again about an impersonation before it gets tokens, says
+// in the response what it is, and records that tokens were issued.
+type impersonated struct {
+	forPeople
+	p *Provider
+}
+
+func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	s := r.GetSession().(*Session)
+	if s.ImpersonationID == "" {
+		return nil
+	}
+	w, c := workOf(ctx), clientOf(r.GetClient())
+	i, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, c, w.info, time.Now())
+	if err != nil {
+		return h.refusal(err)
+	}
+	ends := i.ExpiresAt.Time()
+	w.extra["impersonation"] = map[string]any{
+		"id": i.ID, "expires_at": ends.Format(time.RFC3339), "access": i.Access, "stop_uri": h.p.stopURI(i.ID),
+	}
+	if c.ImpersonatorInResponse {
+		actor, err := h.p.store.User(ctx, i.ActorID)
+		if err != nil {
+			return errServer.because(err)
+		}
+		w.extra["impersonator"] = map[string]any{"email": actor.Email, "reason": i.Reason}
+	}
+	return nil
+}
+
+func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, _ fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	s, w := r.GetSession().(*Session), workOf(ctx)
+	if s.ImpersonationID == "" {
+		return nil
+	}
+	return w.add(ctx, h.p.store, func(tx *storage.Tx) error {
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventTokenIssued, ActorID: s.ActorID, SubjectID: s.Subject, ClientID: r.GetClient().GetID(),
+			OrganizationID: s.Organization, ImpersonationID: s.ImpersonationID,
+			Data: storage.Data{"grant": s.GrantID, "grant_type": r.GetGrantTypes()[0]},
+		}, storage.Private{}, w.info, time.Now())
+	})
+}
+
+// refusal is what the client is told of a denial: the grant is no longer good. The
+// rule is in the record.
+func (h *impersonated) refusal(err error) error {
+	if _, denied := impersonation.Denied(err); denied {
+		return errInvalidGrant.because(err)
+	}
+	return err
+}

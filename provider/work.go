@@ -1,0 +1,87 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// work is what one request does to the database. fosite's storage calls add to
+// it; one Write carries it out; then the tokens are signed. Nothing is signed
+// inside the Write, and nothing is answered before it.
+type work struct {
+	depth   int // open BeginTX calls
+	writes  []func(*storage.Tx) error
+	granted *storage.Granted // what the presented code or refresh token belongs to
+	tokens  []storage.Token  // to store, in one statement
+	access  *accessToken     // to sign after the commit; nil: opaque
+	id      *idToken
+	extra   map[string]any // of the response
+	info    storage.Request
+}
+
+type workKey struct{}
+
+// Begin returns a context that collects what the request does. info is what the
+// record keeps of it.
+func Begin(ctx context.Context, info storage.Request) context.Context {
+	return context.WithValue(ctx, workKey{}, &work{info: info, extra: map[string]any{}})
+}
+
+// workOf returns the request's work. Its absence is a mistake in the program.
+func workOf(ctx context.Context) *work { return ctx.Value(workKey{}).(*work) }
+
+// add puts a change into the unit of work, or carries it out at once when no
+// unit is open: a revocation stands even though its request is refused.
+func (w *work) add(ctx context.Context, s *storage.Store, fn func(*storage.Tx) error) error {
+	if w.depth == 0 {
+		return s.Write(ctx, fn)
+	}
+	w.writes = append(w.writes, fn)
+	return nil
+}
+
+// BeginTX opens a unit of work, or joins the one that is open.
+func (s *fositeStore) BeginTX(ctx context.Context) (context.Context, error) {
+	workOf(ctx).depth++
+	return ctx, nil
+}
+
+// Commit carries the unit out when its outermost part is done.
+func (s *fositeStore) Commit(ctx context.Context) error {
+	w := workOf(ctx)
+	if w.depth--; w.depth > 0 {
+		return nil
+	}
+	writes, tokens := w.writes, w.tokens
+	w.writes, w.tokens = nil, nil
+	if len(writes)+len(tokens) == 0 {
+		return nil
+	}
+	return s.store.Write(ctx, func(tx *storage.Tx) error {
+		for _, fn := range writes {
+			if err := fn(tx); err != nil {
+				return err
+			}
+		}
+		return tx.CreateTokens(ctx, tokens)
+	})
+}
+
+// Rollback forgets what was collected.
+func (s *fositeStore) Rollback(ctx context.Context) error {
+	w := workOf(ctx)
+	w.depth = max(0, w.depth-1)
+	w.writes, w.tokens = nil, nil
+	return nil
+}
+
+// asRaw marshals what cannot fail to.
+func asRaw(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own structs of strings
+	}
+	return b
+}
