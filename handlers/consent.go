@@ -1,0 +1,320 @@
+package handlers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// rememberMe is for how long "Continue as me" keeps the page away.
+const rememberMe = 12 * time.Hour
+
+// draftFields are what the consent page keeps when it has to ask again.
+var draftFields = []string{"continue_as", "q", "subject", "organization", "reason", "ticket_ref", "access", "duration"}
+
+// consentForm shows the consent page.
+func (s *Server) consentForm(w http.ResponseWriter, r *http.Request) error {
+	i, situation, err := s.deciding(w, r)
+	if err != nil || i == nil {
+		return err
+	}
+	draft, err := url.ParseQuery(i.row.Draft)
+	if err != nil {
+		return err
+	}
+	return s.showConsent(w, r, i, situation, draft, http.StatusOK)
+}
+
+// consent takes what the person decided.
+func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	i, situation, err := s.deciding(w, r)
+	if err != nil || i == nil {
+		return err
+	}
+	as := cmp.Or(form.Get("continue_as"), "me")
+	switch action := cmp.Or(form.Get("action"), "allow"); {
+	case action == "deny":
+		return s.refuse(w, r, i, provider.ErrAccessDenied)
+	case action == "find" && as == "other":
+		return s.showConsent(w, r, i, situation, form, http.StatusOK)
+	case as == "me":
+		return s.continueAsMe(w, r, i, situation)
+	case as == "other":
+		return s.continueAs(w, r, i, situation, form)
+	}
+	return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed."}
+}
+
+// deciding returns the interaction when its next step is the consent page. When it
+// is another one the browser is sent there, and the interaction is nil.
+func (s *Server) deciding(w http.ResponseWriter, r *http.Request) (*interaction, provider.Situation, error) {
+	i, err := s.interaction(w, r, r.PathValue("interaction"))
+	if err != nil {
+		return nil, provider.Situation{}, err
+	}
+	situation, err := s.situation(r, i)
+	if err != nil {
+		return nil, situation, err
+	}
+	if step, _ := i.request.Next(situation); step != provider.Consent {
+		redirect(w, "/oauth2/authorize/"+i.id)
+		return nil, situation, nil
+	}
+	return i, situation, nil
+}
+
+// continueAsMe stores the consent and answers as the person themselves.
+func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation) error {
+	ctx, now := r.Context(), time.Now()
+	scopes := i.request.GetRequestedScopes()
+	as := provider.As{Login: i.login, Scope: scopes}
+	return s.approve(w, r, i, as, func(tx *storage.Tx) error {
+		if !i.request.Client.FirstParty {
+			all := union(strings.Fields(situation.Consented), scopes)
+			if err := tx.PutConsent(ctx, i.login.User.ID, i.request.Client.ID, strings.Join(all, " "), now); err != nil {
+				return err
+			}
+		}
+		if !situation.MayAct {
+			return nil
+		}
+		remembered := maps.Clone(i.login.ContinueAsMe)
+		if remembered == nil {
+			remembered = storage.Remembered{}
+		}
+		maps.DeleteFunc(remembered, func(_ string, until storage.Time) bool { return until.Passed(now) })
+		remembered[i.request.Client.ID] = storage.At(now.Add(rememberMe))
+		return tx.RememberContinueAsMe(ctx, i.login.IDHash, remembered)
+	})
+}
+
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// continueAs starts an impersonation. A refusal is said on the page, with nothing
+// lost of what was filled in.
+func (s *Server) continueAs(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values) error {
+	ask := s.ask(i, form)
+	err := s.approve(w, r, i, provider.As{Login: i.login, Scope: i.request.GetRequestedScopes(), Ask: &ask}, nil)
+	denial, denied := impersonation.Denied(err)
+	switch {
+	case !denied:
+		return err
+	case denial == impersonation.DenyStepUp:
+		return s.stepUp(w, r, i, form)
+	case denial == impersonation.DenyPermission:
+		return &pageErr{Status: http.StatusForbidden, Code: "impersonation_denied", Message: denial.Message(), Cause: denial}
+	}
+	s.logAnswer(r, statusOf(denial), "impersonation_denied", denial)
+	return s.showConsent(w, r, i, situation, form, statusOf(denial), denial)
+}
+
+// stepUp keeps the form and asks for the password.
+func (s *Server) stepUp(w http.ResponseWriter, r *http.Request, i *interaction, form url.Values) error {
+	draft := url.Values{}
+	for _, name := range draftFields {
+		if v := form.Get(name); v != "" {
+			draft.Set(name, v)
+		}
+	}
+	err := s.store.Write(r.Context(), func(tx *storage.Tx) error {
+		return tx.DraftInteraction(r.Context(), i.row.IDHash, draft.Encode())
+	})
+	if err != nil {
+		return err
+	}
+	redirect(w, "/login?interaction="+url.QueryEscape(i.id))
+	return nil
+}
+
+func statusOf(d impersonation.Denial) int {
+	switch d {
+	case impersonation.DenyReason, impersonation.DenyTicketRef, impersonation.DenyAccess, impersonation.DenyDuration,
+		impersonation.DenyOrganizationNeeds:
+		return http.StatusBadRequest
+	case impersonation.DenyRate, impersonation.DenyConcurrent:
+		return http.StatusTooManyRequests
+	}
+	return http.StatusForbidden
+}
+
+// ask reads what the form asks for.
+func (s *Server) ask(i *interaction, form url.Values) impersonation.Ask {
+	ask := impersonation.Ask{
+		Actor: &i.login.User, ActorLogin: &i.login.LoginSession, Client: i.request.Client, Entry: "consent",
+		SubjectID: form.Get("subject"), Organization: form.Get("organization"),
+		Reason: form.Get("reason"), TicketRef: form.Get("ticket_ref"),
+		Access: impersonation.Access(cmp.Or(form.Get("access"), string(impersonation.ReadOnly))),
+	}
+	limits := s.provider.Impersonation.Limits()
+	ask.Duration = limits.DefaultDuration
+	if text := form.Get("duration"); text != "" {
+		minutes, err := strconv.Atoi(text)
+		if err != nil || minutes < 0 || minutes > 24*60 {
+			minutes = 0 // out of every limit
+		}
+		ask.Duration = time.Duration(minutes) * time.Minute
+	}
+	return ask
+}
+
+// showConsent renders the page with what was filled in, and what a rule said to it.
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values, status int, denials ...impersonation.Denial) error {
+	c := i.request.Client
+	p := templates.ConsentPage{
+		Page:   templates.Page{Person: personOf(&i.login.User)},
+		Action: "/consent/" + url.PathEscape(i.id), ClientName: c.Name, ClientHost: i.request.GetRedirectURI().Host,
+		PolicyURL: c.PolicyURI, TermsURL: c.TermsOfServiceURI,
+		NeedsConsent: i.request.NeedsConsent(situation.Consented), CanImpersonate: situation.MayAct,
+		ContinueAs: cmp.Or(form.Get("continue_as"), "me"),
+		Query:      form.Get("q"), Reason: form.Get("reason"), ReasonMin: impersonation.MinReason, ReasonMax: impersonation.MaxReason,
+		TicketRef: form.Get("ticket_ref"), Access: cmp.Or(form.Get("access"), string(impersonation.ReadOnly)),
+		ReadOnlyDeclared: len(c.ReadOnlyScopes) > 0,
+	}
+	for _, scope := range i.request.GetRequestedScopes() {
+		p.Scopes = append(p.Scopes, describe(scope))
+	}
+	if situation.MayAct {
+		p.Durations = durations(s.provider.Impersonation.Limits(), form.Get("duration"))
+		if err := s.offerCandidates(r, i, form, &p); err != nil {
+			return err
+		}
+	}
+	for _, d := range denials {
+		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: d.Message()})
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy(originOf(i.request.GetRedirectURI().String())))
+	return s.pages.Consent(w, status, p)
+}
+
+// offerCandidates fills in the users that a search found, and who was selected.
+func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Values, p *templates.ConsentPage) error {
+	ctx, now, ask := r.Context(), time.Now(), s.ask(i, form)
+	found, more, err := s.provider.Impersonation.Search(ctx, ask, p.Query, now)
+	if err != nil {
+		return err
+	}
+	p.Searched = p.Query != ""
+	if more {
+		p.More = 1
+	}
+	selected := func(c impersonation.Candidate) bool { return c.User.ID == ask.SubjectID }
+	if ask.SubjectID != "" && !slices.ContainsFunc(found, selected) {
+		c, err := s.provider.Impersonation.Candidate(ctx, ask, now)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		if c != nil {
+			found = append([]impersonation.Candidate{*c}, found...)
+		}
+	}
+	for _, c := range found {
+		shown := templates.Candidate{
+			ID: c.User.ID, Name: c.User.DisplayName(), Email: c.User.Email,
+			Selectable: c.Denial == "", Selected: selected(c) && c.Denial == "",
+		}
+		if c.Denial != "" {
+			shown.Why = c.Denial.Message()
+		}
+		for _, o := range c.Organizations {
+			shown.Organizations = append(shown.Organizations, o.Name)
+		}
+		if shown.Selected {
+			p.SubjectName = shown.Name
+			p.Organizations = organizationsOf(c, ask.Organization)
+		}
+		p.Results = append(p.Results, shown)
+	}
+	return nil
+}
+
+// organizationsOf are the choices of somebody who belongs to several.
+func organizationsOf(c impersonation.Candidate, chosen string) []templates.Option {
+	if len(c.Organizations) < 2 {
+		return nil
+	}
+	options := []templates.Option{{Value: "", Label: "Choose…", Selected: chosen == ""}}
+	for _, o := range c.Organizations {
+		options = append(options, templates.Option{Value: o.ID, Label: o.Name, Selected: o.ID == chosen})
+	}
+	return options
+}
+
+// durations are 15, 30 and 60 minutes as far as the limit goes, the default and the
+// limit itself.
+func durations(l impersonation.Limits, chosen string) []templates.DurationOption {
+	most, usual := int(l.MaxDuration.Minutes()), int(l.DefaultDuration.Minutes())
+	offered := []int{15, 30, 60, usual, most}
+	slices.Sort(offered)
+	picked, err := strconv.Atoi(chosen)
+	if err != nil || !slices.Contains(offered, picked) {
+		picked = usual
+	}
+	var options []templates.DurationOption
+	for _, m := range slices.Compact(offered) {
+		if m >= 1 && m <= most {
+			options = append(options, templates.DurationOption{Minutes: m, Selected: m == picked})
+		}
+	}
+	return options
+}
+
+// fieldOf is the field of the form that a rule is about.
+func fieldOf(d impersonation.Denial) string {
+	switch d {
+	case impersonation.DenyReason:
+		return "reason"
+	case impersonation.DenyTicketRef:
+		return "ticket_ref"
+	case impersonation.DenyAccess:
+		return "access"
+	case impersonation.DenyDuration:
+		return "duration"
+	case impersonation.DenyOrganization, impersonation.DenyOrganizationNeeds:
+		return "organization"
+	}
+	return "subject"
+}
+
+func personOf(u *storage.User) *templates.Person {
+	return &templates.Person{Name: u.DisplayName(), Email: u.Email}
+}
+
+// describe says in plain words what a scope lets an application do.
+func describe(scope string) templates.Scope {
+	known := map[string][2]string{
+		"openid":         {"Know who you are", "A name for you that stays the same."},
+		"profile":        {"See your profile", "Name, picture, language, time zone and the like."},
+		"email":          {"See your e-mail address", ""},
+		"address":        {"See your postal address", ""},
+		"phone":          {"See your phone number", ""},
+		"offline_access": {"Stay signed in", "Also while you are not using it."},
+	}
+	if d, ok := known[scope]; ok {
+		return templates.Scope{Name: scope, Title: d[0], Detail: d[1]}
+	}
+	return templates.Scope{Name: scope, Title: fmt.Sprintf("Use “%s” on your behalf", scope)}
+}

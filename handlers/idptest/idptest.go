@@ -1,0 +1,211 @@
+// Package idptest runs a real provider for tests: the real handlers on a real
+// database, without a socket, so that synctest can move its clock.
+package idptest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/storage/pgtest"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// Issuer is the issuer of every test's provider.
+const Issuer = "https://id.example"
+
+// Password is everybody's password.
+const Password = "correct horse battery"
+
+// Callback is the redirect URI of App.
+const Callback = "https://app.example/callback"
+
+// Secret is the secret of App and Service.
+const Secret = "ucs_test-secret-of-a-test-client"
+
+// IDP is a provider with a few people and clients: root (admin), sam (support),
+// olga (auditor) of no organization; ada and grace of Globex, grace of Initech too,
+// linus of Initech. Its clients are App (confidential, opted in, ES256), Public
+// (no secret, not opted in) and Service (client credentials).
+type IDP struct {
+	Store    *storage.Store
+	Provider *provider.Provider
+	Keys     *provider.Keyring
+	Server   *handlers.Server
+	Handler  http.Handler
+	Log      io.Writer
+}
+
+// Options change what New makes. Zero values are the product's defaults.
+type Options struct {
+	DSN       string // empty: a SQLite file
+	Issuer    string // empty: Issuer
+	Provider  provider.Config
+	Handlers  handlers.Config
+	Trace     func(string)
+	Log       io.Writer // nil: discarded
+	SwitchOff bool      // leave the master switch off
+}
+
+var passwordHash = sync.OnceValues(func() (string, error) { return provider.HashPassword(Password) })
+
+// Each runs a test on both databases.
+func Each(t *testing.T, test func(t *testing.T, idp *IDP)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, New(t, Options{})) })
+	t.Run("postgres", func(t *testing.T) { test(t, New(t, Options{DSN: pgtest.DSN(t)})) })
+}
+
+// New starts a provider.
+func New(t testing.TB, o Options) *IDP {
+	t.Helper()
+	ctx := context.Background()
+	if o.DSN == "" {
+		o.DSN = "sqlite:" + filepath.Join(t.TempDir(), "understudy.db")
+	}
+	if o.Issuer == "" {
+		o.Issuer = Issuer
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	o.Provider.Issuer = o.Issuer
+	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace})
+	check(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	_, err = store.Migrate(ctx)
+	check(t, err)
+	keys, err := provider.NewKeyring(store, "a secret of a test that is long enough")
+	check(t, err)
+	check(t, keys.Ensure(ctx, time.Now()))
+	pages, err := templates.New(templates.Branding{})
+	check(t, err)
+	log := slog.New(slog.NewJSONHandler(o.Log, nil))
+	idp := &IDP{Store: store, Keys: keys, Log: o.Log}
+	idp.Provider = provider.New(o.Provider, store, keys, log)
+	idp.Server = handlers.New(o.Handlers, idp.Provider, store, pages, log)
+	idp.Handler = idp.Server.Handler()
+	idp.seed(t, !o.SwitchOff)
+	return idp
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// People by the first part of their e-mail address.
+var people = []struct {
+	name, role    string
+	organizations []string
+}{
+	{"root", "admin", nil},
+	{"sam", "support", nil},
+	{"olga", "auditor", nil},
+	{"ada", "", []string{"org_globex"}},
+	{"grace", "", []string{"org_globex", "org_initech"}},
+	{"linus", "", []string{"org_initech"}},
+}
+
+func (idp *IDP) seed(t testing.TB, enabled bool) {
+	t.Helper()
+	ctx, now := context.Background(), time.Now()
+	hash, err := passwordHash()
+	check(t, err)
+	check(t, idp.Store.Write(ctx, func(tx *storage.Tx) error {
+		for id, name := range map[string]string{"org_globex": "Globex", "org_initech": "Initech"} {
+			if err := tx.CreateOrganization(ctx, &storage.Organization{ID: id, Name: name}, now); err != nil {
+				return err
+			}
+		}
+		for _, p := range people {
+			u := &storage.User{
+				ID: "usr_" + p.name, Email: p.name + "@example.test", EmailVerified: true, Name: p.name, PasswordHash: hash,
+				GivenName: p.name, PhoneNumber: "+49 30 1", Address: `{"country":"Germany"}`,
+			}
+			if err := tx.CreateUser(ctx, u, now); err != nil {
+				return err
+			}
+			for _, o := range p.organizations {
+				if err := tx.AddMember(ctx, o, u.ID, "", now); err != nil {
+					return err
+				}
+			}
+			if p.role != "" {
+				if err := tx.GrantRole(ctx, u.ID, p.role, now); err != nil {
+					return err
+				}
+			}
+		}
+		for _, c := range []*storage.Client{App(), Public(), Service()} {
+			if err := tx.CreateClient(ctx, c, now); err != nil {
+				return err
+			}
+		}
+		return tx.EnableImpersonation(ctx, enabled, storage.Cause{}, now)
+	}))
+}
+
+// App is a confidential web application that allows impersonation.
+func App() *storage.Client {
+	return &storage.Client{
+		ID: "app", Name: "App", Type: "web", SecretHash: storage.Hash(Secret), TokenEndpointAuthMethod: "client_secret_basic",
+		RedirectURIs: storage.List{Callback}, PostLogoutRedirectURIs: storage.List{"https://app.example/"},
+		GrantTypes: storage.List{"authorization_code", "refresh_token"}, ResponseTypes: storage.List{"code"},
+		Scope: "openid profile email address phone offline_access api:read api:write", Audience: storage.List{"https://api.example"},
+		FirstParty: true, IDTokenSignedResponseAlg: "ES256", AccessTokenFormat: "jwt", Delivery: "initiate_login",
+		AllowImpersonation: true, ReadOnlyScopes: storage.List{"api:read"}, ImpersonatorInResponse: true,
+	}
+}
+
+// Public is somebody else's application, without a secret.
+func Public() *storage.Client {
+	return &storage.Client{
+		ID: "public", Name: "Public", Type: "spa", TokenEndpointAuthMethod: "none",
+		RedirectURIs: storage.List{"https://spa.example/cb"}, GrantTypes: storage.List{"authorization_code", "refresh_token"},
+		ResponseTypes: storage.List{"code"}, Scope: "openid profile email offline_access", RequirePKCE: true,
+		IDTokenSignedResponseAlg: "RS256", AccessTokenFormat: "opaque", Delivery: "initiate_login",
+	}
+}
+
+// Service acts for itself.
+func Service() *storage.Client {
+	return &storage.Client{
+		ID: "service", Name: "Service", Type: "service", SecretHash: storage.Hash(Secret), TokenEndpointAuthMethod: "client_secret_basic",
+		GrantTypes: storage.List{"client_credentials"}, Scope: "jobs:run api:read", Audience: storage.List{"https://api.example"},
+		IDTokenSignedResponseAlg: "RS256", AccessTokenFormat: "jwt", Delivery: "initiate_login",
+	}
+}
+
+// Change changes the client as the database has it.
+func (idp *IDP) Change(t testing.TB, id string, change func(*storage.Client)) {
+	t.Helper()
+	ctx := context.Background()
+	c, err := idp.Store.Queries.Client(ctx, id)
+	check(t, err)
+	change(c)
+	check(t, idp.Store.Write(ctx, func(tx *storage.Tx) error { return tx.UpdateClient(ctx, c, storage.Cause{}, time.Now()) }))
+}
+
+// Write changes the database.
+func (idp *IDP) Write(t testing.TB, fn func(ctx context.Context, tx *storage.Tx) error) {
+	t.Helper()
+	ctx := context.Background()
+	check(t, idp.Store.Write(ctx, func(tx *storage.Tx) error { return fn(ctx, tx) }))
+}
+
+// Limits is what a test that starts many impersonations needs.
+func Limits() impersonation.Limits {
+	return impersonation.Limits{MaxStartsPerHour: 1 << 30, MaxConcurrent: 1 << 30, MaxConcurrentPerClient: 1 << 30}
+}

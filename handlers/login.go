@@ -1,0 +1,110 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// loginForm shows the login page: for a request that waits, or by itself.
+func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
+	i, p, err := s.loginPage(w, r)
+	if err != nil {
+		return err
+	}
+	if i == nil && r.URL.Query().Get("interaction") == "" {
+		if l, err := s.currentLogin(r); err != nil || l != nil {
+			redirect(w, "/")
+			return err
+		}
+	}
+	return s.pages.Login(w, http.StatusOK, p)
+}
+
+// loginPage prepares the page. Somebody who is signed in already is asked to show
+// it again, with the account fixed; "Not you?" on the other pages signs them out.
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction, templates.LoginPage, error) {
+	id := r.URL.Query().Get("interaction")
+	if id == "" {
+		return nil, templates.LoginPage{Action: "/login"}, nil
+	}
+	i, err := s.interaction(w, r, id)
+	if err != nil {
+		return nil, templates.LoginPage{}, err
+	}
+	p := templates.LoginPage{
+		Action: "/login?interaction=" + url.QueryEscape(id), ClientName: i.request.Client.Name,
+		Username: i.request.Form.Get("login_hint"),
+	}
+	if len(p.Username) > 200 {
+		p.Username = ""
+	}
+	if i.login != nil {
+		p.Reauth, p.Username = true, i.login.User.Email
+		if i.row.Draft != "" {
+			p.ReauthWhy = "to sign in as someone else"
+		}
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy(originOf(i.request.GetRedirectURI().String())))
+	return i, p, nil
+}
+
+// login checks a name and a password.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	i, p, err := s.loginPage(w, r)
+	if err != nil {
+		return err
+	}
+	name := form.Get("username")
+	if p.Reauth {
+		name = i.login.User.Email // the account is fixed, whatever the form says
+	}
+	p.Username = name
+	now := time.Now()
+	u, err := s.provider.CheckPassword(r.Context(), name, form.Get("password"), s.info(r), now)
+	if wait, throttled := errors.AsType[provider.Throttled](err); throttled {
+		p.RetryAfter = wait.Until.Sub(now)
+		p.Error = "Too many tries. Wait a little before you try again."
+		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)+1))
+		s.logAnswer(r, http.StatusTooManyRequests, "throttled", err)
+		return s.pages.Login(w, http.StatusTooManyRequests, p)
+	}
+	if errors.Is(err, provider.ErrCredentials) && !errors.Is(err, storage.ErrUnavailable) {
+		p.Error = "The e-mail address or the password is not right."
+		s.logAnswer(r, http.StatusUnauthorized, "wrong_credentials", err)
+		return s.pages.Login(w, http.StatusUnauthorized, p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.signIn(w, r, u); err != nil {
+		return err
+	}
+	if i == nil {
+		redirect(w, "/")
+		return nil
+	}
+	redirect(w, "/oauth2/authorize/"+i.id)
+	return nil
+}
+
+// postForm reads a form that a page of ours posted.
+func postForm(r *http.Request) (url.Values, error) {
+	if err := r.ParseForm(); err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return nil, &pageErr{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: "The form is too large.", Cause: err}
+		}
+		return nil, &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed.", Cause: err}
+	}
+	return r.PostForm, provider.CheckParameters(r.PostForm)
+}

@@ -1,0 +1,112 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// logoutForm is the end_session_endpoint by GET (OpenID Connect RP-Initiated
+// Logout 1.0). A good hint for the session at hand ends it at once: the
+// application that was signed in to proves with it that it is not just any site
+// that sends the browser here. Everything else is asked first.
+func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is malformed.", Cause: err}
+	}
+	return s.endSession(w, r, r.Form, false)
+}
+
+// logout is the same by POST, and the answer of the page. A form that another site
+// posts is asked about like a GET.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	confirmed := form.Get("confirmed") == "yes"
+	if confirmed {
+		if err := s.sameSite.Check(r); err != nil {
+			return errCrossSite
+		}
+	}
+	return s.endSession(w, r, form, confirmed)
+}
+
+func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Values, confirmed bool) error {
+	request, err := s.provider.NewLogoutRequest(r.Context(), form)
+	if err != nil {
+		return err
+	}
+	login, err := s.currentLogin(r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case request.Hint != nil && request.Hint.Acting:
+		return s.stopByHint(w, r, request)
+	case login == nil:
+		return s.loggedOut(w, request)
+	case confirmed, request.Hint != nil && request.Hint.SID == login.SID:
+		if err := s.signOut(w, r); err != nil {
+			return err
+		}
+		return s.loggedOut(w, request)
+	}
+	p := templates.LogoutPage{
+		Page: templates.Page{Person: personOf(&login.User)}, Action: "/oauth2/logout",
+		Hidden: []templates.HiddenField{{Name: "confirmed", Value: "yes"}},
+	}
+	if request.Client != nil {
+		p.ClientName = request.Client.Name
+	}
+	if request.Redirect != "" {
+		for _, name := range []string{"id_token_hint", "post_logout_redirect_uri", "state"} {
+			p.Hidden = append(p.Hidden, templates.HiddenField{Name: name, Value: form.Get(name)})
+		}
+		w.Header().Set("Content-Security-Policy", pagePolicy(originOf(request.Redirect)))
+	}
+	return s.pages.Logout(w, http.StatusOK, p)
+}
+
+// stopByHint ends the impersonation that an ID token is from. The token proves
+// that the application holds it, which is enough to stop and for nothing else: the
+// actor's own session is not touched.
+func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *provider.LogoutRequest) error {
+	ctx, now := r.Context(), time.Now()
+	i, err := s.store.Impersonation(ctx, request.Hint.SID)
+	if err != nil || i.ClientID != request.Client.ID {
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		return s.loggedOut(w, request)
+	}
+	cause := storage.Cause{By: i.ActorID, Reason: storage.EndStopped, Request: s.info(r)}
+	if err := s.provider.Impersonation.End(ctx, i.ID, cause, now); err != nil && !errors.Is(err, storage.ErrSpent) {
+		return err
+	}
+	if request.Redirect == "" {
+		redirect(w, "/impersonation/stopped?id="+url.QueryEscape(i.ID))
+		return nil
+	}
+	redirect(w, request.Redirect)
+	return nil
+}
+
+// loggedOut goes where the request may go, or says that it is done.
+func (s *Server) loggedOut(w http.ResponseWriter, request *provider.LogoutRequest) error {
+	if request.Redirect != "" {
+		redirect(w, request.Redirect)
+		return nil
+	}
+	p := templates.LoggedOutPage{}
+	if c := request.Client; c != nil && c.ClientURI != "" {
+		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
+	}
+	return s.pages.LoggedOut(w, http.StatusOK, p)
+}

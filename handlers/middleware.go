@@ -1,0 +1,157 @@
+package handlers
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// maxBody is how large a request's body may be (SECURITY H01).
+const maxBody = 64 << 10
+
+type requestIDKey struct{}
+
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// everyRequest gives a request its id and its limits, and the answer the headers
+// that every answer has. A panic in a handler costs that request only.
+func (s *Server) everyRequest(next *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		id := rand.Text()[:16]
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		h := w.Header()
+		h.Set("X-Request-Id", id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+		h.Set("Referrer-Policy", "same-origin")
+		if s.secure {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		rec := &recorder{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil {
+				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					panic(p)
+				}
+				s.log.ErrorContext(r.Context(), "panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				if rec.status == 0 {
+					s.pageError(rec, r, errPanic)
+				}
+			}
+			s.metrics.observe(r, rec.status, time.Since(started))
+		}()
+		if _, pattern := next.Handler(r); pattern == "" {
+			s.pageError(rec, r, s.unrouted(next, r))
+			return
+		}
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// recorder notes the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// unrouted tells a path that is not there from a method that is not allowed.
+func (s *Server) unrouted(mux *http.ServeMux, r *http.Request) error {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "" && method != r.Method {
+			return &pageErr{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This address does not take that kind of request."}
+		}
+	}
+	return errNoPage
+}
+
+// route adapts one row of the table.
+func (s *Server) route(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		switch rt.kind {
+		case page, entry:
+			h.Set("Cache-Control", "no-store")
+			h.Set("Content-Security-Policy", pagePolicy(""))
+			if rt.kind == page {
+				if err := s.sameSite.Check(r); err != nil {
+					s.fail(w, r, page, errCrossSite)
+					return
+				}
+			}
+		case api:
+			h.Set("Cache-Control", "no-store")
+			h.Set("Access-Control-Allow-Origin", "*")
+		case public:
+			h.Set("Access-Control-Allow-Origin", "*")
+		}
+		if err := rt.serve(s, w, r); err != nil {
+			s.fail(w, r, rt.kind, err)
+		}
+	})
+}
+
+// pagePolicy is the content security policy of a page whose form may end in a
+// redirect to the given origin: browsers hold form-action against redirects too
+// (SECURITY E03).
+func pagePolicy(formAction string) string {
+	if formAction != "" {
+		formAction = " " + formAction
+	}
+	return "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; font-src 'self'; connect-src 'self'; " +
+		"form-action 'self'" + formAction + "; base-uri 'none'; frame-ancestors 'none'"
+}
+
+// preflight answers browsers that ask before a cross-origin call. Nothing here
+// looks at cookies, so every origin may (SECURITY C12).
+func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("endpoint") == "authorize" || r.PathValue("endpoint") == "logout" {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Max-Age", "3600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// logAnswer notes an error once, where it is answered: the client learns the code,
+// the log the cause.
+func (s *Server) logAnswer(r *http.Request, status int, code string, err error) {
+	level := slog.LevelInfo
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.log.Log(r.Context(), level, "request refused",
+		"request_id", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "status", status, "code", code, "cause", err.Error())
+}

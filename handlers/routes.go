@@ -1,0 +1,60 @@
+package handlers
+
+import "net/http"
+
+// kind says how a route's errors look and what its requests may be.
+type kind int
+
+const (
+	page   kind = iota // for people: HTML, never cached, no cross-site POST
+	entry              // for people, but reached from other sites by design
+	api                // for applications: JSON, cookies are not looked at
+	public             // for everybody: cacheable, readable from any origin
+)
+
+// route is one row of the table.
+type route struct {
+	pattern string
+	kind    kind
+	serve   func(*Server, http.ResponseWriter, *http.Request) error
+}
+
+// routes is everything that the main listener answers.
+var routes = []route{
+	{"GET /{$}", page, (*Server).home},
+	{"GET /.well-known/openid-configuration", public, (*Server).metadata},
+	{"GET /.well-known/oauth-authorization-server", public, (*Server).metadata},
+	{"GET /.well-known/jwks.json", public, (*Server).keySet},
+
+	{"GET /oauth2/authorize", entry, (*Server).authorize},
+	{"POST /oauth2/authorize", entry, (*Server).authorizePost},
+	{"GET /oauth2/authorize/{interaction}", page, (*Server).resume},
+	{"GET /login", page, (*Server).loginForm},
+	{"POST /login", page, (*Server).login},
+	{"GET /consent/{interaction}", page, (*Server).consentForm},
+	{"POST /consent/{interaction}", page, (*Server).consent},
+
+	{"GET /impersonation/stop", page, (*Server).stopForm},
+	{"POST /impersonation/stop", page, (*Server).stop},
+	{"GET /impersonation/stopped", page, (*Server).stopped},
+	{"GET /oauth2/logout", entry, (*Server).logoutForm},
+	{"POST /oauth2/logout", entry, (*Server).logout},
+
+	{"POST /oauth2/token", api, (*Server).token},
+	{"POST /oauth2/introspect", api, (*Server).introspect},
+	{"POST /oauth2/revoke", api, (*Server).revoke},
+	{"GET /oauth2/userinfo", api, (*Server).userinfo},
+	{"POST /oauth2/userinfo", api, (*Server).userinfo},
+}
+
+// Handler returns everything that the main listener answers.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, rt := range routes {
+		mux.Handle(rt.pattern, s.route(rt))
+	}
+	mux.Handle("GET /static/", s.pages.Static())
+	mux.Handle("OPTIONS /oauth2/{endpoint}", http.HandlerFunc(s.preflight))
+	mux.Handle("OPTIONS /.well-known/{document}", http.HandlerFunc(s.preflight))
+	return s.everyRequest(mux)
+}

@@ -1,0 +1,135 @@
+package handlers
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// Config is what the surface needs to know. Zero durations get the defaults named here.
+type Config struct {
+	CookieName      string        // "understudy"
+	SessionIdle     time.Duration // 1 h
+	SessionLifetime time.Duration // 24 h
+	TrustedProxies  []netip.Prefix
+	// OfferOnRequest: people who may sign in as others are asked only when the
+	// application asks for it; otherwise each time.
+	OfferOnRequest bool
+}
+
+// Server answers HTTP requests. Its fields do not change after New.
+type Server struct {
+	config   Config
+	provider *provider.Provider
+	store    *storage.Store
+	pages    *templates.Set
+	log      *slog.Logger
+	sessions *sessionStore
+	secure   bool // the issuer is https
+	metrics  *metrics
+	sameSite *http.CrossOriginProtection
+}
+
+// New returns a Server.
+func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.Set, log *slog.Logger) *Server {
+	if c.CookieName == "" {
+		c.CookieName = "understudy"
+	}
+	if c.SessionIdle == 0 {
+		c.SessionIdle = time.Hour
+	}
+	if c.SessionLifetime == 0 {
+		c.SessionLifetime = 24 * time.Hour
+	}
+	s := &Server{
+		config: c, provider: p, store: store, pages: pages, log: log,
+		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(),
+		sameSite: http.NewCrossOriginProtection(),
+	}
+	s.sessions = newSessionStore(s)
+	return s
+}
+
+// cookieName returns the full name of a cookie. On an https issuer it has the
+// prefix that keeps other hosts from setting it (SECURITY D03).
+func (s *Server) cookieName(suffix string) string {
+	name := s.config.CookieName + suffix
+	if s.secure {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// setCookie sets a cookie of ours; a negative age removes it.
+func (s *Server) setCookie(w http.ResponseWriter, suffix, value string, age time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(suffix), Value: value, Path: "/", MaxAge: int(age / time.Second),
+		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// cookie returns the value of a cookie of ours, empty when there is none.
+func (s *Server) cookie(r *http.Request, suffix string) string {
+	c, err := r.Cookie(s.cookieName(suffix))
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// info is what the record keeps of a request.
+func (s *Server) info(r *http.Request) storage.Request {
+	agent := r.UserAgent()
+	if len(agent) > 300 {
+		agent = agent[:300]
+	}
+	return storage.Request{ID: requestID(r.Context()), IP: s.clientIP(r), UserAgent: strings.ToValidUTF8(agent, "")}
+}
+
+// clientIP returns the address that a request came from. X-Forwarded-For is
+// believed as far as trusted proxies wrote it.
+func (s *Server) clientIP(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	ip := peer.Addr().Unmap()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.trusted(ip); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		ip = next.Unmap()
+	}
+	return ip.String()
+}
+
+func (s *Server) trusted(ip netip.Addr) bool {
+	for _, p := range s.config.TrustedProxies {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// originOf returns the origin of a URI for a content security policy: the scheme
+// alone where the URI has no host.
+func originOf(uri string) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return ""
+	case u.Host == "":
+		return u.Scheme + ":"
+	}
+	return u.Scheme + "://" + u.Host
+}
