@@ -134,8 +134,11 @@ func TestRecord(t *testing.T) {
 			}
 		}
 		for _, f := range []EventFilter{
-			{Types: []EventType{EventImpersonationDenied, EventTokenIssued}}, {ActorID: "usr_sam"},
-			{SubjectID: "\uFFFD\uFFFD"}, {ImpersonationID: "imp_1"}, {Limit: 1},
+			{Types: []EventType{EventImpersonationDenied, EventTokenIssued}},
+			{ActorID: "usr_sam"},
+			{SubjectID: "\uFFFD\uFFFD"},
+			{ImpersonationID: "imp_1"},
+			{Limit: 1},
 		} {
 			found, err := s.Events(t.Context(), f)
 			if len(found) != 1 || err != nil || found[0].ID != e.ID {
@@ -150,8 +153,13 @@ func TestRecord(t *testing.T) {
 func TestDataRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, d := range []Data{
-		nil, {}, {"a": nil}, {"a": 1e300, "b": 0.1, "c": math.Copysign(0, -1), "d": uint64(1<<64 - 1)}, {"a": []any{1, "x", map[string]any{"z": 1, "a": 2}}},
-		{"": "", "\xff": "\xff", "<": "&", "é": "e\u0301"}, {"n": json.Number("1.50e+3")},
+		nil,
+		{},
+		{"a": nil},
+		{"a": 1e300, "b": 0.1, "c": math.Copysign(0, -1), "d": uint64(1<<64 - 1)},
+		{"a": []any{1, "x", map[string]any{"z": 1, "a": 2}}},
+		{"": "", "\xff": "\xff", "<": "&", "é": "e\u0301"},
+		{"n": json.Number("1.50e+3")},
 	} {
 		text, err := d.text()
 		if err != nil {

@@ -38,9 +38,11 @@ const grantColumns = `g.id, g.client_id, g.user_id, g.actor_id, g.impersonation_
 	g.code_used_at, g.created_at, g.expires_at, g.revoked_at`
 
 func (g *Grant) fields() []any {
-	return []any{&g.ID, &g.ClientID, &g.UserID, &g.ActorID, &g.ImpersonationID, &g.OrganizationID, &g.SID, &g.LoginSID,
+	return []any{
+		&g.ID, &g.ClientID, &g.UserID, &g.ActorID, &g.ImpersonationID, &g.OrganizationID, &g.SID, &g.LoginSID,
 		&g.Scope, &g.Audience, &g.Request, &g.Act, &g.ACR, &g.AMR, &g.AuthTime, &g.RequestedAt, &g.CodeHash, &g.CodeExpiresAt,
-		&g.CodeUsedAt, &g.CreatedAt, &g.ExpiresAt, &g.RevokedAt}
+		&g.CodeUsedAt, &g.CreatedAt, &g.ExpiresAt, &g.RevokedAt,
+	}
 }
 
 // Live reports whether tokens of the grant may still be used.
@@ -95,7 +97,13 @@ func (q Queries) GrantOfToken(ctx context.Context, hash []byte, kind TokenKind) 
 
 // CreateGrant adds a grant.
 func (tx *Tx) CreateGrant(ctx context.Context, g *Grant) error {
-	return translate(tx.conn(ctx).Create(g).Error)
+	return translate(tx.conn(ctx).Exec(`
+		INSERT INTO grants (id, client_id, user_id, actor_id, impersonation_id, organization_id, sid, login_sid,
+			scope, audience, request, act, acr, amr, auth_time, requested_at, code_hash, code_expires_at, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.ID, g.ClientID, g.UserID, g.ActorID, g.ImpersonationID, g.OrganizationID, g.SID, g.LoginSID,
+		g.Scope, g.Audience, g.Request, g.Act, g.ACR, g.AMR, g.AuthTime, g.RequestedAt, g.CodeHash, g.CodeExpiresAt,
+		g.CreatedAt, g.ExpiresAt).Error)
 }
 
 // SpendCode marks an authorization code as used. ErrSpent: it was used before,

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer p.Close()
 	steps, err := p.Up(ctx)
 	if err != nil {
 		return len(steps), fmt.Errorf("migrate: %w", translate(err))
@@ -36,6 +38,7 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	if err != nil {
 		return 0, 0, err
 	}
+	defer p.Close()
 	if have, err = p.GetDBVersion(ctx); err != nil {
 		return 0, 0, translate(err)
 	}
@@ -57,6 +60,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
+// goose returns the migrations with a connection of their own; Close closes both.
 func (s *Store) goose() (*goose.Provider, error) {
 	dialect := database.DialectSQLite3
 	if s.dialect == Postgres {
@@ -66,10 +70,14 @@ func (s *Store) goose() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := s.pools[len(s.pools)-1] // the one that writes
+	driver := map[string]string{SQLite: "sqlite", Postgres: "pgx"}[s.dialect]
+	pool, err := sql.Open(driver, s.dsn) // its own: the writer keeps the only other one
+	if err != nil {
+		return nil, translate(err)
+	}
 	p, err := goose.NewProvider(dialect, pool, files)
 	if err != nil {
-		return nil, fmt.Errorf("migrations: %w", err)
+		return nil, errors.Join(fmt.Errorf("migrations: %w", err), pool.Close())
 	}
 	return p, nil
 }

@@ -280,6 +280,7 @@ CREATE INDEX grants_impersonation ON public.grants USING btree (impersonation_id
 CREATE UNIQUE INDEX grants_pkey ON public.grants USING btree (id);
 CREATE INDEX grants_user ON public.grants USING btree (user_id);
 CREATE INDEX impersonations_actor ON public.impersonations USING btree (actor_id, started_at);
+CREATE INDEX impersonations_login ON public.impersonations USING btree (login_sid, client_id) WHERE (ended_at = 0);
 CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);
 CREATE INDEX impersonations_running ON public.impersonations USING btree (expires_at) WHERE (ended_at = 0);
 CREATE INDEX impersonations_subject ON public.impersonations USING btree (subject_id, started_at);

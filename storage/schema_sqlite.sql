@@ -260,6 +260,7 @@ CREATE INDEX grants_expiry ON grants (expires_at);
 CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX grants_user ON grants (user_id);
 CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
+CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
 CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
 CREATE INDEX interactions_expiry ON interactions (expires_at);

@@ -83,8 +83,10 @@ var loginQuery = `SELECT s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.cont
 	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = ?`
 
 func (s *LoginSession) fields() []any {
-	return []any{&s.IDHash, &s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.ContinueAsMe, &s.IP, &s.UserAgent, &s.CreatedAt,
-		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt}
+	return []any{
+		&s.IDHash, &s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.ContinueAsMe, &s.IP, &s.UserAgent, &s.CreatedAt,
+		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt,
+	}
 }
 
 // CreateLoginSession adds a session.

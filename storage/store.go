@@ -36,8 +36,9 @@ type Options struct {
 type Store struct {
 	Queries
 	dialect string
-	write   *gorm.DB
-	group   group // SQLite only
+	write   *gorm.DB // PostgreSQL only
+	dsn     string   // of a connection that may write
+	group   group    // SQLite only
 	clients clientCache
 	pools   []*sql.DB
 }
@@ -106,26 +107,35 @@ func openSQLite(path string, o Options) (*Store, error) {
 		}, extra...), "_txlock": {"immediate"}}
 		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 	}
-	open := func(dsn string, connections int) (*gorm.DB, *sql.DB, error) {
+	open := func(dsn string, connections int) (*sql.DB, error) {
 		pool, err := sql.Open("sqlite", dsn)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		pool.SetMaxOpenConns(connections)
 		pool.SetMaxIdleConns(connections)
-		db, err := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: pool}, gormConfig(o))
-		return db, pool, err
+		return pool, nil
 	}
-	write, writePool, err := open(dsn("wal_autocheckpoint(4000)"), 1)
+	writerDSN := dsn("wal_autocheckpoint(4000)")
+	writePool, err := open(writerDSN, 1)
 	if err != nil {
 		return nil, err
 	}
-	read, readPool, err := open(dsn("query_only(ON)"), 4)
+	readPool, err := open(dsn("query_only(ON)"), 4)
 	if err != nil {
 		return nil, errors.Join(err, writePool.Close())
 	}
+	writer := &sqliteWriter{pool: writePool}
+	direct := gormConfig(o)
+	direct.PrepareStmt = false // the writer prepares by itself
+	write, errWrite := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: writer}, direct)
+	read, errRead := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: readPool}, gormConfig(o))
+	if err := errors.Join(errWrite, errRead); err != nil {
+		writer.drop()
+		return nil, errors.Join(err, readPool.Close(), writePool.Close())
+	}
 	return &Store{
-		Queries: Queries{db: read}, dialect: SQLite, write: write,
+		Queries: Queries{db: read}, dialect: SQLite, dsn: writerDSN, group: group{writer: writer, db: write},
 		pools: []*sql.DB{readPool, writePool},
 	}, nil
 }
@@ -157,7 +167,7 @@ func openPostgres(o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Store{Queries: Queries{db: db}, dialect: Postgres, write: db, pools: []*sql.DB{pool}}, nil
+	return &Store{Queries: Queries{db: db}, dialect: Postgres, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
 func gormConfig(o Options) *gorm.Config {
@@ -193,18 +203,16 @@ func (s *Store) Dialect() string { return s.dialect }
 
 // Ping reports ErrUnavailable when the database does not answer.
 func (s *Store) Ping(ctx context.Context) error {
-	for _, pool := range s.pools {
-		var one int
-		if err := pool.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
-			return translate(err)
-		}
-	}
-	return nil
+	var one int
+	return translate(s.pools[0].QueryRowContext(ctx, "SELECT 1").Scan(&one))
 }
 
 // Close waits for running statements and releases the database.
 func (s *Store) Close() error {
 	var errs []error
+	if s.group.writer != nil {
+		s.group.close()
+	}
 	for _, pool := range s.pools {
 		errs = append(errs, pool.Close())
 	}

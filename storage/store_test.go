@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"gorm.io/gorm"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,21 +38,42 @@ func forEachDialect(t *testing.T, test func(t *testing.T, s *Store)) {
 // newStore returns an empty, migrated database.
 func newStore(t testing.TB, dialect string) *Store {
 	t.Helper()
-	s := emptyStore(t, dialect)
+	if dialect == SQLite {
+		file := filepath.Join(t.TempDir(), "a b?.db") // a name that a URL must escape
+		migrated, err := template()
+		if err == nil {
+			err = os.WriteFile(file, migrated, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return openStore(t, Options{DSN: "sqlite:" + file})
+	}
+	s := openStore(t, Options{DSN: pgtest.DSN(t)})
 	if _, err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func emptyStore(t testing.TB, dialect string) *Store {
-	t.Helper()
-	dsn := "sqlite:" + filepath.Join(t.TempDir(), "a b?.db") // a name that a URL must escape
-	if dialect == Postgres {
-		dsn = pgtest.DSN(t)
+// template returns a migrated SQLite database, which is faster to copy than to make.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "understudy-template-")
+	if err != nil {
+		return nil, err
 	}
-	return openStore(t, Options{DSN: dsn})
-}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "template.db")
+	s, err := Open(context.Background(), Options{DSN: "sqlite:" + file})
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Migrate(context.Background())
+	if err := errors.Join(err, s.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
 
 func openStore(t testing.TB, o Options) *Store {
 	t.Helper()
@@ -205,10 +227,10 @@ func TestSQLiteSettings(t *testing.T) {
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "busy_timeout": "1500",
 	} {
-		for i, pool := range s.pools {
+		for i, db := range []*gorm.DB{s.db, s.group.db} {
 			var got string
-			if err := pool.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-				t.Errorf("pool %d: %s: got %q, %v, want %q", i, pragma, got, err, want)
+			if err := db.Raw("PRAGMA " + pragma).Scan(&got).Error; err != nil || got != want {
+				t.Errorf("connection %d: %s: got %q, %v, want %q", i, pragma, got, err, want)
 			}
 		}
 	}

@@ -58,10 +58,12 @@ const userColumns = `u.id, u.email, u.email_key, u.email_verified, u.name, u.giv
 // fields are where a row of userColumns goes. Joins on the way of every request
 // are read with it: reflection would cost more than the query.
 func (u *User) fields() []any {
-	return []any{&u.ID, &u.Email, &u.EmailKey, &u.EmailVerified, &u.Name, &u.GivenName, &u.FamilyName, &u.MiddleName,
+	return []any{
+		&u.ID, &u.Email, &u.EmailKey, &u.EmailVerified, &u.Name, &u.GivenName, &u.FamilyName, &u.MiddleName,
 		&u.Nickname, &u.PreferredUsername, &u.Profile, &u.Picture, &u.Website, &u.Gender, &u.Birthdate, &u.Zoneinfo, &u.Locale,
 		&u.PhoneNumber, &u.PhoneNumberVerified, &u.Address, &u.PasswordHash, &u.PasswordChangedAt, &u.Status,
-		&u.NeverImpersonate, &u.CreatedAt, &u.UpdatedAt}
+		&u.NeverImpersonate, &u.CreatedAt, &u.UpdatedAt,
+	}
 }
 
 // Active reports whether the user may sign in.

@@ -38,6 +38,9 @@ func (v Verification) Err() error {
 	return errors.Join(errs...)
 }
 
+// OK reports whether the record is whole.
+func (v Verification) OK() bool { return v.Err() == nil }
+
 // FaultKind says what is wrong with the record.
 type FaultKind string
 

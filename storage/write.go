@@ -31,7 +31,7 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 		return translate(err)
 	}
 	if s.dialect == SQLite {
-		return s.group.write(ctx, s.write, fn)
+		return s.group.write(ctx, fn)
 	}
 	return s.writePostgres(ctx, fn)
 }
@@ -74,6 +74,9 @@ func protect(fn func(*Tx) error, tx *Tx) (err error) {
 // in one transaction, commits once, answers all, and hands the lead to whoever
 // came meanwhile. There is no goroutine of its own to start or stop.
 type group struct {
+	writer *sqliteWriter
+	db     *gorm.DB // over writer; only the leader uses it
+
 	mu      sync.Mutex
 	leading bool
 	waiting []*pending
@@ -92,7 +95,7 @@ type pending struct {
 // neighbour waits.
 const groupLimit = 128
 
-func (g *group) write(ctx context.Context, db *gorm.DB, fn func(*Tx) error) error {
+func (g *group) write(ctx context.Context, fn func(*Tx) error) error {
 	p := &pending{ctx: ctx, fn: fn, done: make(chan struct{}), lead: make(chan struct{}, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, p)
@@ -105,7 +108,7 @@ func (g *group) write(ctx context.Context, db *gorm.DB, fn func(*Tx) error) erro
 	select {
 	case <-p.done:
 	case <-p.lead:
-		g.run(db)
+		g.run()
 		<-p.done
 	case <-ctx.Done():
 		if g.leave(p) {
@@ -149,8 +152,8 @@ func (g *group) handOver() {
 // run commits one batch, answers its closures and hands the lead over. It does
 // so even when a closure ends the goroutine (runtime.Goexit): otherwise all
 // Writes to come would wait for a leader that is gone.
-func (g *group) run(db *gorm.DB) {
-	b := batch{group: g, db: db}
+func (g *group) run() {
+	b := batch{group: g, db: g.writer}
 	err := errors.New("a closure ended its goroutine")
 	defer func() { b.answer(err) }()
 	err = b.commit()
@@ -162,7 +165,7 @@ func (g *group) run(db *gorm.DB) {
 func (b *batch) answer(err error) {
 	g := b.group
 	g.mu.Lock()
-	if b.tx == nil { // the database did not even begin: nobody who waits would fare better
+	if !b.begun { // the database did not even begin: nobody who waits would fare better
 		b.ran = append(b.ran, g.waiting...)
 		g.waiting = nil
 	}
@@ -191,21 +194,25 @@ func (g *group) next() *pending {
 // batch is the closures that share one transaction.
 type batch struct {
 	group *group
-	db    *gorm.DB
-	tx    *gorm.DB
+	db    *sqliteWriter
+	begun bool
 	ran   []*pending
 
 	broken error // the transaction itself is lost
 }
 
 func (b *batch) commit() error {
-	tx := b.db.Begin()
-	if tx.Error != nil {
-		return tx.Error
+	ctx := context.Background() // one caller's patience is not the others'
+	if err := b.db.begin(ctx); err != nil {
+		return err
 	}
-	b.tx = tx
-	defer tx.Rollback() // no effect after Commit
-	changed := false
+	b.begun = true
+	changed, committed := false, false
+	defer func() {
+		if !committed {
+			b.db.rollback(ctx)
+		}
+	}()
 	for len(b.ran) < groupLimit {
 		p := b.group.next()
 		if p == nil {
@@ -215,7 +222,7 @@ func (b *batch) commit() error {
 		if p.err = translate(p.ctx.Err()); p.err != nil {
 			continue
 		}
-		if p.err = b.apply(p); p.err == nil {
+		if p.err = b.apply(p, !changed); p.err == nil {
 			changed = true
 		}
 		if b.broken != nil {
@@ -225,23 +232,50 @@ func (b *batch) commit() error {
 	if !changed {
 		return nil
 	}
-	return tx.Commit().Error
+	err := b.db.run(ctx, "COMMIT")
+	committed = err == nil
+	return err
 }
 
-// apply runs one closure under a savepoint.
-func (b *batch) apply(p *pending) error {
-	if b.broken = b.tx.Exec("SAVEPOINT closure").Error; b.broken != nil {
-		return b.broken
+// apply runs one closure so that its failure can be undone alone. The first needs
+// no savepoint: undoing it is undoing everything, and most batches have no second.
+func (b *batch) apply(p *pending, first bool) error {
+	ctx := context.Background()
+	if !first {
+		if b.broken = b.db.run(ctx, "SAVEPOINT closure"); b.broken != nil {
+			return b.broken
+		}
 	}
-	err := translate(protect(p.fn, &Tx{Queries{db: b.tx, shared: true}, SQLite}))
-	if err != nil {
+	err := translate(protect(p.fn, &Tx{Queries{db: b.group.db, shared: true}, SQLite}))
+	switch {
+	case first && err != nil:
+		b.db.rollback(ctx)
+		b.broken = b.db.begin(ctx)
+	case err != nil:
 		// SQLite ends the whole transaction when the disk is full or fails. What
 		// came before is then gone, and what came after would commit by itself.
-		if lost := b.tx.Exec("ROLLBACK TO closure").Error; lost != nil {
+		if lost := b.db.run(ctx, "ROLLBACK TO closure"); lost != nil {
 			b.broken = fmt.Errorf("%w, after: %s", lost, err.Error())
 			return err
 		}
+		b.broken = b.db.run(ctx, "RELEASE closure")
+	case !first:
+		b.broken = b.db.run(ctx, "RELEASE closure")
 	}
-	b.broken = b.tx.Exec("RELEASE closure").Error
 	return err
+}
+
+// close waits for the commit under way and gives the connection back.
+func (g *group) close() {
+	for {
+		g.mu.Lock()
+		if !g.leading {
+			g.leading = true // nobody leads from now on
+			g.mu.Unlock()
+			g.writer.drop()
+			return
+		}
+		g.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
 }

@@ -313,8 +313,8 @@ func TestWriteTransactionLost(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	s, ctx := newStore(t, SQLite), t.Context()
-	limit := query[int](t, s, `SELECT page_count FROM pragma_page_count`) + 40
-	if err := s.write.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", limit)).Error; err != nil {
+	limit := query[int](t, s, `SELECT page_count FROM pragma_page_count`) + 15
+	if err := s.group.db.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", limit)).Error; err != nil {
 		t.Fatal(err)
 	}
 	pair := func(i int) error { // two rows that belong together
@@ -328,7 +328,7 @@ func TestDiskFull(t *testing.T) {
 			return nil
 		})
 	}
-	var succeeded [400]atomic.Bool
+	var succeeded [120]atomic.Bool
 	concurrently(8, func(worker int) {
 		for i := worker; i < len(succeeded); i += 8 {
 			err := pair(i)
@@ -353,7 +353,7 @@ func TestDiskFull(t *testing.T) {
 	if full == 0 {
 		t.Fatal("the disk was never full")
 	}
-	if err := s.write.Exec("PRAGMA max_page_count = 1000000").Error; err != nil {
+	if err := s.group.db.Exec("PRAGMA max_page_count = 1000000").Error; err != nil {
 		t.Fatal(err)
 	}
 	for i := range succeeded {

@@ -165,6 +165,7 @@ CREATE TABLE impersonations (
 CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
 CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
+CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
 
 CREATE TABLE tickets (
     id              TEXT PRIMARY KEY,
