@@ -103,11 +103,11 @@ type Impersonation struct {
 	// How recently the actor must have confirmed who they are, with a second factor.
 	StepUpMaxAge time.Duration `koanf:"step_up_max_age" default:"5m" validate:"min=10s,max=60m"`
 	// How many impersonations one actor may start in an hour.
-	MaxStartsPerHour int `koanf:"max_starts_per_hour" default:"10" validate:"min=1,max=1000"`
+	MaxStartsPerHour int `koanf:"max_starts_per_hour" default:"10" validate:"min=1,max=1000000"`
 	// How many impersonations of one actor may be live at once.
-	MaxConcurrent int `koanf:"max_concurrent" default:"3" validate:"min=1,max=100"`
+	MaxConcurrent int `koanf:"max_concurrent" default:"3" validate:"min=1,max=100000"`
 	// How many of these may be live at one application.
-	MaxConcurrentPerClient int `koanf:"max_concurrent_per_client" default:"1" validate:"min=1,max=100,ltefield=MaxConcurrent"`
+	MaxConcurrentPerClient int `koanf:"max_concurrent_per_client" default:"1" validate:"min=1,max=100000,ltefield=MaxConcurrent"`
 	// When the consent page offers to sign in as another user: at every sign-in of
 	// somebody who may, or only when the application asks for it.
 	Prompt string `koanf:"prompt" default:"always" validate:"oneof=always on_request"`
