@@ -46,6 +46,9 @@ func (d *Directory) CreateUser(
 		if err := freeIdentifier(ctx, tx, u.ID); err != nil {
 			return err
 		}
+		if _, err := tx.UserByEmail(ctx, u.Email); err == nil {
+			return fmt.Errorf("email %q of a user: %w", u.Email, storage.ErrExists)
+		}
 		if err := tx.CreateUser(ctx, u, now); err != nil {
 			return fmt.Errorf("user %q: %w", u.Email, err)
 		}
@@ -76,11 +79,15 @@ func freeIdentifier(ctx context.Context, tx *storage.Tx, id string) error {
 	if id == "" {
 		return nil
 	}
-	if _, err := tx.User(ctx, id); !errors.Is(err, storage.ErrNotFound) {
-		return errors.Join(fmt.Errorf("id %q: %w, as a user", id, storage.ErrExists), err)
-	}
-	if _, err := tx.Client(ctx, id); !errors.Is(err, storage.ErrNotFound) {
-		return errors.Join(fmt.Errorf("id %q: %w, as a client", id, storage.ErrExists), err)
+	_, user := tx.User(ctx, id)
+	_, client := tx.Client(ctx, id)
+	for kind, err := range map[string]error{"user": user, "client": client} {
+		switch {
+		case err == nil:
+			return fmt.Errorf("id %q of a %s: %w", id, kind, storage.ErrExists)
+		case !errors.Is(err, storage.ErrNotFound):
+			return fmt.Errorf("id %q: %w", id, err)
+		}
 	}
 	return nil
 }
@@ -193,8 +200,12 @@ func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organizat
 	}
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
 		for _, taken := range []string{o.ID, o.Name} {
-			if _, err := tx.Organization(ctx, taken); !errors.Is(err, storage.ErrNotFound) {
-				return errors.Join(fmt.Errorf("organization %q: %w", taken, storage.ErrExists), err)
+			_, err := tx.Organization(ctx, taken)
+			if err == nil {
+				err = storage.ErrExists
+			}
+			if !errors.Is(err, storage.ErrNotFound) {
+				return fmt.Errorf("organization %q: %w", taken, err)
 			}
 		}
 		if err := tx.CreateOrganization(ctx, o, now); err != nil {

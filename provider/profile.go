@@ -38,8 +38,8 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 		return fmt.Errorf("claims: longer than %d bytes", maxClaimsFile)
 	}
 	var given map[string]json.RawMessage
-	if err := json.Unmarshal(claims, &given); err != nil || given == nil {
-		return fmt.Errorf("claims: want a JSON object: %w", errors.Join(err))
+	if err := json.Unmarshal(claims, &given); err != nil {
+		return fmt.Errorf("claims: want a JSON object: %w", err)
 	}
 	changed := *u
 	texts, flags := claimTexts(&changed), claimFlags(&changed)
@@ -100,7 +100,7 @@ func compactAddress(raw []byte) (string, error) {
 	var a address
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&a); err != nil || d.More() || len(raw) > maxAddress || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+	if err := d.Decode(&a); err != nil || !json.Valid(raw) || len(raw) > maxAddress || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
 		return "", errors.New("address: want an object with texts formatted, street_address, locality, region, postal_code, country")
 	}
 	if a == (address{}) {

@@ -72,7 +72,7 @@ func CheckRedirectURI(clientType, uri string) error {
 		return fmt.Errorf("redirect_uri %q: want https, http on a loopback address%s", uri,
 			map[bool]string{true: ", or a scheme like com.example.app:/callback"}[clientType == "native"])
 	}
-	if u.Host == "" {
+	if u.Hostname() == "" {
 		return fmt.Errorf("redirect_uri %q: has no host", uri)
 	}
 	return nil
@@ -85,7 +85,7 @@ func CheckWebURI(name, uri string) error {
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", name, uri, err)
 	}
-	if u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopbackHost(u.Hostname())) {
+	if u.Hostname() == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopbackHost(u.Hostname())) {
 		return fmt.Errorf("%s %q: want https, or http on a loopback address", name, uri)
 	}
 	return nil

@@ -1,0 +1,288 @@
+package provider
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// How often the record is looked after.
+const (
+	sequenceEvery   = time.Second
+	checkpointEvery = time.Minute
+	longestBackoff  = 30 * time.Second
+)
+
+// fullBatch is how many events at once mean that others may still wait; less, and
+// all that waited have their place.
+const fullBatch = 500
+
+// Auditor gives events their place in the tree and signs what it looks like, so
+// that whoever keeps a checkpoint elsewhere can prove a later change. It is safe
+// for concurrent use, also by several processes on one database.
+type Auditor struct {
+	// Log, where it is set, hears of what went wrong in Run.
+	Log *slog.Logger
+
+	store  *storage.Store
+	keys   *Keyring
+	origin string
+	holder string
+}
+
+// NewAuditor returns an Auditor on a store with its keys loaded. The issuer names
+// the log: its host and path are the checkpoints' origin.
+func NewAuditor(store *storage.Store, keys *Keyring, issuer string) *Auditor {
+	_, origin, ok := strings.Cut(issuer, "://")
+	if !ok {
+		origin = issuer
+	}
+	return &Auditor{store: store, keys: keys, origin: origin, holder: rand.Text()}
+}
+
+// Run looks after the record until ctx ends: a place for every event within a
+// second, a checkpoint each minute in which the tree grew and whenever an
+// impersonation ended. What goes wrong is tried again, less and less often.
+func (a *Auditor) Run(ctx context.Context) error {
+	pause, due := sequenceEvery, time.Now().Add(checkpointEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return a.last(ctx)
+		case <-time.After(pause):
+		}
+		ended, err := a.sequence(ctx)
+		if now := time.Now(); err == nil && (ended || !now.Before(due)) {
+			_, err = a.sign(ctx)
+			due = now.Add(checkpointEvery)
+		}
+		if err == nil {
+			pause = sequenceEvery
+			continue
+		}
+		pause = min(2*pause, longestBackoff)
+		if a.Log != nil && ctx.Err() == nil {
+			a.Log.ErrorContext(ctx, "the audit record could not be looked after", "cause", err.Error(), "retry_in", pause.String())
+		}
+	}
+}
+
+// last signs what there is when the process ends.
+func (a *Auditor) last(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if _, err := a.Checkpoint(ctx); err != nil && a.Log != nil {
+		a.Log.ErrorContext(ctx, "the audit record could not be looked after", "cause", err.Error())
+	}
+	return nil
+}
+
+// Checkpoint gives all events their place and returns a signed checkpoint of the
+// whole tree, the latest where nothing came since.
+func (a *Auditor) Checkpoint(ctx context.Context) (*storage.Checkpoint, error) {
+	if err := a.Sequence(ctx); err != nil {
+		return nil, err
+	}
+	return a.sign(ctx)
+}
+
+// Sequence gives all events that wait their place, unless another process is at it.
+func (a *Auditor) Sequence(ctx context.Context) error {
+	_, err := a.sequence(ctx)
+	return err
+}
+
+// sequence gives all events that wait their place. It reports whether the end of
+// an impersonation was among them.
+func (a *Auditor) sequence(ctx context.Context) (ended bool, err error) {
+	total := 0
+	for {
+		n, err := a.store.Sequence(ctx, a.holder, time.Now())
+		if err != nil {
+			return false, err
+		}
+		total += n
+		if n < fullBatch {
+			break
+		}
+	}
+	if total == 0 {
+		return false, nil
+	}
+	size, err := a.store.TreeSize(ctx)
+	if err != nil {
+		return false, err
+	}
+	ends, err := a.store.Events(ctx, storage.EventFilter{
+		Types: []storage.EventType{storage.EventImpersonationStopped, storage.EventImpersonationExpired},
+		From:  max(0, size-int64(total)), Limit: 1,
+	})
+	return len(ends) > 0, err
+}
+
+// ErrRewritten says that the tree is not a continuation of the one that the latest
+// checkpoint is about. No checkpoint is signed from then on.
+var ErrRewritten = errors.New("the audit record was changed after its latest checkpoint; run understudy audit verify")
+
+// sign returns a checkpoint of the tree as it is.
+func (a *Auditor) sign(ctx context.Context) (*storage.Checkpoint, error) {
+	size, err := a.store.TreeSize(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("tree size: %w", err)
+	}
+	latest, err := a.store.LatestCheckpoint(ctx)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return nil, fmt.Errorf("load checkpoint: %w", err)
+	default:
+		if err := a.continues(ctx, latest, size); err != nil {
+			return nil, err
+		}
+		if latest.Size >= size { // another process may have signed since we looked
+			return latest, nil
+		}
+	}
+	root, err := a.store.TreeHash(ctx, size)
+	if err != nil {
+		return nil, fmt.Errorf("tree hash: %w", err)
+	}
+	signer, err := a.signer(a.origin)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := note.Sign(&note.Note{Text: storage.CheckpointText(a.origin, size, root)}, signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign checkpoint: %w", err)
+	}
+	c := &storage.Checkpoint{Size: size, Note: string(signed), CreatedAt: storage.At(time.Now())}
+	err = a.store.Write(ctx, func(tx *storage.Tx) error { return tx.CreateCheckpoint(ctx, c) })
+	if errors.Is(err, storage.ErrExists) { // by another process
+		return a.store.LatestCheckpoint(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// continues checks that the tree, which has at least size events, still begins
+// with what the checkpoint says.
+func (a *Auditor) continues(ctx context.Context, latest *storage.Checkpoint, size int64) error {
+	tree, err := a.Open(latest.Note)
+	if err != nil {
+		return fmt.Errorf("%w (checkpoint %d: %w)", ErrRewritten, latest.Size, err)
+	}
+	root, err := a.store.TreeHash(ctx, tree.N)
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("%w (it has %d events, the checkpoint %d)", ErrRewritten, size, tree.N)
+	}
+	if err != nil {
+		return fmt.Errorf("tree hash: %w", err)
+	}
+	if root != tree.Hash {
+		return fmt.Errorf("%w (the root of its first %d events is another)", ErrRewritten, tree.N)
+	}
+	return nil
+}
+
+// Open verifies a signed checkpoint of this log and returns the tree that it is
+// about. A log that had another issuer before keeps its old checkpoints: the key
+// is what they are recognized by.
+func (a *Auditor) Open(signed string) (tlog.Tree, error) {
+	origin, _, _ := strings.Cut(signed, "\n")
+	signer, err := a.signer(origin)
+	if err != nil {
+		return tlog.Tree{}, err
+	}
+	n, err := note.Open([]byte(signed), note.VerifierList(signer))
+	if err != nil {
+		return tlog.Tree{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	_, tree, err := storage.ParseCheckpoint(n.Text)
+	return tree, err
+}
+
+// Verify computes the tree anew and compares it with every stored checkpoint and
+// with those given, which the caller kept elsewhere.
+func (a *Auditor) Verify(ctx context.Context, against ...string) (storage.Verification, int, error) {
+	stored, err := a.store.Checkpoints(ctx)
+	if err != nil {
+		return storage.Verification{}, 0, fmt.Errorf("load checkpoints: %w", err)
+	}
+	var trees []tlog.Tree
+	for i, signed := range against {
+		tree, err := a.Open(signed)
+		if err != nil {
+			return storage.Verification{}, 0, fmt.Errorf("given checkpoint %d: %w", i+1, err)
+		}
+		trees = append(trees, tree)
+	}
+	for _, c := range stored {
+		tree, err := a.Open(c.Note)
+		if err == nil && tree.N != c.Size {
+			err = fmt.Errorf("is about %d events", tree.N)
+		}
+		if err != nil {
+			return storage.Verification{}, 0, fmt.Errorf("stored checkpoint of %d events: %w", c.Size, err)
+		}
+		trees = append(trees, tree)
+	}
+	v, err := a.store.VerifyEvents(ctx, trees)
+	return v, len(trees), err
+}
+
+// VerifierKey returns the public key of the log as golang.org/x/mod/sumdb/note
+// writes it, for those who verify checkpoints elsewhere.
+func (a *Auditor) VerifierKey() (string, error) {
+	key, err := a.key()
+	if err != nil {
+		return "", err
+	}
+	return note.NewEd25519VerifierKey(a.origin, key.Public().(ed25519.PublicKey))
+}
+
+// Origin returns the name of the log.
+func (a *Auditor) Origin() string { return a.origin }
+
+func (a *Auditor) key() (ed25519.PrivateKey, error) {
+	key := a.keys.Checkpoint()
+	if key == nil {
+		return nil, errors.New("no active checkpoint key")
+	}
+	return key, nil
+}
+
+// signer signs and verifies under a name.
+type signer struct {
+	note.Verifier
+	key ed25519.PrivateKey
+}
+
+func (s signer) Sign(message []byte) ([]byte, error) { return ed25519.Sign(s.key, message), nil }
+
+func (a *Auditor) signer(name string) (signer, error) {
+	key, err := a.key()
+	if err != nil {
+		return signer{}, err
+	}
+	text, err := note.NewEd25519VerifierKey(name, key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return signer{}, fmt.Errorf("checkpoint key: %w", err)
+	}
+	verifier, err := note.NewVerifier(text)
+	if err != nil {
+		return signer{}, fmt.Errorf("checkpoint of %q: %w", name, err)
+	}
+	return signer{verifier, key}, nil
+}

@@ -1,0 +1,184 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+func newTestAuditor(t testing.TB, s *storage.Store, issuer string) *Auditor {
+	t.Helper()
+	keys, err := NewKeyring(s, "a secret that is long enough for a test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Ensure(t.Context(), testTime); err != nil {
+		t.Fatal(err)
+	}
+	return NewAuditor(s, keys, issuer)
+}
+
+func recordEvent(t testing.TB, s *storage.Store, kind storage.EventType) {
+	t.Helper()
+	err := s.Write(t.Context(), func(tx *storage.Tx) error {
+		return tx.Record(t.Context(), storage.Event{Type: kind}, storage.Private{Reason: "secret"}, storage.Request{}, time.Now())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckpoint(t *testing.T) {
+	t.Parallel()
+	s, ctx := migratedStore(t), t.Context()
+	a := newTestAuditor(t, s, "https://id.test/tenant")
+	first, err := a.Checkpoint(ctx) // of the keys that were made
+	if err != nil || first.Size != 3 || !strings.HasPrefix(first.Note, "id.test/tenant\n3\n") {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	if again, err := a.Checkpoint(ctx); err != nil || *again != *first {
+		t.Errorf("nothing came since: got %+v, %v", again, err)
+	}
+	for range 1200 { // more than one batch
+		recordEvent(t, s, storage.EventSessionCreated)
+	}
+	second, err := a.Checkpoint(ctx)
+	if err != nil || second.Size != 1203 {
+		t.Fatalf("got %+v, %v", second, err)
+	}
+
+	// Anybody can verify it with the public key.
+	public, err := a.VerifierKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(public)
+	if err != nil || verifier.Name() != a.Origin() {
+		t.Fatalf("got %v, %v", verifier, err)
+	}
+	if _, err := note.Open([]byte(second.Note), note.VerifierList(verifier)); err != nil {
+		t.Error(err)
+	}
+
+	v, heads, err := a.Verify(ctx, first.Note)
+	if err != nil || v.Err() != nil || v.Size != 1203 || heads != 3 {
+		t.Errorf("got %+v against %d, %v", v, heads, err)
+	}
+	// After the issuer changed the old checkpoints still count.
+	moved := NewAuditor(s, a.keys, "https://new.test")
+	if _, heads, err := moved.Verify(ctx); err != nil || heads != 2 {
+		t.Errorf("got %d, %v", heads, err)
+	}
+
+	other := newTestAuditor(t, migratedStore(t), "https://id.test/tenant")
+	foreign, err := other.Checkpoint(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, given := range map[string]string{
+		"of another log": foreign.Note, "forged": strings.Replace(first.Note, "\n3\n", "\n2\n", 1),
+		"no signature": "id.test\n3\nAAAA\n", "empty": "", "no note": "hello",
+	} {
+		if _, _, err := a.Verify(ctx, given); err == nil || !strings.Contains(err.Error(), "given checkpoint 1") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// Who rewrites the record gets no more signatures for it, and verification says
+// where it was changed.
+func TestRewrittenRecord(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	// The same keys and another history.
+	s := migratedStore(t)
+	a := newTestAuditor(t, s, "https://id.test")
+	recordEvent(t, s, storage.EventSessionCreated)
+	kept, err := a.Checkpoint(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, history := range map[string][]storage.EventType{
+		"truncated": {}, "other events": {storage.EventSessionRevoked, storage.EventSessionCreated, storage.EventSessionCreated, storage.EventSessionCreated, storage.EventSessionCreated},
+	} {
+		forged := migratedStore(t)
+		for _, kind := range history {
+			recordEvent(t, forged, kind)
+		}
+		b := NewAuditor(forged, a.keys, "https://id.test")
+		if _, err := b.sequence(ctx); err != nil {
+			t.Fatal(err)
+		}
+		v, _, err := b.Verify(ctx, kept.Note)
+		if err != nil || v.Fault == nil {
+			t.Errorf("%s: got %+v, %v", name, v, err)
+		}
+		err = forged.Write(ctx, func(tx *storage.Tx) error { return tx.CreateCheckpoint(ctx, kept) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Checkpoint(ctx); !errors.Is(err, ErrRewritten) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrRewritten)
+		}
+	}
+}
+
+func TestAuditorRun(t *testing.T) {
+	s := migratedStore(t) // outside of the bubble: gorm has a goroutine that never ends
+	a := newTestAuditor(t, s, "https://id.test")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx) }()
+		latest := func() int64 {
+			t.Helper()
+			c, err := s.LatestCheckpoint(t.Context())
+			if errors.Is(err, storage.ErrNotFound) {
+				return -1
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.Size
+		}
+		size := func() int64 {
+			t.Helper()
+			n, err := s.TreeSize(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+
+		time.Sleep(1500 * time.Millisecond)
+		if size() != 3 || latest() != -1 {
+			t.Errorf("after a second: got %d events, checkpoint %d", size(), latest())
+		}
+		time.Sleep(time.Minute)
+		if latest() != 3 {
+			t.Errorf("after a minute: got checkpoint %d, want 3", latest())
+		}
+		recordEvent(t, s, storage.EventSessionCreated)
+		time.Sleep(2 * time.Second)
+		if size() != 4 || latest() != 3 {
+			t.Errorf("an ordinary event: got %d events, checkpoint %d", size(), latest())
+		}
+		recordEvent(t, s, storage.EventImpersonationStopped)
+		time.Sleep(2 * time.Second)
+		if size() != 5 || latest() != 5 {
+			t.Errorf("the end of an impersonation: got %d events, checkpoint %d", size(), latest())
+		}
+		recordEvent(t, s, storage.EventSessionCreated)
+		stop()
+		if err := <-done; err != nil || latest() != 6 {
+			t.Errorf("at the end: got checkpoint %d, %v", latest(), err)
+		}
+	})
+}

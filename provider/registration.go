@@ -1,0 +1,487 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// The types of clients.
+const (
+	ClientWeb     = "web"     // a server that can keep a secret
+	ClientSPA     = "spa"     // runs in a browser
+	ClientNative  = "native"  // runs on a device
+	ClientService = "service" // acts for itself; there is no user
+)
+
+// The ways in which the console hands an impersonation to a client.
+const (
+	DeliveryInitiateLogin = "initiate_login"
+	DeliveryCallback      = "callback"
+	DeliveryLink          = "link"
+)
+
+const (
+	grantCode              = "authorization_code"
+	grantRefresh           = "refresh_token"
+	grantClientCredentials = "client_credentials" //nolint:gosec // the grant type's name
+)
+
+// NewClient returns a client with what suits its type, to be completed with a
+// name and, unless it is a service, redirect URIs.
+func NewClient(clientType string) *storage.Client {
+	c := &storage.Client{
+		Type: clientType, TokenEndpointAuthMethod: authNone,
+		GrantTypes: storage.List{grantCode, grantRefresh}, ResponseTypes: storage.List{"code"},
+		Scope:       strings.Join([]string{scopeOpenID, scopeProfile, scopeEmail, scopeOfflineAccess}, " "),
+		RequirePKCE: true, IDTokenSignedResponseAlg: algRS256, AccessTokenFormat: "jwt",
+		Delivery: DeliveryInitiateLogin, ImpersonatorInResponse: true,
+	}
+	switch clientType {
+	case ClientWeb:
+		c.TokenEndpointAuthMethod = authBasic
+	case ClientService:
+		c.TokenEndpointAuthMethod = authBasic
+		c.GrantTypes, c.ResponseTypes, c.Scope = storage.List{grantClientCredentials}, nil, ""
+	}
+	return c
+}
+
+// Metadata is a client as it is shown: the metadata of RFC 7591, OpenID Connect
+// and our own, without secrets and their hashes.
+type Metadata struct {
+	ClientID               string    `json:"client_id"`
+	ClientName             string    `json:"client_name"`
+	Type                   string    `json:"type"`
+	Status                 string    `json:"status"`
+	RedirectURIs           []string  `json:"redirect_uris"`
+	PostLogoutRedirectURIs []string  `json:"post_logout_redirect_uris"`
+	GrantTypes             []string  `json:"grant_types"`
+	ResponseTypes          []string  `json:"response_types"`
+	Scope                  string    `json:"scope"`
+	Audience               []string  `json:"audience"`
+	Organizations          []string  `json:"organizations"`
+	AuthMethod             string    `json:"token_endpoint_auth_method"`
+	IDTokenAlg             string    `json:"id_token_signed_response_alg"`
+	AccessTokenFormat      string    `json:"access_token_format"`
+	RequirePKCE            bool      `json:"require_pkce"`
+	FirstParty             bool      `json:"first_party"`
+	JWKS                   string    `json:"jwks"`
+	JWKSURI                string    `json:"jwks_uri"`
+	ClientURI              string    `json:"client_uri"`
+	LogoURI                string    `json:"logo_uri"`
+	PolicyURI              string    `json:"policy_uri"`
+	TermsOfServiceURI      string    `json:"tos_uri"`
+	Contacts               []string  `json:"contacts"`
+	SoftwareID             string    `json:"software_id"`
+	SoftwareVersion        string    `json:"software_version"`
+	InitiateLoginURI       string    `json:"initiate_login_uri"`
+	BackchannelLogoutURI   string    `json:"backchannel_logout_uri"`
+	AllowImpersonation     bool      `json:"allow_impersonation"`
+	Delivery               string    `json:"delivery"`
+	ReadOnlyScopes         []string  `json:"read_only_scopes"`
+	ActClaims              []string  `json:"act_claims"`
+	ImpersonationRefresh   bool      `json:"impersonation_refresh"`
+	ImpersonatorInResponse bool      `json:"impersonator_in_response"`
+	CreatedAt              time.Time `json:"created_at"`
+	UpdatedAt              time.Time `json:"updated_at"`
+}
+
+// MetadataOf returns how a client is shown.
+func MetadataOf(c *storage.Client) Metadata {
+	list := func(l storage.List) []string { return append([]string{}, l...) } // [] in JSON, never null
+	return Metadata{
+		ClientID: c.ID, ClientName: c.Name, Type: c.Type, Status: string(c.Status),
+		RedirectURIs: list(c.RedirectURIs), PostLogoutRedirectURIs: list(c.PostLogoutRedirectURIs),
+		GrantTypes: list(c.GrantTypes), ResponseTypes: list(c.ResponseTypes), Scope: c.Scope,
+		Audience: list(c.Audience), Organizations: list(c.Organizations),
+		AuthMethod: c.TokenEndpointAuthMethod, IDTokenAlg: c.IDTokenSignedResponseAlg, AccessTokenFormat: c.AccessTokenFormat,
+		RequirePKCE: c.RequirePKCE, FirstParty: c.FirstParty, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
+		ClientURI: c.ClientURI, LogoURI: c.LogoURI, PolicyURI: c.PolicyURI, TermsOfServiceURI: c.TermsOfServiceURI,
+		Contacts: list(c.Contacts), SoftwareID: c.SoftwareID, SoftwareVersion: c.SoftwareVersion,
+		InitiateLoginURI: c.InitiateLoginURI, BackchannelLogoutURI: c.BackchannelLogoutURI,
+		AllowImpersonation: c.AllowImpersonation, Delivery: c.Delivery,
+		ReadOnlyScopes: list(c.ReadOnlyScopes), ActClaims: list(c.ActClaims),
+		ImpersonationRefresh: c.ImpersonationRefresh, ImpersonatorInResponse: c.ImpersonatorInResponse,
+		CreatedAt: c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(),
+	}
+}
+
+// changed names the metadata in which two states of a client differ.
+func changed(was, is *storage.Client) []string {
+	fields := func(c *storage.Client) map[string]json.RawMessage {
+		m := MetadataOf(c)
+		m.UpdatedAt = time.Time{}
+		var f map[string]json.RawMessage
+		if err := json.Unmarshal(asRaw(m), &f); err != nil {
+			panic(err) // our own struct
+		}
+		return f
+	}
+	before, after := fields(was), fields(is)
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		if !bytes.Equal(before[name], after[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Registration changes clients. Each method is one Write that holds the change,
+// its event, and the end of every impersonation that the change no longer allows.
+type Registration struct{ store *storage.Store }
+
+// NewRegistration returns a Registration on an open, migrated store.
+func NewRegistration(store *storage.Store) *Registration { return &Registration{store} }
+
+// Register adds a client; it fills an empty id. Where the client authenticates
+// with a secret it returns it: secret itself, or a new one where that is empty.
+// storage.ErrExists: the id is taken.
+func (r *Registration) Register(ctx context.Context, c *storage.Client, secret string, by storage.Cause, now time.Time) (string, error) {
+	if c.ID == "" {
+		c.ID = storage.NewID("client")
+	}
+	if c.Status == "" {
+		c.Status = storage.ClientActive
+	}
+	secret, err := chooseSecret(c, secret)
+	if err := errors.Join(ValidateClient(c), err); err != nil {
+		return "", err
+	}
+	if secret != "" {
+		c.SecretHash = storage.Hash(secret)
+	}
+	return secret, r.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := freeIdentifier(ctx, tx, c.ID); err != nil {
+			return err
+		}
+		if err := knownOrganizations(ctx, tx, c); err != nil {
+			return err
+		}
+		if err := tx.CreateClient(ctx, c, now); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+		return recordClient(ctx, tx, storage.EventClientCreated, c.ID, storage.Data{
+			"type": c.Type, "allow_impersonation": c.AllowImpersonation,
+		}, by, now)
+	})
+}
+
+// Update stores c, a changed copy of what was read. A client that now
+// authenticates with a secret and had none gets one, which is returned; one that
+// no longer does loses it. storage.ErrSpent: it was changed meanwhile.
+func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage.Cause, now time.Time) (secret string, err error) {
+	switch usesSecret(c) {
+	case true:
+		if c.SecretHash == nil {
+			secret = NewSecret("ucs_")
+			c.SecretHash = storage.Hash(secret)
+		}
+	case false:
+		c.SecretHash, c.PreviousSecretHash = nil, nil
+	}
+	if err := ValidateClient(c); err != nil {
+		return "", err
+	}
+	return secret, r.store.Write(ctx, func(tx *storage.Tx) error {
+		was, err := tx.Client(ctx, c.ID)
+		if err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+		names := changed(was, c)
+		if len(names) == 0 {
+			return nil
+		}
+		if err := knownOrganizations(ctx, tx, c); err != nil {
+			return err
+		}
+		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
+			return fmt.Errorf("client %q: %w", c.ID, err)
+		}
+		err = recordClient(ctx, tx, storage.EventClientUpdated, c.ID, storage.Data{
+			"changed": names, "allow_impersonation": c.AllowImpersonation,
+		}, by, now)
+		if err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Client: c.ID}, by, now)
+	})
+}
+
+// Delete removes a client and everything granted to it.
+func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, now time.Time) error {
+	return r.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.DeleteClient(ctx, id, by, now); err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		return recordClient(ctx, tx, storage.EventClientDeleted, id, nil, by, now)
+	})
+}
+
+// RotateSecret gives a client a new secret and returns it. With keep the present
+// one works until the next rotation, so that the client can be changed over;
+// without, it ends now.
+func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, by storage.Cause, now time.Time) (string, error) {
+	secret := NewSecret("ucs_")
+	return secret, r.store.Write(ctx, func(tx *storage.Tx) error {
+		c, err := tx.Client(ctx, id)
+		if err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		if !usesSecret(c) {
+			return fmt.Errorf("client %q has no secret: its token_endpoint_auth_method is %s", id, c.TokenEndpointAuthMethod)
+		}
+		c.PreviousSecretHash = nil
+		if keep {
+			c.PreviousSecretHash = c.SecretHash
+		}
+		c.SecretHash = storage.Hash(secret)
+		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		return recordClient(ctx, tx, storage.EventClientSecretRotated, id, storage.Data{"previous_kept": keep}, by, now)
+	})
+}
+
+func recordClient(
+	ctx context.Context, tx *storage.Tx, kind storage.EventType, id string, data storage.Data, by storage.Cause, now time.Time,
+) error {
+	return tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, ClientID: id, Data: data}, storage.Private{}, by.Request, now)
+}
+
+func usesSecret(c *storage.Client) bool {
+	return c.TokenEndpointAuthMethod == authBasic || c.TokenEndpointAuthMethod == authPost
+}
+
+// minSecret is how long a secret must be that we did not make: it is hashed once,
+// so that guessing it must be hopeless.
+const minSecret = 32
+
+// chooseSecret returns the secret that a new client gets, empty where it has none.
+func chooseSecret(c *storage.Client, given string) (string, error) {
+	switch {
+	case !usesSecret(c) && given != "":
+		return "", fmt.Errorf("client_secret: a client with token_endpoint_auth_method %q has none", c.TokenEndpointAuthMethod)
+	case !usesSecret(c):
+		return "", nil
+	case given == "":
+		return NewSecret("ucs_"), nil
+	case len(given) < minSecret || len(given) > maxPassword || !printable(given):
+		return "", fmt.Errorf("client_secret: want %d to %d printable ASCII characters without spaces, chosen at random", minSecret, maxPassword)
+	}
+	return given, nil
+}
+
+func knownOrganizations(ctx context.Context, tx *storage.Tx, c *storage.Client) error {
+	for _, id := range c.Organizations {
+		o, err := tx.Organization(ctx, id)
+		if err == nil && o.ID != id {
+			err = storage.ErrNotFound // a name
+		}
+		if err != nil {
+			return fmt.Errorf("organizations: %q: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// ValidateClient returns everything that is wrong with a client, each problem with
+// the name of its metadata, or nil.
+func ValidateClient(c *storage.Client) error {
+	var p problems
+	p.identity(c)
+	p.authentication(c)
+	p.grants(c)
+	p.redirects(c)
+	p.pages(c)
+	p.tokens(c)
+	p.impersonation(c)
+	return errors.Join(p...)
+}
+
+type problems []error
+
+// unless adds a problem where something is not as it should be.
+func (p *problems) unless(ok bool, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Errorf(format, args...))
+	}
+}
+
+// oneOf wants a value that is listed.
+func (p *problems) oneOf(name, value string, allowed ...string) {
+	p.unless(slices.Contains(allowed, value), "%s %q: want %s", name, value, strings.Join(allowed, " or "))
+}
+
+// subset wants values that are listed, each once.
+func (p *problems) subset(name string, values, allowed []string) {
+	seen := map[string]bool{}
+	for _, v := range values {
+		p.unless(slices.Contains(allowed, v), "%s %q: want %s", name, v, orNothing(allowed))
+		p.unless(!seen[v], "%s %q: listed twice", name, v)
+		seen[v] = true
+	}
+}
+
+func orNothing(allowed []string) string {
+	if len(allowed) == 0 {
+		return "none"
+	}
+	return strings.Join(allowed, " or ")
+}
+
+var clientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+
+func (p *problems) identity(c *storage.Client) {
+	p.unless(clientID.MatchString(c.ID), "client_id %q: want 1 to 128 letters, digits and . _ ~ -", c.ID)
+	name := checkText(c.Name, maxClaim)
+	p.unless(c.Name != "", "client_name: is missing")
+	p.unless(name == nil, "client_name %q: %w", c.Name, name)
+	p.oneOf("type", c.Type, ClientWeb, ClientSPA, ClientNative, ClientService)
+	p.oneOf("status", string(c.Status), string(storage.ClientActive), string(storage.ClientDisabled))
+	for _, contact := range c.Contacts {
+		a, err := mail.ParseAddress(contact)
+		p.unless(err == nil && a.Address == contact, "contacts %q: want an e-mail address", contact)
+	}
+	for _, s := range []struct{ name, text string }{{"software_id", c.SoftwareID}, {"software_version", c.SoftwareVersion}} {
+		err := checkText(s.text, maxClaim)
+		p.unless(err == nil, "%s %q: %w", s.name, s.text, err)
+	}
+}
+
+func (p *problems) authentication(c *storage.Client) {
+	method := c.TokenEndpointAuthMethod
+	p.unless(method != "private_key_jwt", "token_endpoint_auth_method %q: is not supported yet; use %s", method, authBasic)
+	switch c.Type {
+	case ClientSPA, ClientNative:
+		p.unless(method == authNone || method == "private_key_jwt",
+			"token_endpoint_auth_method %q: a %s client cannot keep a secret; want %s", method, c.Type, authNone)
+	case ClientService:
+		p.unless(method != authNone, "token_endpoint_auth_method %q: a service needs a secret; want %s or %s", method, authBasic, authPost)
+	}
+	if method != "private_key_jwt" {
+		p.oneOf("token_endpoint_auth_method", method, authNone, authBasic, authPost)
+	}
+	p.unless(!c.Public() || c.RequirePKCE, "require_pkce: a client without a secret cannot do without")
+	p.unless(c.JWKS == "" || c.JWKSURI == "", "jwks_uri: there is jwks already; keep one")
+	if c.JWKSURI != "" {
+		p.web("jwks_uri", c.JWKSURI)
+	}
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	p.unless(c.JWKS == "" || json.Unmarshal([]byte(c.JWKS), &set) == nil && len(set.Keys) > 0, "jwks: want a JSON Web Key Set with at least one key")
+	for _, key := range set.Keys {
+		p.unless(key["d"] == nil && key["k"] == nil, "jwks: has a private or symmetric key; want public ones")
+	}
+}
+
+func (p *problems) grants(c *storage.Client) {
+	allowed := []string{grantCode, grantRefresh, grantClientCredentials}
+	for _, g := range c.GrantTypes {
+		p.unless(slices.Contains(allowed, g), "grant_types %q: is not supported; want %s", g, strings.Join(allowed, " or "))
+	}
+	has := func(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
+	p.subset("grant_types", slices.DeleteFunc(slices.Clone(c.GrantTypes), func(g string) bool { return !slices.Contains(allowed, g) }), allowed)
+	p.unless(len(c.GrantTypes) > 0, "grant_types: is empty")
+	p.unless(!c.Public() || !has(grantClientCredentials), "grant_types %q: a client without a secret cannot act for itself", grantClientCredentials)
+	p.unless(c.Type != ClientService || !has(grantCode), "grant_types %q: a service has no user; want %s", grantCode, grantClientCredentials)
+	p.unless(!has(grantRefresh) || has(grantCode), "grant_types %q: needs %s", grantRefresh, grantCode)
+
+	p.subset("response_types", c.ResponseTypes, []string{"code"})
+	code := slices.Contains(c.ResponseTypes, "code")
+	p.unless(code || !has(grantCode), "response_types: %s needs %q", grantCode, "code")
+	p.unless(!code || has(grantCode), "response_types %q: needs grant type %s", "code", grantCode)
+}
+
+// redirects: exact URIs only, because they are compared byte by byte (SECURITY C03).
+func (p *problems) redirects(c *storage.Client) {
+	code := slices.Contains(c.GrantTypes, grantCode)
+	p.unless(len(c.RedirectURIs) > 0 || !code, "redirect_uris: %s needs at least one", grantCode)
+	p.unless(len(c.RedirectURIs) == 0 || code, "redirect_uris: without %s there is nothing to redirect to", grantCode)
+	p.distinct("redirect_uris", c.RedirectURIs)
+	for _, uri := range c.RedirectURIs {
+		if err := CheckRedirectURI(c.Type, uri); err != nil {
+			*p = append(*p, fmt.Errorf("redirect_uris: %w", err))
+		}
+	}
+	p.distinct("post_logout_redirect_uris", c.PostLogoutRedirectURIs)
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if c.Type == ClientNative && CheckRedirectURI(c.Type, uri) == nil {
+			continue // back to the app
+		}
+		p.web("post_logout_redirect_uris", uri)
+	}
+}
+
+func (p *problems) distinct(name string, values []string) {
+	seen := map[string]bool{}
+	for _, v := range values {
+		p.unless(!seen[v], "%s %q: listed twice", name, v)
+		seen[v] = true
+	}
+}
+
+func (p *problems) pages(c *storage.Client) {
+	for _, page := range []struct{ name, uri string }{
+		{"client_uri", c.ClientURI},
+		{"logo_uri", c.LogoURI},
+		{"policy_uri", c.PolicyURI},
+		{"tos_uri", c.TermsOfServiceURI},
+		{"initiate_login_uri", c.InitiateLoginURI},
+		{"backchannel_logout_uri", c.BackchannelLogoutURI},
+	} {
+		if page.uri != "" {
+			p.web(page.name, page.uri)
+		}
+	}
+}
+
+func (p *problems) web(name, uri string) {
+	if err := CheckWebURI(name, uri); err != nil {
+		*p = append(*p, err)
+	}
+}
+
+// scopeToken is RFC 6749 section 3.3.
+var scopeToken = regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`)
+
+func (p *problems) tokens(c *storage.Client) {
+	p.oneOf("id_token_signed_response_alg", c.IDTokenSignedResponseAlg, algRS256, algES256)
+	p.oneOf("access_token_format", c.AccessTokenFormat, "jwt", "opaque")
+	scopes := strings.Fields(c.Scope)
+	p.unless(strings.Join(scopes, " ") == c.Scope, "scope %q: want names with one space between them", c.Scope)
+	p.distinct("scope", scopes)
+	for _, s := range scopes {
+		p.unless(scopeToken.MatchString(s), "scope %q: want printable ASCII without quotes and backslashes", s)
+		p.unless(c.Type != ClientService || !isIdentityScope(s), "scope %q: is about a user; a service has none", s)
+	}
+	p.distinct("audience", c.Audience)
+	for _, a := range c.Audience {
+		p.unless(a != "" && len(a) <= maxClaim && printable(a), "audience %q: want printable ASCII without spaces", a)
+		p.unless(a != c.ID, "audience %q: is the client itself; an access token must not be for it", a) // SECURITY B18
+	}
+	p.distinct("organizations", c.Organizations)
+}
+
+func (p *problems) impersonation(c *storage.Client) {
+	p.oneOf("delivery", c.Delivery, DeliveryInitiateLogin, DeliveryCallback, DeliveryLink)
+	p.unless(c.Delivery != DeliveryCallback || !c.Public(), "delivery %q: needs a client with a secret", c.Delivery)
+	p.unless(!c.AllowImpersonation || slices.Contains(c.GrantTypes, grantCode),
+		"allow_impersonation: nobody signs in to a client without %s", grantCode)
+	p.subset("read_only_scopes", c.ReadOnlyScopes, strings.Fields(c.Scope))
+	p.subset("act_claims", c.ActClaims, []string{"email", "name"})
+	p.unless(!c.ImpersonationRefresh || slices.Contains(c.GrantTypes, grantRefresh), "impersonation_refresh: needs grant type %s", grantRefresh)
+}
