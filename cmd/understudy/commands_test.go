@@ -1,0 +1,580 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// site is a directory that understudy init has set up.
+type site struct {
+	t   *testing.T
+	dir string
+}
+
+func newSite(t *testing.T) site {
+	t.Helper()
+	s := site{t, t.TempDir()}
+	s.ok("init")
+	return s
+}
+
+func (s site) config() string { return filepath.Join(s.dir, "understudy.yaml") }
+
+// file writes a file and returns its path.
+func (s site) file(name, content string) string {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// run runs a command line with this site's configuration.
+func (s site) run(stdin string, args ...string) (stdout string, err error) {
+	var out, problems bytes.Buffer
+	root := newRoot()
+	root.SetArgs(append(args, "--config", s.config()))
+	root.SetIn(strings.NewReader(stdin))
+	root.SetOut(&out)
+	root.SetErr(&problems)
+	err = root.ExecuteContext(s.t.Context())
+	if problems.Len() > 0 {
+		s.t.Errorf("%v: wrote to standard error: %s", args, problems.String())
+	}
+	return out.String(), err
+}
+
+// ok runs a command line that must succeed.
+func (s site) ok(args ...string) string {
+	s.t.Helper()
+	out, err := s.run("", args...)
+	if err != nil {
+		s.t.Fatalf("understudy %v: %v", args, err)
+	}
+	return out
+}
+
+// object runs a command line with --json and returns what it printed.
+func (s site) object(args ...string) map[string]any {
+	s.t.Helper()
+	return decoded[map[string]any](s, args...)
+}
+
+func (s site) list(args ...string) []map[string]any {
+	s.t.Helper()
+	return decoded[[]map[string]any](s, args...)
+}
+
+func decoded[T any](s site, args ...string) T {
+	s.t.Helper()
+	out := s.ok(append(args, "--json")...)
+	var v T
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		s.t.Fatalf("understudy %v: %v in %s", args, err, out)
+	}
+	for _, secret := range []string{"hash", "argon2"} {
+		if strings.Contains(out, secret) {
+			s.t.Errorf("understudy %v prints a %s: %s", args, secret, out)
+		}
+	}
+	return v
+}
+
+// store opens the site's database.
+func (s site) store() *storage.Store {
+	s.t.Helper()
+	store, err := storage.Open(s.t.Context(), storage.Options{DSN: "sqlite:" + filepath.Join(s.dir, "understudy.db")})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { store.Close() })
+	return store
+}
+
+func want(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestInit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	info, err := os.Stat(s.config())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v", info.Mode(), err)
+	}
+	c, err := config.Load(s.config(), nil, nil)
+	if err != nil || c.Issuer != "http://localhost:8080" || len(c.Secrets.System.Reveal()) != 44 {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	want(t, "keys", len(s.list("key", "list")), 3)
+	want(t, "schema", s.object("migrate", "status")["current"], true)
+	want(t, "steps", s.object("migrate", "up")["steps"], 0)
+
+	// Neither the file nor a database in use is touched.
+	before, _ := os.ReadFile(s.config())
+	if _, err := s.run("", "init"); err == nil || !strings.Contains(err.Error(), "will not be replaced") {
+		t.Errorf("a second time: got %v", err)
+	}
+	if after, _ := os.ReadFile(s.config()); !bytes.Equal(before, after) {
+		t.Error("the configuration was replaced")
+	}
+	other := site{t, t.TempDir()}
+	if _, err := other.run("", "init", "--dsn", c.Database.DSN.Reveal()); err == nil || !strings.Contains(err.Error(), "is in use") {
+		t.Errorf("a database in use: got %v", err)
+	}
+	if _, err := other.run("", "init", "--issuer", "not an issuer"); exitCode(err) != exitConfiguration {
+		t.Errorf("a bad issuer: got %v", err)
+	}
+	if _, err := os.Stat(other.config()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a configuration that cannot be used was left: %v", err)
+	}
+}
+
+// The exit code of each kind of mistake.
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	bad := s.file("bad.yaml", "issuer: nonsense\nlisten: nonsense\nsecret: x\n")
+	unmigrated := s.file("unmigrated.yaml", "issuer: https://id.test\nsecrets: {system: "+strings.Repeat("Zx9!qWe7", 5)+"kk}\ndatabase: {dsn: 'sqlite:"+
+		filepath.Join(s.dir, "new.db")+"'}\n")
+	for _, c := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"version", 0, ""},
+		{"config validate", 0, ""},
+		{"config schema", 0, ""},
+		{"user", 0, ""},
+		{"user list", 0, ""},
+
+		{"user show nobody", exitFailure, `user "nobody"`},
+		{"user show ada@nowhere.test", exitFailure, `user "ada@nowhere.test"`},
+		{"user disable nobody", exitFailure, `user "nobody"`},
+		{"user create --email a@b.test --password-file /no/such/file", exitFailure, "no such file"},
+		{"user create --email nonsense", exitFailure, "email"},
+		{"user create --email a@b.test --role king", exitFailure, "there are admin"},
+		{"user create --email a@b.test --org nowhere", exitFailure, `organization "nowhere"`},
+		{"org add-member nowhere nobody", exitFailure, `user "nobody"`},
+		{"client show nothing", exitFailure, `client "nothing"`},
+		{"client delete nothing", exitFailure, `client "nothing"`},
+		{"client rotate-secret nothing", exitFailure, `client "nothing"`},
+		{"client create --id x --redirect-uri http://x.test/", exitFailure, "redirect_uri"},
+		{"client create --id x --type batch --redirect-uri https://x.test/", exitFailure, `type "batch"`},
+		{"impersonation stop imp_none", exitFailure, `impersonation "imp_none"`},
+		{"key rotate --alg none", exitFailure, "want RS256 or ES256"},
+		{"healthcheck --url http://127.0.0.1:1/", exitFailure, "refused"},
+		{"audit verify --against /no/such/file", exitFailure, "no such file"},
+		{"user list --config " + unmigrated, exitFailure, "understudy migrate up"},
+
+		{"nonsense", exitUsage, "nonsense"},
+		{"user nonsense", exitUsage, `unknown command "nonsense"`},
+		{"user list --nonsense", exitUsage, "nonsense"},
+		{"user list too many", exitUsage, `"too"`},
+		{"user show", exitUsage, "USER is missing"},
+		{"user grant ada", exitUsage, "ROLE is missing"},
+		{"user create", exitUsage, "--email"},
+		{"user create --email a@b.test --password-file - --claims-file -", exitUsage, "standard input"},
+		{"user set-password ada", exitUsage, "--password-file"},
+		{"client create", exitUsage, "--name"},
+		{"impersonation stop", exitUsage, "--all"},
+		{"impersonation stop --all imp_1", exitUsage, "--all"},
+		{"impersonation list --limit many", exitUsage, "limit"},
+		{"audit export --format xml", exitUsage, `"xml"`},
+
+		{"config validate --config " + bad, exitConfiguration, "\nsecret: no such key"},
+		{"user list --config " + bad, exitConfiguration, "listen: "},
+		{"serve --config " + bad, exitConfiguration, "issuer: "},
+		{"config validate --config /no/such/file", exitConfiguration, "/no/such/file"},
+	} {
+		root := newRoot()
+		var out bytes.Buffer
+		root.SetOut(&out)
+		root.SetErr(&out)
+		args := strings.Fields(c.args)
+		if !strings.Contains(c.args, "--config") {
+			args = append(args, "--config", s.config())
+		}
+		root.SetArgs(args)
+		err := root.ExecuteContext(t.Context())
+		if got := exitCode(err); got != c.want {
+			t.Errorf("%s: got exit code %d (%v), want %d", c.args, got, err, c.want)
+		}
+		if err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want %q in it", c.args, err, c.says)
+		}
+	}
+}
+
+func TestUserCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("org", "create", "Globex", "--id", "org_globex")
+	want(t, "organization", s.object("org", "create", "Ini:tech")["name"], "Ini:tech")
+	want(t, "organizations", len(s.list("org", "list")), 2)
+
+	claims := s.file("ada.json", `{"email":"ada@globex.test","given_name":"Ada","phone_number":"+44 20 7946 0958","address":{"country":"UK"}}`)
+	password := s.file("password", "correct horse\n")
+	ada := s.object("user", "create", "--id", "usr_ada", "--name", "Ada Lovelace", "--claims-file", claims, "--password-file", password,
+		"--role", "auditor", "--org", "Globex:support", "--org", "Ini:tech", "--email-verified", "--never-impersonate")
+	for name, value := range map[string]any{
+		"id": "usr_ada", "email": "ada@globex.test", "email_verified": true, "name": "Ada Lovelace", "given_name": "Ada",
+		"address": "map[country:UK]", "status": "active", "roles": "[auditor]", "never_impersonate": true, "has_password": true,
+	} {
+		want(t, name, ada[name], value)
+	}
+	if _, err := time.Parse(time.RFC3339, ada["created_at"].(string)); err != nil {
+		t.Error(err)
+	}
+	roles := map[string]any{}
+	for _, o := range ada["organizations"].([]any) {
+		o := o.(map[string]any)
+		roles[o["name"].(string)] = o["role"]
+	}
+	want(t, "memberships", roles, map[string]any{"Globex": "support", "Ini:tech": nil})
+
+	want(t, "by e-mail address", s.object("user", "show", "ADA@globex.test")["id"], "usr_ada")
+	want(t, "disabled", s.object("user", "disable", "usr_ada")["status"], "disabled")
+	want(t, "enabled", s.object("user", "enable", "usr_ada")["status"], "active")
+	want(t, "unprotected", s.object("user", "unprotect", "usr_ada")["never_impersonate"], false)
+	want(t, "protected", s.object("user", "protect", "usr_ada")["never_impersonate"], true)
+	want(t, "revoked", s.object("user", "revoke", "usr_ada", "auditor")["roles"], "[]")
+	want(t, "granted", s.object("user", "grant", "usr_ada", "app-admin")["roles"], "[app-admin]")
+	s.ok("user", "revoke", "usr_ada", "support", "--org", "Globex")
+	s.ok("org", "add-member", "Globex", "ada@globex.test", "--role", "auditor")
+
+	bob := s.object("user", "create", "--email", "bob@initech.test")
+	want(t, "without a password", bob["has_password"], false)
+	if _, err := s.run("a new password\n", "user", "set-password", "bob@initech.test", "--password-file", "-"); err != nil {
+		t.Error(err)
+	}
+	want(t, "with a password", s.object("user", "show", bob["id"].(string))["has_password"], true)
+	want(t, "all", len(s.list("user", "list")), 2)
+	want(t, "search", s.list("user", "list", "--search", "bob")[0]["id"], bob["id"])
+	want(t, "members", len(s.list("user", "list", "--org", "Globex")), 1)
+	if out := s.ok("user", "list"); !strings.Contains(out, "ID ") || !strings.Contains(out, "Globex:auditor") || strings.Count(out, "\n") != 3 {
+		t.Errorf("got %s", out)
+	}
+
+	evil := s.file("evil.json", `{"email":"eve@x.test","sub":"usr_root","roles":["admin"]}`)
+	_, err := s.run("", "user", "create", "--claims-file", evil)
+	if err == nil || !strings.Contains(err.Error(), `claim "roles"`) || !strings.Contains(err.Error(), `claim "sub"`) {
+		t.Errorf("got %v", err)
+	}
+
+	// What was done is on the record, with the person at the keyboard.
+	types := map[string]int{}
+	for line := range strings.Lines(s.ok("audit", "export")) {
+		var e struct {
+			Type      string `json:"type"`
+			RequestID string `json:"request_id"`
+			Private   struct {
+				UserAgent string `json:"user_agent"`
+			} `json:"private"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		types[e.Type]++
+		if strings.HasPrefix(e.Type, "user.") && (!strings.HasPrefix(e.RequestID, "cli_") || !strings.HasPrefix(e.Private.UserAgent, "understudy/")) {
+			t.Errorf("got %s", line)
+		}
+	}
+	want(t, "events", types, map[string]int{
+		"key.created": 3, "organization.created": 2, "organization.member_added": 2, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
+		"user.password_changed": 1, "user.role_granted": 4, "user.role_revoked": 2, "user.updated": 2,
+	})
+}
+
+func TestClientCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("org", "create", "Globex", "--id", "org_globex")
+	shop := s.object("client", "create", "--id", "shop", "--name", "Shop", "--redirect-uri", "https://shop.test/cb",
+		"--redirect-uri", "https://shop.test/other", "--post-logout-redirect-uri", "https://shop.test/", "--scope", "openid email invoices:read",
+		"--audience", "https://api.test", "--organization", "Globex", "--id-token-alg", "ES256", "--access-token", "opaque",
+		"--initiate-login-uri", "https://shop.test/initiate", "--backchannel-logout-uri", "https://shop.test/logout", "--allow-impersonation",
+		"--delivery", "callback", "--read-only-scope", "invoices:read", "--act-claim", "email", "--act-claim", "name", "--no-require-pkce",
+		"--first-party", "--impersonation-refresh", "--client-uri", "https://shop.test", "--policy-uri", "https://shop.test/p", "--tos-uri", "https://shop.test/t",
+		"--auth-method", "client_secret_post")
+	for name, value := range map[string]any{
+		"client_id": "shop", "client_name": "Shop", "type": "web", "status": "active", "require_pkce": false, "first_party": true,
+		"redirect_uris": "[https://shop.test/cb https://shop.test/other]", "grant_types": "[authorization_code refresh_token]",
+		"response_types": "[code]", "scope": "openid email invoices:read", "organizations": "[org_globex]", "audience": "[https://api.test]",
+		"token_endpoint_auth_method": "client_secret_post", "id_token_signed_response_alg": "ES256", "access_token_format": "opaque",
+		"allow_impersonation": true, "delivery": "callback", "read_only_scopes": "[invoices:read]", "act_claims": "[email name]",
+		"impersonation_refresh": true, "impersonator_in_response": true,
+	} {
+		want(t, name, shop[name], value)
+	}
+	if secret, _ := shop["client_secret"].(string); !strings.HasPrefix(secret, "ucs_") {
+		t.Errorf("got secret %q", secret)
+	}
+	if shown := s.object("client", "show", "shop"); shown["client_secret"] != nil {
+		t.Error("the secret is shown twice")
+	}
+
+	updated := s.object("client", "update", "shop", "--name", "The Shop", "--allow-impersonation=false", "--audience=", "--no-require-pkce=false",
+		"--redirect-uri", "https://shop.test/new", "--status", "disabled")
+	for name, value := range map[string]any{
+		"client_name": "The Shop", "allow_impersonation": false, "audience": "[]", "require_pkce": true, "status": "disabled",
+		"redirect_uris": "[https://shop.test/new]", "scope": "openid email invoices:read", "organizations": "[org_globex]",
+	} {
+		want(t, "updated "+name, updated[name], value)
+	}
+	rotated := s.object("client", "rotate-secret", "shop")
+	if rotated["client_secret"] == shop["client_secret"] || rotated["client_id"] != "shop" {
+		t.Errorf("got %v", rotated)
+	}
+	s.ok("client", "rotate-secret", "shop", "--revoke-previous")
+
+	spa := s.object("client", "create", "--id", "spa", "--type", "spa", "--redirect-uri", "http://localhost:3000/cb")
+	if spa["token_endpoint_auth_method"] != "none" || spa["client_secret"] != nil {
+		t.Errorf("got %v", spa)
+	}
+	secret := s.file("secret", strings.Repeat("r4nd0m", 8)+"\n")
+	batch := s.object("client", "create", "--name", "Batch", "--type", "service", "--scope", "jobs:run", "--secret-file", secret)
+	if batch["client_secret"] != nil || fmt.Sprint(batch["grant_types"]) != "[client_credentials]" || !strings.HasPrefix(batch["client_id"].(string), "client_") {
+		t.Errorf("got %v", batch)
+	}
+	machine := s.object("client", "create", "--id", "machine", "--grant-type", "client_credentials", "--scope", "jobs:run")
+	want(t, "response types follow", machine["response_types"], "[]")
+	jwks := s.file("jwks.json", `{"keys":[{"kty":"EC","crv":"P-256","x":"x","y":"y"}]}`)
+	want(t, "jwks", s.object("client", "update", "machine", "--jwks-file", jwks)["jwks"], `{"keys":[{"kty":"EC","crv":"P-256","x":"x","y":"y"}]}`)
+
+	want(t, "clients", len(s.list("client", "list")), 4)
+	s.ok("client", "delete", "machine")
+	want(t, "clients", len(s.list("client", "list")), 3)
+	if out := s.ok("client", "show", "shop"); !strings.Contains(out, "redirect_uris") || !strings.Contains(out, "https://shop.test/new") {
+		t.Errorf("got %s", out)
+	}
+	_, err := s.run("", "client", "create", "--id", "a b", "--type", "spa", "--auth-method", "private_key_jwt", "--scope", "a  b")
+	if err == nil || strings.Count(err.Error(), "\n") < 3 {
+		t.Errorf("want every problem, got %v", err)
+	}
+}
+
+func TestKeyCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	states := func(keys []map[string]any) map[string]int {
+		n := map[string]int{}
+		for _, k := range keys {
+			n[fmt.Sprint(k["purpose"], " ", k["alg"], " ", k["state"])]++
+		}
+		return n
+	}
+	rotated := map[string]int{
+		"token RS256 active": 1, "token ES256 active": 1, "checkpoint EdDSA active": 1, "token RS256 next": 1, "token ES256 next": 1,
+	}
+	want(t, "rotated", states(s.list("key", "rotate")), rotated)
+	want(t, "pruned", states(s.list("key", "prune")), rotated) // nothing was replaced yet
+	rotated["token ES256 next"]++
+	want(t, "rotated one", states(s.list("key", "rotate", "--alg", "ES256")), rotated)
+}
+
+func TestImpersonationCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, id := range []string{"sam", "ada", "bob"} {
+		s.ok("user", "create", "--id", id, "--email", id+"@globex.test")
+	}
+	start := func(ids ...string) {
+		t.Helper()
+		store := s.store()
+		err := store.Write(t.Context(), func(tx *storage.Tx) error {
+			for _, id := range ids {
+				err := tx.CreateImpersonation(t.Context(), &storage.Impersonation{
+					ID: id, ActorID: "sam", SubjectID: "ada", ClientID: "shop", Entry: "consent", Reason: "=cmd()\nx", Access: "full",
+					StartedAt: storage.At(time.Now()), ExpiresAt: storage.At(time.Now().Add(time.Hour)),
+				})
+				if err != nil {
+					return err
+				}
+				err = tx.Record(t.Context(), storage.Event{Type: storage.EventImpersonationStarted, ImpersonationID: id},
+					storage.Private{Reason: "=cmd()\nx"}, storage.Request{}, time.Now())
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := errors.Join(err, store.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start("imp_1", "imp_2", "imp_3")
+	want(t, "running", len(s.list("impersonation", "list")), 3)
+	want(t, "of the actor", len(s.list("impersonation", "list", "--actor", "sam@globex.test")), 3)
+	want(t, "of somebody else", len(s.list("impersonation", "list", "--subject", "bob")), 0)
+	if out := s.ok("impersonation", "list"); strings.Count(out, "\n") != 4 {
+		t.Errorf("a reason breaks the table: %s", out)
+	}
+	stopped := s.list("impersonation", "stop", "imp_2")
+	want(t, "stopped", fmt.Sprint(stopped[0]["id"], stopped[0]["running"], stopped[0]["end_reason"]), "imp_2 false stopped")
+	if _, err := s.run("", "impersonation", "stop", "imp_1", "imp_2"); err == nil || !strings.Contains(err.Error(), "has ended before") {
+		t.Errorf("stopped twice: got %v", err)
+	}
+	want(t, "running after all or nothing", len(s.list("impersonation", "list")), 2)
+	want(t, "all", len(s.list("impersonation", "stop", "--all")), 2)
+	want(t, "nobody", len(s.list("impersonation", "stop", "--all")), 0)
+	want(t, "with those that ended", len(s.list("impersonation", "list", "--all", "--limit", "2")), 2)
+
+	s.ok("impersonation", "enable")
+	start("imp_4")
+	want(t, "switched on", enabled(t, s), true)
+	s.ok("impersonation", "disable")
+	want(t, "switched off", enabled(t, s), false)
+	want(t, "ended with it", len(s.list("impersonation", "list")), 0)
+
+	rows, err := csv.NewReader(strings.NewReader(s.ok("audit", "export", "--format", "csv"))).ReadAll()
+	if err != nil || rows[0][10] != "reason" {
+		t.Fatalf("got %v, %v", rows[0], err)
+	}
+	for i, row := range rows[1:] {
+		want(t, "position", row[0], i)
+		if row[3] == "impersonation.started" && row[10] != "'=cmd()\nx" {
+			t.Errorf("got reason %q", row[10])
+		}
+	}
+	from := strings.Count(s.ok("audit", "export", "--from", "3"), "\n")
+	want(t, "from a position", from, len(rows)-1-3)
+}
+
+func enabled(t *testing.T, s site) bool {
+	t.Helper()
+	store := s.store()
+	defer store.Close()
+	on, err := store.ImpersonationEnabled(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return on
+}
+
+func TestGuardCell(t *testing.T) {
+	t.Parallel()
+	for given, wanted := range map[string]string{
+		"": "", "a=b": "a=b", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "\rx": "'\rx", "\nx": "'\nx", "'=x": "'=x",
+	} {
+		want(t, given, guardCell(given), wanted)
+	}
+}
+
+func TestAuditCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("org", "create", "Globex")
+	checkpoint := s.ok("audit", "checkpoint")
+	if !strings.HasPrefix(checkpoint, "localhost:8080\n4\n") {
+		t.Fatalf("got %s", checkpoint)
+	}
+	if key := s.ok("audit", "checkpoint", "--key"); !strings.HasPrefix(key, "localhost:8080+") {
+		t.Errorf("got %s", key)
+	}
+	kept := s.file("kept.txt", checkpoint)
+	s.ok("org", "create", "Initech")
+	s.ok("audit", "checkpoint")
+	v := s.object("audit", "verify", "--against", kept)
+	want(t, "verified", fmt.Sprint(v["ok"], v["size"], v["checkpoints"], v["pending"]), "true 5 3 0")
+	if out := s.ok("audit", "verify"); !strings.Contains(out, "the record is whole") || !strings.Contains(out, v["root"].(string)) {
+		t.Errorf("got %s", out)
+	}
+
+	forged := s.file("forged.txt", strings.Replace(checkpoint, "\n4\n", "\n3\n", 1))
+	if _, err := s.run("", "audit", "verify", "--against", forged); exitCode(err) != exitFailure {
+		t.Errorf("a forged checkpoint: got %v", err)
+	}
+	tamper(t, s)
+	out, err := s.run("", "audit", "verify")
+	if exitCode(err) != exitFailure || !strings.Contains(err.Error(), "event 3: changed") || !strings.Contains(out, "NOT whole") {
+		t.Errorf("a changed event: got %v, %s", err, out)
+	}
+	if out, err := s.run("", "audit", "verify", "--json"); err == nil || !strings.Contains(out, `"position": 3`) {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+
+// tamper changes the event at position 3, as somebody with the file could.
+func tamper(t *testing.T, s site) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "understudy.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{
+		`DROP TRIGGER events_no_update`,
+		`UPDATE events SET data = '{"name":"Glo\u0062ex"}' WHERE position = 3`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestConfigCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	secret := strings.SplitN(readAll(t, s.config()), "system: ", 2)[1][1:40]
+	for _, args := range [][]string{{"config", "show"}, {"config", "show", "--json"}} {
+		if out := s.ok(args...); strings.Contains(out, secret) || !strings.Contains(out, "REDACTED") || !strings.Contains(out, "http://localhost:8080") {
+			t.Errorf("%v: got %s", args, out)
+		}
+	}
+	if !json.Valid([]byte(s.ok("config", "schema"))) {
+		t.Error("the schema is no JSON")
+	}
+	want(t, "version", s.object("version")["version"], version)
+}
+
+func readAll(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	defer server.Close()
+	if err := healthcheck(context.Background(), server.URL); err != nil {
+		t.Error(err)
+	}
+	status = http.StatusServiceUnavailable
+	if err := healthcheck(context.Background(), server.URL); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("got %v", err)
+	}
+	for listen, wanted := range map[string]string{
+		":9090": "http://127.0.0.1:9090/readyz", "0.0.0.0:1": "http://127.0.0.1:1/readyz", "[::]:1": "http://127.0.0.1:1/readyz",
+		"10.0.0.1:1": "http://10.0.0.1:1/readyz", "[::1]:1": "http://[::1]:1/readyz", "": "",
+	} {
+		got, err := readyURL(listen)
+		if got != wanted || (err == nil) != (wanted != "") {
+			t.Errorf("%q: got %q, %v, want %q", listen, got, err, wanted)
+		}
+	}
+}

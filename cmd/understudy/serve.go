@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/handlers"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+func newServeCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Answer requests until a signal ends the process",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c, cmd.ErrOrStderr())
+		},
+	}
+}
+
+func serve(ctx context.Context, c *config.Config, out io.Writer) error {
+	log := newLogger(c.Log, out)
+	store, err := openStore(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	s, err := assemble(ctx, c, store, log)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	log.InfoContext(ctx, "serving", "issuer", c.Issuer, "listen", listener.Addr().String(), "ops_listen", c.OpsListen, "version", version)
+	return s.run(ctx, listener)
+}
+
+// service is everything that one process runs.
+type service struct {
+	config  *config.Config
+	log     *slog.Logger
+	store   *storage.Store
+	keys    *provider.Keyring
+	prov    *provider.Provider
+	server  *handlers.Server
+	auditor *provider.Auditor
+}
+
+// assemble puts the parts together on an open, migrated store.
+func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *slog.Logger) (*service, error) {
+	keys, err := openKeys(ctx, c, store)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := templates.New(templates.Branding{Name: c.Branding.Name, Accent: c.Branding.Accent})
+	if err != nil {
+		return nil, err
+	}
+	settings, err := providerConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	p := provider.New(settings, store, keys, log)
+	server := handlers.New(handlers.Config{
+		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
+		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request",
+	}, p, store, pages, log)
+	return &service{
+		config: c, log: log, store: store, keys: keys, prov: p, server: server,
+		auditor: provider.NewAuditor(store, keys, c.Issuer),
+	}, nil
+}
+
+func providerConfig(c *config.Config) (provider.Config, error) {
+	settings := provider.Config{
+		Issuer:                    c.Issuer,
+		AccessTokenLifetime:       c.Tokens.AccessTokenLifetime,
+		IDTokenLifetime:           c.Tokens.IDTokenLifetime,
+		AuthorizationCodeLifetime: c.Tokens.AuthorizationCodeLifetime,
+		RefreshTokenIdle:          c.Tokens.RefreshTokenIdle,
+		RefreshTokenLifetime:      c.Tokens.RefreshTokenLifetime,
+		RefreshReuseLeeway:        c.Tokens.RefreshReuseLeeway,
+		MaxConcurrentHashes:       c.Login.MaxConcurrentHashes,
+		HashQueueTimeout:          c.Login.QueueTimeout,
+		Impersonation: impersonation.Limits{
+			DefaultDuration:        c.Impersonation.DefaultDuration,
+			MaxDuration:            c.Impersonation.MaxDuration,
+			StepUpMaxAge:           c.Impersonation.StepUpMaxAge,
+			MaxStartsPerHour:       c.Impersonation.MaxStartsPerHour,
+			MaxConcurrent:          c.Impersonation.MaxConcurrent,
+			MaxConcurrentPerClient: c.Impersonation.MaxConcurrentPerClient,
+			TicketRefRequired:      c.Impersonation.TicketRefRequired,
+		},
+	}
+	if p := c.Impersonation.TicketRefPattern; p != "" {
+		whole, err := regexp.Compile(`^(?:` + p + `)$`)
+		if err != nil {
+			return settings, fmt.Errorf("impersonation.ticket_ref_pattern: %w", err)
+		}
+		settings.Impersonation.TicketRefPattern = whole
+	}
+	return settings, nil
+}
+
+// How often the background work looks around.
+const (
+	expireEvery = time.Second
+	reloadEvery = 10 * time.Second
+	sweepEvery  = 5 * time.Minute
+	drainTime   = 20 * time.Second
+)
+
+// run serves until ctx ends, then lets requests that were accepted finish.
+func (s *service) run(ctx context.Context, listener net.Listener) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g, work := errgroup.WithContext(work)
+	main := newHTTPServer(s.server.Handler(), s.log)
+	servers := []*http.Server{main}
+	g.Go(func() error { return s.accept(main, listener) })
+	if s.config.OpsListen != "" {
+		ops, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.OpsListen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("listen for operations: %w", err), listener.Close())
+		}
+		second := newHTTPServer(s.server.Ops(), s.log)
+		servers = append(servers, second)
+		g.Go(func() error { return closed(second.Serve(ops)) })
+	}
+	g.Go(func() error { return s.auditor.Run(work) })
+	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
+	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
+	g.Go(func() error { return every(work, sweepEvery, s.logged("sweep", s.sweep)) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-work.Done():
+		}
+		s.server.Drain()
+		end, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer stop()
+		var errs []error
+		for _, server := range servers {
+			errs = append(errs, server.Shutdown(end))
+		}
+		cancel()
+		return errors.Join(errs...)
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	s.log.InfoContext(ctx, "stopped")
+	return nil
+}
+
+func (s *service) accept(server *http.Server, listener net.Listener) error {
+	if t := s.config.TLS; t.CertFile != "" {
+		return closed(server.ServeTLS(listener, t.CertFile, t.KeyFile))
+	}
+	return closed(server.Serve(listener))
+}
+
+// newHTTPServer bounds what a slow or hostile client may cost (SECURITY H01).
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 4 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      20 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
+	}
+}
+
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// every calls fn again and again until ctx ends.
+func every(ctx context.Context, pause time.Duration, fn func(context.Context)) error {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			fn(ctx)
+		}
+	}
+}
+
+// logged makes background work whose failure is noted and tried again.
+func (s *service) logged(what string, fn func(context.Context) error) func(context.Context) {
+	return func(ctx context.Context) {
+		if err := fn(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "background work failed", "work", what, "cause", err.Error())
+		}
+	}
+}
+
+func (s *service) expire(ctx context.Context) error {
+	return s.prov.Impersonation.Expire(ctx, time.Now())
+}
+
+func (s *service) reload(ctx context.Context) error { return s.keys.Load(ctx, time.Now()) }
+
+func (s *service) sweep(ctx context.Context) error {
+	_, err := s.store.Sweep(ctx, time.Now())
+	return err
+}
+
+func newLogger(c config.Log, out io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(c.Level))); err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(out, options))
+	}
+	return slog.New(slog.NewJSONHandler(out, options))
+}
