@@ -45,7 +45,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction
 	if len(p.Username) > 200 {
 		p.Username = ""
 	}
-	if i.login != nil {
+	if i.login != nil && i.request.HintFits(i.login) {
 		p.Reauth, p.Username = true, i.login.User.Email
 		if i.row.Draft != "" {
 			p.ReauthWhy = "to sign in as someone else"

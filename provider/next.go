@@ -46,8 +46,10 @@ func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
 		return Refuse, errLoginRequired
 	case a.mustSignInAgain(s):
 		return Again, nil
-	case !a.hintFits(s):
-		return a.otherPerson(none)
+	case !a.HintFits(s.Login) && (none || a.Hint.Acting || !s.Login.AuthTime.Time().Before(a.At)):
+		return Refuse, errLoginRequired // nobody, or not even now, the person that is meant
+	case !a.HintFits(s.Login):
+		return Again, nil
 	case !s.Member:
 		return Refuse, errAccessDenied.with("The user may not use this application.")
 	case s.Running && none:
@@ -72,17 +74,10 @@ func (a *AuthorizeRequest) mustSignInAgain(s Situation) bool {
 	return a.HasAge && signedIn.Before(a.At) && s.Now.Sub(signedIn) > a.MaxAge
 }
 
-// hintFits reports whether the hint, if there is one, is about the person who is
-// signed in. A hint from an impersonation fits nobody.
-func (a *AuthorizeRequest) hintFits(s Situation) bool {
-	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == s.Login.User.ID
-}
-
-func (a *AuthorizeRequest) otherPerson(none bool) (Step, error) {
-	if none || a.Hint.Acting {
-		return Refuse, errLoginRequired
-	}
-	return Again, nil
+// HintFits reports whether the hint, if there is one, is about the person who is
+// signed in. A hint from an impersonation fits nobody (SECURITY T34).
+func (a *AuthorizeRequest) HintFits(l *storage.Login) bool {
+	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == l.User.ID
 }
 
 // NeedsConsent reports whether the person has to allow something: the client is

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sync/semaphore"
 )
@@ -35,11 +38,19 @@ func newPasswords(concurrent int, patience time.Duration) *passwords {
 		concurrent = runtime.NumCPU()
 	}
 	otherwise(&patience, 2*time.Second)
-	dummy, err := argon2id.CreateHash("nobody", hashing)
-	if err != nil {
-		panic(err) // no randomness, no provider
+	return &passwords{semaphore.NewWeighted(int64(concurrent)), patience, dummyHash()}
+}
+
+// dummyHash returns a hash that no password has. Making a real one would cost the
+// memory of a sign-in at every start.
+func dummyHash() string {
+	random := func(n uint32) string {
+		b := make([]byte, n)
+		rand.Read(b)
+		return base64.RawStdEncoding.EncodeToString(b)
 	}
-	return &passwords{semaphore.NewWeighted(int64(concurrent)), patience, dummy}
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashing.Memory, hashing.Iterations, hashing.Parallelism,
+		random(hashing.SaltLength), random(hashing.KeyLength))
 }
 
 // HashPassword returns the hash to store for a password.

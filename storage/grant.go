@@ -97,13 +97,14 @@ func (q Queries) GrantOfToken(ctx context.Context, hash []byte, kind TokenKind) 
 
 // CreateGrant adds a grant.
 func (tx *Tx) CreateGrant(ctx context.Context, g *Grant) error {
-	return translate(tx.conn(ctx).Exec(`
+	_, err := tx.exec(ctx, `
 		INSERT INTO grants (id, client_id, user_id, actor_id, impersonation_id, organization_id, sid, login_sid,
 			scope, audience, request, act, acr, amr, auth_time, requested_at, code_hash, code_expires_at, created_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.ClientID, g.UserID, g.ActorID, g.ImpersonationID, g.OrganizationID, g.SID, g.LoginSID,
 		g.Scope, g.Audience, g.Request, g.Act, g.ACR, g.AMR, g.AuthTime, g.RequestedAt, g.CodeHash, g.CodeExpiresAt,
-		g.CreatedAt, g.ExpiresAt).Error)
+		g.CreatedAt, g.ExpiresAt)
+	return err
 }
 
 // SpendCode marks an authorization code as used. ErrSpent: it was used before,

@@ -141,7 +141,7 @@ func TestEndings(t *testing.T) {
 				// happened together.
 				undo := errors.New("undo")
 				err := s.Write(t.Context(), func(tx *Tx) error {
-					inside := &Store{Queries: tx.Queries, dialect: s.dialect}
+					inside := &Store{Queries: tx.Queries}
 					scene(t, tx)
 					if err := test.end(t.Context(), tx); err != nil {
 						return err

@@ -55,11 +55,11 @@ func (tx *Tx) SpendInteraction(ctx context.Context, idHash []byte, now time.Time
 
 // spend runs a conditional UPDATE that must change one row.
 func (tx *Tx) spend(ctx context.Context, statement string, args ...any) error {
-	res := tx.conn(ctx).Exec(statement, args...)
-	if res.Error == nil && res.RowsAffected != 1 {
+	n, err := tx.exec(ctx, statement, args...)
+	if err == nil && n != 1 {
 		return ErrSpent
 	}
-	return translate(res.Error)
+	return err
 }
 
 // ClaimInteraction binds an interaction that no browser has to this one.

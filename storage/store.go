@@ -35,7 +35,6 @@ type Options struct {
 // It is safe for concurrent use.
 type Store struct {
 	Queries
-	dialect string
 	write   *gorm.DB // PostgreSQL only
 	dsn     string   // of a connection that may write
 	group   group    // SQLite only
@@ -45,18 +44,22 @@ type Store struct {
 
 // Queries are the reads that a Store makes from its pool and a Tx within itself.
 type Queries struct {
-	db *gorm.DB
-	// shared: others use the same transaction. SQLite answers an interrupted
-	// statement by undoing all of it, so nobody's cancellation may reach it.
-	shared bool
+	db      *gorm.DB
+	dialect string
+	trace   func(statement string) // nil: nobody counts
 }
 
-func (q Queries) conn(ctx context.Context) *gorm.DB {
-	if q.shared {
-		ctx = context.WithoutCancel(ctx)
+// context is what a statement runs under. On SQLite a caller who goes away does not
+// interrupt it: within a shared transaction that would undo the neighbours' work, and
+// to watch for it costs a short read more than the rest.
+func (q Queries) context(ctx context.Context) context.Context {
+	if q.dialect == SQLite {
+		return context.WithoutCancel(ctx)
 	}
-	return q.db.WithContext(ctx)
+	return ctx
 }
+
+func (q Queries) conn(ctx context.Context) *gorm.DB { return q.db.WithContext(q.context(ctx)) }
 
 // Dialects, as the DSN's scheme names them.
 const (
@@ -135,7 +138,7 @@ func openSQLite(path string, o Options) (*Store, error) {
 		return nil, errors.Join(err, readPool.Close(), writePool.Close())
 	}
 	return &Store{
-		Queries: Queries{db: read}, dialect: SQLite, dsn: writerDSN, group: group{writer: writer, db: write},
+		Queries: Queries{read, SQLite, o.Trace}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace},
 		pools: []*sql.DB{readPool, writePool},
 	}, nil
 }
@@ -167,7 +170,7 @@ func openPostgres(o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Store{Queries: Queries{db: db}, dialect: Postgres, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
+	return &Store{Queries: Queries{db, Postgres, o.Trace}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
 func gormConfig(o Options) *gorm.Config {
@@ -217,23 +220,4 @@ func (s *Store) Close() error {
 		errs = append(errs, pool.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// scan reads the one row that a query returns, or ErrNotFound.
-func (q Queries) scan(ctx context.Context, into []any, query string, args ...any) error {
-	rows, err := q.conn(ctx).Raw(query, args...).Rows()
-	if err != nil {
-		return translate(err)
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return translate(err)
-		}
-		return ErrNotFound
-	}
-	if err := rows.Scan(into...); err != nil {
-		return translate(err)
-	}
-	return translate(rows.Close())
 }

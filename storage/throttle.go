@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -16,10 +17,14 @@ type Throttle struct {
 
 // Blocked returns until when any of the keys is blocked, zero when none is.
 func (q Queries) Blocked(ctx context.Context, keys [][]byte, now time.Time) (time.Time, error) {
+	args := []any{At(now)}
+	for _, k := range keys {
+		args = append(args, k)
+	}
 	var until Time
-	err := q.scan(ctx, []any{&until}, `SELECT COALESCE(MAX(blocked_until), 0) FROM throttles WHERE key_hash IN ? AND blocked_until > ?`,
-		keys, At(now))
-	return until.Time(), translate(err)
+	err := q.scan(ctx, []any{&until}, `SELECT COALESCE(MAX(blocked_until), 0) FROM throttles WHERE blocked_until > ?
+		AND key_hash IN (NULL`+strings.Repeat(", ?", len(keys))+`)`, args...)
+	return until.Time(), err
 }
 
 // ThrottleLimit is how many failures are free and how long a block lasts after n of them.
@@ -34,7 +39,6 @@ type ThrottleLimit struct {
 func (tx *Tx) Fail(ctx context.Context, limits []ThrottleLimit, now time.Time) error {
 	for _, l := range limits {
 		var t Throttle
-		// The key is not the first value: gorm would spell a []byte out after "(".
 		err := tx.scan(ctx, []any{&t.Failures}, `
 			INSERT INTO throttles (failures, key_hash, blocked_until, expires_at) VALUES (1, ?, 0, ?)
 			ON CONFLICT (key_hash) DO UPDATE SET

@@ -69,11 +69,11 @@ func (tx *Tx) CreateTokens(ctx context.Context, tokens []Token) error {
 	var args []any
 	for _, t := range tokens {
 		values = append(values, "(?, ?, ?, ?, ?, ?, ?, ?, ?)")
-		// The kind goes first: gorm would spell a []byte out after "(".
 		args = append(args, t.Kind, t.Hash, t.GrantID, t.ClientID, t.Scope, t.Audience, t.Generation, t.CreatedAt, t.ExpiresAt)
 	}
-	return translate(tx.conn(ctx).Exec(`INSERT INTO tokens (kind, hash, grant_id, client_id, scope, audience, generation, created_at, expires_at) VALUES `+
-		strings.Join(values, ", "), args...).Error)
+	_, err := tx.exec(ctx, `INSERT INTO tokens (kind, hash, grant_id, client_id, scope, audience, generation, created_at, expires_at) VALUES `+
+		strings.Join(values, ", "), args...)
+	return err
 }
 
 // SpendRefreshToken marks a refresh token as used. ErrSpent: it was used before,

@@ -13,10 +13,7 @@ import (
 )
 
 // Tx is one unit of work within a Write: its reads see its own writes.
-type Tx struct {
-	Queries
-	dialect string
-}
+type Tx struct{ Queries }
 
 // Write runs fn and makes what it did durable, or undoes all of it and returns
 // fn's error. When Write returns nil the change survives a power loss. fn holds
@@ -42,7 +39,7 @@ const conflictRetries = 5
 func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
 	for try := 0; ; try++ {
 		err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-			return protect(fn, &Tx{Queries{db: db}, s.dialect})
+			return protect(fn, &Tx{Queries{db, Postgres, s.trace}})
 		})
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // what ended the transaction behind fn's back
@@ -76,6 +73,7 @@ func protect(fn func(*Tx) error, tx *Tx) (err error) {
 type group struct {
 	writer *sqliteWriter
 	db     *gorm.DB // over writer; only the leader uses it
+	trace  func(string)
 
 	mu      sync.Mutex
 	leading bool
@@ -246,7 +244,7 @@ func (b *batch) apply(p *pending, first bool) error {
 			return b.broken
 		}
 	}
-	err := translate(protect(p.fn, &Tx{Queries{db: b.group.db, shared: true}, SQLite}))
+	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace}}))
 	switch {
 	case first && err != nil:
 		b.db.rollback(ctx)

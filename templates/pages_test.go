@@ -172,7 +172,10 @@ func TestLinksThatAreNotRendered(t *testing.T) {
 	s := newSet(t)
 	for _, u := range []string{"javascript:alert(1)", "data:text/html,x", "//evil.example", "///evil.example", "https:evil.example", "/\t/evil.example", `/\evil.example`, "ftp://x.example", "evil"} {
 		for _, page := range []any{
-			ErrorPage{BackURL: u}, LoggedOutPage{ReturnURL: u}, StoppedPage{ReturnURL: u}, ConsentPage{PolicyURL: u, TermsURL: u},
+			ErrorPage{BackURL: u},
+			LoggedOutPage{ReturnURL: u},
+			StoppedPage{ReturnURL: u},
+			ConsentPage{PolicyURL: u, TermsURL: u},
 			HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{{StopURL: u}}},
 			LoginPage{Page: Page{Acting: &Acting{StopURL: u}}},
 		} {
