@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,10 +26,16 @@ func newTestAuditor(t testing.TB, s *storage.Store, issuer string) *Auditor {
 	return NewAuditor(s, keys, issuer)
 }
 
-func recordEvent(t testing.TB, s *storage.Store, kind storage.EventType) {
+func recordEvent(t testing.TB, s *storage.Store, kinds ...storage.EventType) {
 	t.Helper()
 	err := s.Write(t.Context(), func(tx *storage.Tx) error {
-		return tx.Record(t.Context(), storage.Event{Type: kind}, storage.Private{Reason: "secret"}, storage.Request{}, time.Now())
+		for _, kind := range kinds {
+			err := tx.Record(t.Context(), storage.Event{Type: kind}, storage.Private{Reason: "secret"}, storage.Request{}, time.Now())
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +53,7 @@ func TestCheckpoint(t *testing.T) {
 	if again, err := a.Checkpoint(ctx); err != nil || *again != *first {
 		t.Errorf("nothing came since: got %+v, %v", again, err)
 	}
-	for range 1200 { // more than one batch
-		recordEvent(t, s, storage.EventSessionCreated)
-	}
+	recordEvent(t, s, slices.Repeat([]storage.EventType{storage.EventSessionCreated}, 1200)...) // more than one batch
 	second, err := a.Checkpoint(ctx)
 	if err != nil || second.Size != 1203 {
 		t.Fatalf("got %+v, %v", second, err)
@@ -109,9 +114,7 @@ func TestRewrittenRecord(t *testing.T) {
 		"truncated": {}, "other events": {storage.EventSessionRevoked, storage.EventSessionCreated, storage.EventSessionCreated, storage.EventSessionCreated, storage.EventSessionCreated},
 	} {
 		forged := migratedStore(t)
-		for _, kind := range history {
-			recordEvent(t, forged, kind)
-		}
+		recordEvent(t, forged, history...)
 		b := NewAuditor(forged, a.keys, "https://id.test")
 		if _, err := b.sequence(ctx); err != nil {
 			t.Fatal(err)

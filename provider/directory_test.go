@@ -198,8 +198,8 @@ func TestApplyClaims(t *testing.T) {
 		`{"name":"Eve","never_impersonate":1}`:  `claim "never_impersonate"`,
 		`{"name":"Eve","updated_at":1}`:         `claim "updated_at"`,
 		`{"name":"Eve","Email_Verified":true}`:  `claim "Email_Verified"`,
-		`{"name":"Eve","email":7}`:              `claim "email": want a text`,
-		`{"name":"Eve","email_verified":"yes"}`: `claim "email_verified": want a true or false`,
+		`{"name":"Eve","email":7}`:              `claim "email": want text`,
+		`{"name":"Eve","email_verified":"yes"}`: `claim "email_verified": want true or false`,
 		`{"name":null}`:                         `claim "name"`,
 		`{"address":null}`:                      `address`,
 		`["name"]`:                              `want a JSON object`,
@@ -423,9 +423,11 @@ func TestStillAllowed(t *testing.T) {
 		impersonation.DenySubjectInactive: func(a *impersonation.Attempt) { a.Subject.Status = storage.UserDisabled },
 		impersonation.DenyProtected:       func(a *impersonation.Attempt) { a.Subject.NeverImpersonate = true },
 		impersonation.DenyPrivileged:      func(a *impersonation.Attempt) { a.SubjectStanding.Within["org_1"] = support },
-		impersonation.DenyOrganization:    func(a *impersonation.Attempt) { a.SubjectStanding.Within = nil },
-		impersonation.DenyClient:          func(a *impersonation.Attempt) { a.Client.AllowImpersonation = false },
-		impersonation.DenyEnded:           func(a *impersonation.Attempt) { a.Now = testTime.Add(time.Minute) },
+		impersonation.DenyOrganization: func(a *impersonation.Attempt) {
+			a.ActorStanding.Everywhere, a.SubjectStanding.Within = support, nil
+		},
+		impersonation.DenyClient: func(a *impersonation.Attempt) { a.Client.AllowImpersonation = false },
+		impersonation.DenyEnded:  func(a *impersonation.Attempt) { a.Now = testTime.Add(time.Minute) },
 	} {
 		a := attempt()
 		change(&a)

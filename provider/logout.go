@@ -47,15 +47,15 @@ type LogoutRequest struct {
 func (p *Provider) NewLogoutRequest(ctx context.Context, form url.Values) (*LogoutRequest, error) {
 	l := &LogoutRequest{}
 	if CheckParameters(form) != nil {
-		return l, nil
+		return l, nil // nor is a malformed request a request
 	}
 	hint, err := p.Hint(form.Get("id_token_hint"))
 	if err != nil || form.Has("client_id") && form.Get("client_id") != hint.ClientID {
-		return l, nil
+		return l, nil //nolint:nilerr // a bad hint is no hint
 	}
 	c, err := p.store.Client(ctx, hint.ClientID)
 	if isNotFound(err) {
-		return l, nil
+		return l, nil //nolint:nilerr // nor is one of a client that is gone
 	}
 	if err != nil {
 		return nil, err

@@ -45,7 +45,9 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 	texts, flags := claimTexts(&changed), claimFlags(&changed)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		raw, into := given[name], any(nil)
+		raw := given[name]
+		var into any
+		want := "text"
 		switch text, flag := texts[name], flags[name]; {
 		case name == "address":
 			address, err := compactAddress(raw)
@@ -55,13 +57,13 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 		case text != nil:
 			into = text
 		case flag != nil:
-			into = flag
+			into, want = flag, "true or false"
 		default:
 			errs = append(errs, fmt.Errorf("claim %q: is none that can be set", name))
 			continue
 		}
 		if err := json.Unmarshal(raw, into); err != nil || bytes.Equal(raw, []byte("null")) {
-			errs = append(errs, fmt.Errorf("claim %q: want a %s", name, map[bool]string{true: "text", false: "true or false"}[texts[name] != nil]))
+			errs = append(errs, fmt.Errorf("claim %q: want %s", name, want))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -185,6 +187,7 @@ func checkClaim(name, value string) error {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(value) > maxClaimURI || !printable(value) {
 			return errors.New("want an https or http URL")
 		}
+		return nil
 	case "birthdate":
 		return checkBirthdate(value)
 	case "zoneinfo":
@@ -202,7 +205,7 @@ func checkClaim(name, value string) error {
 			return errors.New("want a number like +1 555 010 999")
 		}
 	}
-	return checkText(value, max(maxClaim, map[bool]int{true: maxClaimURI}[name == "profile" || name == "picture" || name == "website"]))
+	return checkText(value, maxClaim)
 }
 
 // checkBirthdate: YYYY-MM-DD, 0000-MM-DD where the year is not told, or YYYY.

@@ -35,7 +35,7 @@ const (
 const (
 	grantCode              = "authorization_code"
 	grantRefresh           = "refresh_token"
-	grantClientCredentials = "client_credentials" //nolint:gosec // the grant type's name
+	grantClientCredentials = "client_credentials"
 )
 
 // NewClient returns a client with what suits its type, to be completed with a

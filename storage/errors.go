@@ -28,6 +28,9 @@ var (
 	// ErrUnavailable says that the database cannot answer now: locked, full, gone.
 	// The same call may succeed later.
 	ErrUnavailable = errors.New("storage: unavailable")
+	// ErrRecord says that an event could not be written, so neither was what it
+	// records (SECURITY A23). It is a kind of ErrUnavailable.
+	ErrRecord = fmt.Errorf("%w: the record cannot be written", ErrUnavailable)
 )
 
 // translate maps the drivers' errors to ours; the cause stays in the text.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -126,7 +127,8 @@ type Private struct {
 }
 
 // Record writes an event; it commits with the change that it records. Record
-// fills ID, Time, RequestID and the private part.
+// fills ID, Time, RequestID and the private part. ErrRecord: there is no event,
+// and must be no change.
 func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now time.Time) error {
 	e.ID, e.Time, e.RequestID = NewID("evt"), At(now), r.ID
 	p.IP, p.UserAgent = r.IP, r.UserAgent
@@ -145,7 +147,11 @@ func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now tim
 		sum := sha256.Sum256(b)
 		e.Private, e.PrivateHash = string(b), sum[:]
 	}
-	return translate(tx.conn(ctx).Create(&e).Error)
+	err := translate(tx.conn(ctx).Create(&e).Error)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return err
 }
 
 // text returns s without what PostgreSQL refuses in a text: NUL and invalid UTF-8.

@@ -84,7 +84,7 @@ func (w *sqliteWriter) PrepareContext(ctx context.Context, query string) (*sql.S
 		}
 		w.conn, w.statements = conn, map[string]*sql.Stmt{}
 	}
-	s, err := w.conn.PrepareContext(ctx, query)
+	s, err := w.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // the writer keeps it
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (w *sqliteWriter) PrepareContext(ctx context.Context, query string) (*sql.S
 
 // ExecContext implements gorm.ConnPool.
 func (w *sqliteWriter) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := w.PrepareContext(ctx, query)
+	s, err := w.PrepareContext(ctx, query) //nolint:sqlclosecheck // the writer keeps it
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (w *sqliteWriter) ExecContext(ctx context.Context, query string, args ...an
 
 // QueryContext implements gorm.ConnPool.
 func (w *sqliteWriter) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := w.PrepareContext(ctx, query)
+	s, err := w.PrepareContext(ctx, query) //nolint:sqlclosecheck // the writer keeps it
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (w *sqliteWriter) QueryContext(ctx context.Context, query string, args ...a
 
 // QueryRowContext implements gorm.ConnPool.
 func (w *sqliteWriter) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	s, err := w.PrepareContext(ctx, query)
+	s, err := w.PrepareContext(ctx, query) //nolint:sqlclosecheck // the writer keeps it
 	if err != nil {
 		return w.pool.QueryRowContext(expired(), query) // carries an error
 	}

@@ -88,18 +88,19 @@ func EmailKey(email string) string {
 
 // User returns the user with the given id, or ErrNotFound.
 func (q Queries) User(ctx context.Context, id string) (*User, error) {
-	var u User
-	if err := q.conn(ctx).Take(&u, "id = ?", id).Error; err != nil {
-		return nil, translate(err)
-	}
-	return &u, nil
+	return q.user(ctx, "u.id = ?", id)
 }
 
 // UserByEmail returns the user who signs in with this address, or ErrNotFound.
 func (q Queries) UserByEmail(ctx context.Context, email string) (*User, error) {
+	return q.user(ctx, "u.email_key = ?", EmailKey(email))
+}
+
+func (q Queries) user(ctx context.Context, where string, arg any) (*User, error) {
 	var u User
-	if err := q.conn(ctx).Take(&u, "email_key = ?", EmailKey(email)).Error; err != nil {
-		return nil, translate(err)
+	err := q.scan(ctx, u.fields(), `SELECT `+userColumns+` FROM users u WHERE `+where, arg)
+	if err != nil {
+		return nil, err
 	}
 	return &u, nil
 }

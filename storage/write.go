@@ -76,6 +76,7 @@ type group struct {
 	trace  func(string)
 
 	mu      sync.Mutex
+	closed  bool
 	leading bool
 	waiting []*pending
 }
@@ -96,6 +97,10 @@ const groupLimit = 128
 func (g *group) write(ctx context.Context, fn func(*Tx) error) error {
 	p := &pending{ctx: ctx, fn: fn, done: make(chan struct{}), lead: make(chan struct{}, 1)}
 	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return fmt.Errorf("%w: closed", ErrUnavailable)
+	}
 	g.waiting = append(g.waiting, p)
 	if !g.leading {
 		g.leading = true
@@ -263,14 +268,15 @@ func (b *batch) apply(p *pending, first bool) error {
 	return err
 }
 
-// close waits for the commit under way and gives the connection back.
+// close waits for the commit under way and gives the connection back. Whoever
+// writes afterwards is told ErrUnavailable.
 func (g *group) close() {
 	for {
 		g.mu.Lock()
+		g.closed = true
 		if !g.leading {
-			g.leading = true // nobody leads from now on
-			g.mu.Unlock()
 			g.writer.drop()
+			g.mu.Unlock()
 			return
 		}
 		g.mu.Unlock()

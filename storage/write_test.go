@@ -468,3 +468,14 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	})
 }
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, SQLite)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantErr(t, "a write after that", s.Write(t.Context(), func(*Tx) error { return nil }), ErrUnavailable)
+}

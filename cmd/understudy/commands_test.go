@@ -96,14 +96,13 @@ func decoded[T any](s site, args ...string) T {
 	return v
 }
 
-// store opens the site's database.
+// store opens the site's database; the caller closes it.
 func (s site) store() *storage.Store {
 	s.t.Helper()
 	store, err := storage.Open(s.t.Context(), storage.Options{DSN: "sqlite:" + filepath.Join(s.dir, "understudy.db")})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { store.Close() })
 	return store
 }
 
@@ -405,7 +404,7 @@ func TestImpersonationCommands(t *testing.T) {
 			for _, id := range ids {
 				err := tx.CreateImpersonation(t.Context(), &storage.Impersonation{
 					ID: id, ActorID: "sam", SubjectID: "ada", ClientID: "shop", Entry: "consent", Reason: "=cmd()\nx", Access: "full",
-					StartedAt: storage.At(time.Now()), ExpiresAt: storage.At(time.Now().Add(time.Hour)),
+					StartedAt: storage.At(time.Now()), ExpiresAt: storage.At(time.Now().Add(30 * time.Minute)),
 				})
 				if err != nil {
 					return err
@@ -430,7 +429,7 @@ func TestImpersonationCommands(t *testing.T) {
 		t.Errorf("a reason breaks the table: %s", out)
 	}
 	stopped := s.list("impersonation", "stop", "imp_2")
-	want(t, "stopped", fmt.Sprint(stopped[0]["id"], stopped[0]["running"], stopped[0]["end_reason"]), "imp_2 false stopped")
+	want(t, "stopped", []any{stopped[0]["id"], stopped[0]["running"], stopped[0]["end_reason"]}, "[imp_2 false stopped]")
 	if _, err := s.run("", "impersonation", "stop", "imp_1", "imp_2"); err == nil || !strings.Contains(err.Error(), "has ended before") {
 		t.Errorf("stopped twice: got %v", err)
 	}
@@ -495,7 +494,7 @@ func TestAuditCommands(t *testing.T) {
 	s.ok("org", "create", "Initech")
 	s.ok("audit", "checkpoint")
 	v := s.object("audit", "verify", "--against", kept)
-	want(t, "verified", fmt.Sprint(v["ok"], v["size"], v["checkpoints"], v["pending"]), "true 5 3 0")
+	want(t, "verified", []any{v["ok"], v["size"], v["checkpoints"], v["pending"]}, "[true 5 3 0]")
 	if out := s.ok("audit", "verify"); !strings.Contains(out, "the record is whole") || !strings.Contains(out, v["root"].(string)) {
 		t.Errorf("got %s", out)
 	}

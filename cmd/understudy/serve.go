@@ -87,10 +87,9 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
 		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request",
 	}, p, store, pages, log)
-	return &service{
-		config: c, log: log, store: store, keys: keys, prov: p, server: server,
-		auditor: provider.NewAuditor(store, keys, c.Issuer),
-	}, nil
+	auditor := provider.NewAuditor(store, keys, c.Issuer)
+	auditor.Log = log
+	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor}, nil
 }
 
 func providerConfig(c *config.Config) (provider.Config, error) {

@@ -376,7 +376,7 @@ func (v *visitor) follow(request *http.Request) error {
 		fmt.Fprintf(v.w, "   %-4s %d  %s\n", request.Method, response.StatusCode, secretInAddress.ReplaceAllString(request.URL.String(), "$1…"))
 		v.at, v.status = request.URL, response.StatusCode
 		if next := response.Header.Get("Location"); next != "" {
-			response.Body.Close()
+			_ = response.Body.Close() // its body is not needed
 			to, err := v.at.Parse(next)
 			if err != nil {
 				return err
@@ -391,8 +391,7 @@ func (v *visitor) follow(request *http.Request) error {
 			continue
 		}
 		v.page, err = html.Parse(response.Body)
-		response.Body.Close()
-		return err
+		return errors.Join(err, response.Body.Close())
 	}
 	return errors.New("too many redirects")
 }
