@@ -69,7 +69,7 @@ const (
 
 // busyTimeout is how long SQLite waits for another process's lock. It is below
 // the two seconds in which a request must be answered (SECURITY H03).
-const busyTimeout = 1500 * time.Millisecond
+const busyTimeout = 1000 * time.Millisecond
 
 // Open connects to a database and checks that it answers. It changes nothing:
 // see Migrate.

@@ -226,7 +226,7 @@ func TestSQLiteSettings(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, SQLite)
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "busy_timeout": "1500",
+		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "busy_timeout": "1000",
 	} {
 		for i, db := range []*gorm.DB{s.db, s.group.db} {
 			var got string
