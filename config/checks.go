@@ -5,7 +5,6 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -33,8 +32,6 @@ func checks() map[string]check {
 	}
 }
 
-var issuerPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
-
 // issuer follows OpenID Connect Discovery 1.0 section 3, and refuses spellings
 // of which another program might make a different string.
 func issuer(value string) string {
@@ -52,8 +49,8 @@ func issuer(value string) string {
 		return "must not have a fragment"
 	case strings.HasSuffix(value, "/"):
 		return "must not end with a slash"
-	case !issuerPath.MatchString(u.EscapedPath()), u.Path != "" && path.Clean(u.Path) != u.Path:
-		return "must have a plain path of letters, digits and - . _ ~"
+	case u.Path != "":
+		return "must have no path: give the provider a host name of its own"
 	case strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsUpper(r) }):
 		return "must have its host in lower case, an international one in its xn-- form"
 	case strings.HasSuffix(u.Host, ":"), u.Port() != "" && !validPort(u.Port()):

@@ -53,7 +53,7 @@ type Database struct {
 	MaxConnections int `koanf:"max_connections" default:"8" validate:"min=1,max=1000"`
 }
 
-// Secrets holds what signing keys and cookies are encrypted with. Prefer a file
+// Secrets holds what signing keys are encrypted with. Prefer a file
 // of its own (`UNDERSTUDY_SECRETS__SYSTEM_FILE`) to writing one into the configuration.
 type Secrets struct {
 	// The secret all other keys are derived from or encrypted with. Make one with
@@ -77,9 +77,9 @@ type Tokens struct {
 	RefreshTokenIdle time.Duration `koanf:"refresh_token_idle" default:"336h" validate:"min=1m,max=8760h,ltefield=RefreshTokenLifetime"`
 	// Refreshing ends this long after the sign-in, however often it was done.
 	RefreshTokenLifetime time.Duration `koanf:"refresh_token_lifetime" default:"720h" validate:"min=1m,max=8760h"`
-	// For this long a refresh token that was already used gets the same answer
-	// again, so that an application may retry a lost response. After it, reuse
-	// counts as theft. `0s` is strict.
+	// For this long a second use of a refresh token is refused without more: the
+	// application may have sent a request twice. After it, reuse counts as theft and
+	// ends everything that came of the sign-in. `0s` is strict.
 	RefreshReuseLeeway time.Duration `koanf:"refresh_reuse_leeway" default:"10s" validate:"min=0s,max=10s"`
 }
 
@@ -100,7 +100,7 @@ type Impersonation struct {
 	DefaultDuration time.Duration `koanf:"default_duration" default:"30m" validate:"min=1m,max=60m,ltefield=MaxDuration"`
 	// The longest an impersonation may last. It is never extended.
 	MaxDuration time.Duration `koanf:"max_duration" default:"60m" validate:"min=1m,max=60m"`
-	// How recently the actor must have confirmed who they are, with a second factor.
+	// How recently the actor must have entered their password.
 	StepUpMaxAge time.Duration `koanf:"step_up_max_age" default:"5m" validate:"min=10s,max=60m"`
 	// How many impersonations one actor may start in an hour.
 	MaxStartsPerHour int `koanf:"max_starts_per_hour" default:"10" validate:"min=1,max=1000000"`

@@ -16,7 +16,7 @@ const (
 
 // Variables with our prefix that are not ours to judge: the path of the file,
 // and what Kubernetes sets in every container beside a service named understudy.
-var foreign = regexp.MustCompile(`^UNDERSTUDY_(CONFIG=|SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?=)`)
+var foreign = regexp.MustCompile(`^UNDERSTUDY_(CONFIG=|TEST_[A-Z_]+=|SCREENSHOTS=|SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?=)`)
 
 // environment reads the variables that begin with the prefix.
 func (l *loader) environment(environ []string) {

@@ -164,13 +164,16 @@ func (tx *Tx) CreateUser(ctx context.Context, u *User, now time.Time) error {
 }
 
 // SetPassword stores a new hash and ends everything that the old password opened:
-// the user's sign-ins, the impersonations they run and those of them (SECURITY D06, A14, A15).
+// the user's sign-ins and grants, the impersonations they run and those of them (SECURITY D06, A14, A15).
 func (tx *Tx) SetPassword(ctx context.Context, userID, hash string, by Cause, now time.Time) error {
 	err := tx.updateUser(ctx, userID, now, map[string]any{"password_hash": hash, "password_changed_at": At(now)})
 	if err != nil {
 		return err
 	}
 	if err := tx.endLoginSessions(ctx, now, "user_id = ?", userID); err != nil {
+		return err
+	}
+	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
 		return err
 	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{Party: userID}, by.With(EndCredentialsChanged), now)

@@ -80,6 +80,7 @@ func (o *clientFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.c.Delivery, "delivery", "", "how the console hands over: initiate_login, callback or link")
 	f.StringArrayVar(&o.readOnlyScopes, "read-only-scope", nil, "scope of read-only impersonations; may be repeated")
 	f.StringArrayVar(&o.actNames, "act-claim", nil, "what act says of the actor besides sub: email, name; may be repeated")
+	f.BoolVar(&o.c.ImpersonatorInResponse, "impersonator-in-response", true, "token responses of impersonations name the actor's e-mail address and the reason")
 	f.BoolVar(&o.withoutPKCE, "no-require-pkce", false, "accept requests without a code challenge (with a secret only)")
 	f.BoolVar(&o.c.FirstParty, "first-party", false, "do not ask people for consent to ordinary scopes")
 }
@@ -119,6 +120,7 @@ func (o *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"delivery":                 func() { c.Delivery = o.c.Delivery },
 		"read-only-scope":          func() { c.ReadOnlyScopes = o.readOnlyScopes },
 		"act-claim":                func() { c.ActClaims = o.actNames },
+		"impersonator-in-response": func() { c.ImpersonatorInResponse = o.c.ImpersonatorInResponse },
 		"no-require-pkce":          func() { c.RequirePKCE = !o.withoutPKCE },
 		"first-party":              func() { c.FirstParty = o.c.FirstParty },
 	} {

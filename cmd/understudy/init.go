@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -73,6 +74,8 @@ func initialize(cmd *cobra.Command, file, issuer, dsn string) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s, migrated the database (%d steps), made the signing keys\n", file, steps)
 	fmt.Fprintf(cmd.OutOrStdout(), "next: understudy user create --config %s --email you@example.com --role admin --password-file -\n", strconv.Quote(file))
+	fmt.Fprintf(cmd.OutOrStdout(), "      understudy client create --help\n")
+	fmt.Fprintf(cmd.OutOrStdout(), "      understudy impersonation enable --config %s\n", strconv.Quote(file))
 	fmt.Fprintf(cmd.OutOrStdout(), "      understudy serve --config %s\n", strconv.Quote(file))
 	return nil
 }
@@ -100,9 +103,19 @@ func writeConfig(file, issuer, dsn string) error {
 	}
 	var secret [32]byte
 	rand.Read(secret[:])
-	_, err = fmt.Fprintf(f, newConfig, strconv.Quote(issuer), strconv.Quote(config.DSN(dsn).Reveal()),
+	_, err = fmt.Fprintf(f, newConfig, strconv.Quote(issuer), strconv.Quote(listenFor(issuer)), strconv.Quote(config.DSN(dsn).Reveal()),
 		strconv.Quote(base64.StdEncoding.EncodeToString(secret[:])))
 	return errors.Join(err, f.Close())
+}
+
+// listenFor is where a provider on this machine is reached by its issuer; behind a
+// proxy it is the default.
+func listenFor(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Scheme != "http" || u.Port() == "" {
+		return "127.0.0.1:8080"
+	}
+	return u.Host
 }
 
 const newConfig = `# Understudy. Every key: docs/configuration.md, or understudy config schema.
@@ -112,7 +125,7 @@ const newConfig = `# Understudy. Every key: docs/configuration.md, or understudy
 issuer: %s
 
 # Where it accepts connections. A proxy in front adds TLS, or see tls below.
-listen: "127.0.0.1:8080"
+listen: %s
 # ops_listen: "127.0.0.1:9090"   # /healthz, /readyz, /metrics
 # trusted_proxies: ["127.0.0.1"]
 # tls:

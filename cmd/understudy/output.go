@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/understudy-id/understudy/config"
 	"github.com/understudy-id/understudy/storage"
@@ -178,7 +179,7 @@ func moment(t storage.Time) string {
 
 // readSecret reads one line from a file, or from standard input where that is "-".
 func readSecret(cmd *cobra.Command, name string) (string, error) {
-	text, err := readFile(cmd, name)
+	text, err := readHidden(cmd, name)
 	if err != nil {
 		return "", err
 	}
@@ -187,6 +188,18 @@ func readSecret(cmd *cobra.Command, name string) (string, error) {
 		return "", fmt.Errorf("%s: want one line", name)
 	}
 	return secret, nil
+}
+
+// readHidden asks for the secret without showing it, when - is a terminal.
+func readHidden(cmd *cobra.Command, name string) ([]byte, error) {
+	f, ok := cmd.InOrStdin().(*os.File)
+	if name != "-" || !ok || !term.IsTerminal(int(f.Fd())) {
+		return readFile(cmd, name)
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), "Password: ")
+	text, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(cmd.ErrOrStderr())
+	return text, err
 }
 
 // maxInput is how much a file may hold that a command reads.
