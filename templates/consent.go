@@ -83,10 +83,12 @@ type consentView struct {
 	Other   bool // continue_as=other
 	Results []result
 	Chosen  bool // one of Results is selected
-	Found   int
-	Focus   string            // "summary", "q", "result" or ""
-	Errors  []linkedError     // in the summary
-	Problem map[string]string // at the field
+	// ChosenIndex is whose the organizations are, "" for nobody's.
+	ChosenIndex string
+	Found       int
+	Focus       string            // "summary", "q", "result" or ""
+	Errors      []linkedError     // in the summary
+	Problem     map[string]string // at the field
 }
 
 type result struct {
@@ -108,6 +110,7 @@ func (p ConsentPage) view() consentView {
 		if c.Selected && c.Selectable && !v.Chosen {
 			v.Chosen, r.Chosen = true, true
 			r.Label = cmp.Or(p.SubjectName, c.Name)
+			v.ChosenIndex = r.Index
 		}
 		v.Results = append(v.Results, r)
 	}

@@ -43,6 +43,7 @@ func samples() map[string]any {
 			Status: 400, Code: "interaction_expired", Heading: "This page has expired", Message: "You took longer than ten minutes, or have used this page before.",
 			Advice: "Go back to the application and start again.", RequestID: "req_01JD8ZK3M7", BackURL: "https://billing.acme.example/", BackLabel: "Back to Acme Billing",
 		},
+		"error_plain": ErrorPage{Status: 404, Code: "not_found", Message: "There is no page at this address.", RequestID: "req_01JD8ZK3M9"},
 		"error_acting": ErrorPage{
 			Page: Page{Person: sam, Acting: ada}, Status: 403, Code: "acting", Heading: "You are acting as Ada Lovelace",
 			Message: "Stop to use the admin console.", RequestID: "req_01JD8ZK3M8",

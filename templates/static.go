@@ -116,12 +116,14 @@ func stylesheet(accent colour) ([]byte, error) {
 }
 
 // choiceRules make the consent page's button name the candidate whose radio
-// button is on. Without a script and with one label, it would go on naming the
-// one that was on when the page was sent.
+// button is on, and hide the organizations of one who no longer is chosen. Without
+// a script and with one label, the button would go on naming the one that was on
+// when the page was sent.
 func choiceRules() string {
 	var rules strings.Builder
 	for i := range maxResults {
 		fmt.Fprintf(&rules, "#consent-form:has(#continue_as_other:checked):has(#subject_%d:checked) [data-as=\"%d\"] { display: inline }\n", i, i)
+		fmt.Fprintf(&rules, "#consent-form:has([name=\"subject\"]:checked):not(:has(#subject_%d:checked)) [data-of=\"%d\"] { display: none }\n", i, i)
 	}
 	return rules.String()
 }

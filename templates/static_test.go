@@ -85,7 +85,7 @@ func TestThemeReplacesDataImages(t *testing.T) {
 	if strings.Contains(string(theme), "url(") {
 		t.Error("theme.css loads something")
 	}
-	for _, want := range []string{"The MIT License", "Kailash Nadh", "--primary: light-dark(#", `:has(#subject_24:checked) [data-as="24"]`} {
+	for _, want := range []string{"The MIT License", "Kailash Nadh", "--primary: light-dark(#", `:has(#subject_24:checked) [data-as="24"]`, `:not(:has(#subject_24:checked)) [data-of="24"]`} {
 		if !strings.Contains(string(css), want) {
 			t.Errorf("no %q in the style sheet", want)
 		}
