@@ -19,6 +19,7 @@ type ConsentPage struct {
 	Page
 	Action                 string
 	ClientName, ClientHost string
+	SignOutURL             string // where "Not you?" leads; empty: the logout page
 	PolicyURL, TermsURL    string // shown if https, or http on loopback
 	Scopes                 []Scope
 	NeedsConsent           bool // list Scopes and ask for them

@@ -10,6 +10,7 @@ import (
 type HomePage struct {
 	Page
 	Impersonations []ActiveImpersonation
+	ActedAs        []ActedAs // latest first
 }
 
 // ActiveImpersonation is one the person can stop. StopURL leads to its StopPage.
@@ -17,6 +18,14 @@ type ActiveImpersonation struct {
 	ID, SubjectName, ClientName, Reason string
 	EndsAt, Now                         time.Time
 	StopURL                             string
+}
+
+// ActedAs is one in which somebody else acted, or acts, as the person.
+type ActedAs struct {
+	ActorName, ClientName, Reason string
+	StartedAt, EndsAt, Now        time.Time
+	Running                       bool
+	StopURL                       string // only while it runs
 }
 
 // Home has no form.

@@ -17,6 +17,8 @@ type LoginPage struct {
 	// is then fixed. ReauthWhy ends the sentence "Enter your password once more".
 	Reauth    bool
 	ReauthWhy string
+	// SignOutURL is where "Not you?" leads; empty: the logout page.
+	SignOutURL string
 }
 
 // Login posts username and password to p.Action.

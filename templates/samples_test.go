@@ -10,10 +10,11 @@ import (
 )
 
 var (
-	now = time.Date(2026, 11, 21, 14, 14, 0, 0, time.UTC)
-	end = now.Add(18*time.Minute + 42*time.Second)
-	sam = &Person{Name: "Sam Support", Email: "sam@corp.example"}
-	ada = &Acting{
+	now      = time.Date(2026, 11, 21, 14, 14, 0, 0, time.UTC)
+	end      = now.Add(18*time.Minute + 42*time.Second)
+	sam      = &Person{Name: "Sam Support", Email: "sam@corp.example"}
+	lovelace = &Person{Name: "Ada Lovelace", Email: "ada@globex.example"}
+	ada      = &Acting{
 		SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing",
 		EndsAt: end, Now: now, StopURL: "/impersonation/stop",
 	}
@@ -54,12 +55,22 @@ func samples() map[string]any {
 			Action: "/impersonation/stop", Hidden: []HiddenField{{"id", "imp_1"}}, SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing",
 			Reason: "Cannot see invoice 4711, asked by phone", TicketRef: "SUP-4821", Access: "read_only", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Now: now,
 		},
+		"stop_subject": StopPage{
+			Page: Page{Person: lovelace}, AsSubject: true, Action: "/impersonation/stop", Hidden: []HiddenField{{"id", "imp_1"}},
+			SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711",
+			Access: "full", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Now: now,
+		},
+		"stopped_subject": StoppedPage{Page: Page{Person: lovelace}, AsSubject: true, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: time.Minute},
 		"stopped": StoppedPage{
 			Page: Page{Person: sam}, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: 12 * time.Minute,
 			Why: "The time was up.", ReturnURL: "/admin/users/usr_ada", ReturnLabel: "Back to Ada Lovelace",
 		},
 
-		"home":       HomePage{},
+		"home": HomePage{},
+		"home_acted_as": HomePage{Page: Page{Person: lovelace}, ActedAs: []ActedAs{
+			{ActorName: "Sam Support", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711", StartedAt: now.Add(-10 * time.Minute), EndsAt: end, Now: now, Running: true, StopURL: "/impersonation/stop?id=imp_1"},
+			{ActorName: "Sam Support", ClientName: "Acme Wiki", Reason: "Asked by phone", StartedAt: now.Add(-26 * time.Hour), EndsAt: now.Add(-25 * time.Hour), Now: now},
+		}},
 		"home_quiet": HomePage{Page: Page{Person: sam}},
 		"home_acting": HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{
 			{ID: "imp_1", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711, asked by phone", EndsAt: end, Now: now, StopURL: "/impersonation/stop?id=imp_1"},

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// StopPage asks the actor to confirm the end of an impersonation.
+// StopPage asks the actor, or the subject, to confirm the end of an impersonation.
 type StopPage struct {
 	Page
 	Action                             string
 	Hidden                             []HiddenField
+	AsSubject                          bool // the person is who is acted as, not who acts
 	SubjectName, ActorName, ClientName string
 	Reason, TicketRef                  string
 	Access                             string // "read_only" or "full"
@@ -25,6 +26,7 @@ func (s *Set) Stop(w http.ResponseWriter, status int, p StopPage) error {
 // needed when it was not the actor who ended it.
 type StoppedPage struct {
 	Page
+	AsSubject                          bool
 	ActorName, SubjectName, ClientName string
 	Lasted                             time.Duration
 	Why                                string
