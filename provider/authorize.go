@@ -48,7 +48,7 @@ func (p *Provider) NewAuthorizeRequest(ctx context.Context, form url.Values, at 
 	}
 	a := &AuthorizeRequest{Client: c, Form: form, At: at, Prompt: strings.Fields(form.Get("prompt"))}
 	request := p.asFositeRequest(ctx, a, redirectURI)
-	a.Err = firstError(duplicated, request, func() error { return p.checkAuthorize(a) })
+	a.Err = firstError(duplicated, func() error { return checkUnsupported(form) }, request, func() error { return p.checkAuthorize(a) })
 	return a, nil
 }
 
@@ -97,6 +97,7 @@ func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, red
 	r.RequestedAt = a.At
 	r.Form = form
 	r.State = form.Get("state")
+	r.ResponseMode = responseMode(form) // until fosite looked at it
 	r.RedirectURI, _ = url.Parse(redirectURI)
 	a.AuthorizeRequester = r
 	return func() error { return p.parse(ctx, a, r) }
@@ -110,7 +111,6 @@ const absentState = "-"
 func (p *Provider) parse(ctx context.Context, a *AuthorizeRequest, into *fosite.AuthorizeRequest) error {
 	parsed, err := p.fosite.NewAuthorizeRequest(withClient(ctx, into.Client), httpRequest(into.Form))
 	if err != nil {
-		into.ResponseMode = responseMode(a.Form)
 		return err
 	}
 	r := parsed.(*fosite.AuthorizeRequest)
@@ -119,10 +119,8 @@ func (p *Provider) parse(ctx context.Context, a *AuthorizeRequest, into *fosite.
 	return nil
 }
 
-// checkAuthorize is what fosite leaves unchecked, or checks too late: before the
-// person signs in rather than after.
-func (p *Provider) checkAuthorize(a *AuthorizeRequest) error {
-	f := a.Form
+// checkUnsupported refuses what would change the meaning of all other parameters.
+func checkUnsupported(f url.Values) error {
 	switch {
 	case f.Get("request") != "":
 		return errRequestNotSupported
@@ -130,6 +128,17 @@ func (p *Provider) checkAuthorize(a *AuthorizeRequest) error {
 		return errRequestURINotSupport
 	case f.Get("registration") != "":
 		return errRegistrationNotSup
+	}
+	return nil
+}
+
+// checkAuthorize is what fosite leaves unchecked, or checks too late: before the
+// person signs in rather than after.
+func (p *Provider) checkAuthorize(a *AuthorizeRequest) error {
+	f := a.Form
+	switch {
+	case !a.GetResponseTypes().ExactOne("code"): // fosite takes "CODE" for code, too (fosite #21)
+		return errUnsupportedResponse
 	case len(f.Get("state")) > maxStateBytes:
 		return errInvalidRequest.with("The state is longer than 1024 bytes.")
 	case a.Client.Type == "service":
@@ -277,6 +286,9 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		_ = store.Rollback(ctx)
 	}
 	if denial, denied := impersonation.Denied(err); denied {
+		if denial == impersonation.DenyStepUp {
+			return nil, denial // not a refusal yet: the password is asked for
+		}
 		if recorded := p.Impersonation.Denied(ctx, *as.Ask, denial, w.info, now); recorded != nil {
 			return nil, recorded
 		}

@@ -51,6 +51,8 @@ const (
 	authPost  = "client_secret_post"
 )
 
+var errTwoMethods = errInvalidRequest.with("Authenticate the client in one way only.")
+
 type credentials struct{ id, secret, method string }
 
 // credentialsOf reads what the request presents. Two methods in one request, and
@@ -61,10 +63,13 @@ func credentialsOf(r *http.Request, form url.Values) (credentials, error) {
 	if form.Has("client_secret") {
 		inBody.method = authPost
 	}
+	header := r.Header.Values("Authorization")
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+		if len(header) > 0 || inBody.method != authNone {
+			return credentials{}, errTwoMethods
+		}
 		return credentials{}, errInvalidClient.with("Client assertions are not supported.")
 	}
-	header := r.Header.Values("Authorization")
 	if len(header) == 0 {
 		if inBody.id == "" {
 			return credentials{}, errInvalidClient
@@ -82,7 +87,7 @@ func credentialsOf(r *http.Request, form url.Values) (credentials, error) {
 	case errID != nil || errSecret != nil || id == "":
 		return credentials{}, errInvalidClient
 	case inBody.method != authNone:
-		return credentials{}, errInvalidRequest.with("Authenticate the client in one way only.")
+		return credentials{}, errTwoMethods
 	case inBody.id != "" && inBody.id != id:
 		return credentials{}, errInvalidRequest.with("The client_id is not that of the authenticated client.")
 	}

@@ -65,6 +65,9 @@ var (
 	errServer               = &Error{Code: "server_error", Description: "Something went wrong.", Status: http.StatusInternalServerError}
 )
 
+// ErrPostOnly is the answer to any other method at a direct endpoint.
+var ErrPostOnly error = &Error{Code: "invalid_request", Description: "Use POST.", Status: http.StatusMethodNotAllowed}
+
 // ErrAccessDenied is how the person's refusal reaches the client.
 var ErrAccessDenied error = errAccessDenied.with("The user refused.")
 

@@ -225,7 +225,9 @@ func (s *fositeStore) DeleteRefreshTokenSession(context.Context, string) error {
 // RevokeRefreshToken ends the grant, which is the whole family: fosite calls it
 // when a code or a refresh token comes a second time.
 func (s *fositeStore) RevokeRefreshToken(ctx context.Context, grantID string) error {
-	return s.p.revokeReused(ctx, grantID)
+	err := s.p.revokeReused(ctx, grantID)
+	workOf(ctx).lost = err
+	return err
 }
 
 // RevokeAccessToken does nothing more: RevokeRefreshToken ended the grant.

@@ -38,6 +38,11 @@ func (k *Keyring) verify(token, typ string) ([]byte, error) {
 	if err != nil {
 		return nil, errNotOurs
 	}
+	// A decoder of base64 skips line breaks and drops the last bits: one token
+	// would have many spellings (SECURITY B13).
+	if spelled, err := signed.CompactSerialize(); err != nil || spelled != token {
+		return nil, errNotOurs
+	}
 	header := signed.Signatures[0].Protected
 	key, ok := k.current().byID[header.KeyID]
 	if !ok || header.Algorithm != key.alg {

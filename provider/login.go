@@ -35,12 +35,8 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 		return nil, fmt.Errorf("load user: %w", err)
 	}
 	account, network := throttleKey(identity), throttleKey("net:"+networkOf(r.IP))
-	until, err := p.store.Blocked(ctx, [][]byte{account, network}, now)
-	if err != nil {
-		return nil, fmt.Errorf("load throttle: %w", err)
-	}
-	if !until.IsZero() {
-		return nil, Throttled{until}
+	if err := notBlocked(ctx, p.store, now, account, network); err != nil {
+		return nil, err
 	}
 	ok, better, err := p.passwords.check(ctx, password, u.PasswordHash)
 	if err != nil {
@@ -48,6 +44,9 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 	}
 	if !ok || !u.Active() {
 		return nil, errors.Join(ErrCredentials, p.store.Write(ctx, func(tx *storage.Tx) error {
+			if err := stillNotBlocked(ctx, tx, now, account, network); err != nil {
+				return err
+			}
 			return tx.Fail(ctx, []storage.ThrottleLimit{
 				{Key: account, Free: 5, Delay: doubling, Memory: time.Hour},
 				{Key: network, Free: 50, Delay: doubling, Memory: time.Hour},
@@ -55,6 +54,9 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 		}))
 	}
 	return u, p.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := stillNotBlocked(ctx, tx, now, account, network); err != nil {
+			return err
+		}
 		if better != "" {
 			if err := tx.UpgradePasswordHash(ctx, u.ID, u.PasswordHash, better); err != nil {
 				return err
@@ -62,6 +64,29 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 		}
 		return tx.Forgive(ctx, account)
 	})
+}
+
+// stillNotBlocked asks once more when the password was looked at: of many tries at
+// once those that come after the limit must not learn whether they were right.
+func stillNotBlocked(ctx context.Context, tx *storage.Tx, now time.Time, account, network []byte) error {
+	if err := tx.LockThrottle(ctx, account); err != nil {
+		return err
+	}
+	return notBlocked(ctx, tx, now, account, network)
+}
+
+func notBlocked(ctx context.Context, from interface {
+	Blocked(ctx context.Context, keys [][]byte, now time.Time) (time.Time, error)
+}, now time.Time, keys ...[]byte,
+) error {
+	until, err := from.Blocked(ctx, keys, now)
+	if err != nil {
+		return fmt.Errorf("load throttle: %w", err)
+	}
+	if !until.IsZero() {
+		return Throttled{until}
+	}
+	return nil
 }
 
 // doubling is how long the next try has to wait: 1 s, 2 s, 4 s, up to 15 minutes.

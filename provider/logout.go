@@ -47,7 +47,7 @@ type LogoutRequest struct {
 func (p *Provider) NewLogoutRequest(ctx context.Context, form url.Values) (*LogoutRequest, error) {
 	l := &LogoutRequest{}
 	if CheckParameters(form) != nil {
-		return l, nil // nor is a malformed request a request
+		return l, nil //nolint:nilerr // a malformed request asks for nothing
 	}
 	hint, err := p.Hint(form.Get("id_token_hint"))
 	if err != nil || form.Has("client_id") && form.Get("client_id") != hint.ClientID {
@@ -55,7 +55,7 @@ func (p *Provider) NewLogoutRequest(ctx context.Context, form url.Values) (*Logo
 	}
 	c, err := p.store.Client(ctx, hint.ClientID)
 	if isNotFound(err) {
-		return l, nil //nolint:nilerr // nor is one of a client that is gone
+		return l, nil // the hint is of a client that is gone
 	}
 	if err != nil {
 		return nil, err

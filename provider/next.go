@@ -31,6 +31,10 @@ type Situation struct {
 	Member      bool           // they belong to an organization that the client is for
 }
 
+// ErrNotMember says that the application is not for the person. They may still
+// act as somebody whom it is for.
+var ErrNotMember error = errAccessDenied.with("The user may not use this application.")
+
 // Next says what has to happen next, and for Refuse why. It is the whole policy of
 // the authorization endpoint.
 func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
@@ -50,8 +54,8 @@ func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
 		return Refuse, errLoginRequired // nobody, or not even now, the person that is meant
 	case !a.HintFits(s.Login):
 		return Again, nil
-	case !s.Member:
-		return Refuse, errAccessDenied.with("The user may not use this application.")
+	case !s.Member && (none || !s.MayAct):
+		return Refuse, ErrNotMember
 	case s.Running && none:
 		// The application holds tokens of somebody else: it must not become the
 		// actor behind their back (SECURITY A18, T33).
@@ -104,5 +108,5 @@ func (a *AuthorizeRequest) offersOthers(s Situation) bool {
 	if !s.MayAct {
 		return slices.Contains(a.Prompt, "select_account")
 	}
-	return asked || s.Running || s.AlwaysOffer && !s.Login.ContinueAsMe[a.Client.ID].Time().After(s.Now)
+	return asked || s.Running || !s.Member || s.AlwaysOffer && !s.Login.ContinueAsMe[a.Client.ID].Time().After(s.Now)
 }

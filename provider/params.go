@@ -21,11 +21,12 @@ const (
 // 6749 section 3.1, fosite #27), too many of them, one that is too long, or text
 // that is not UTF-8.
 func CheckParameters(form url.Values) error {
-	if len(form) > maxParameters {
-		return errInvalidRequest.with("Too many parameters.")
-	}
+	count := 0
 	for name, values := range form {
+		count += len(values)
 		switch {
+		case count > maxParameters:
+			return errInvalidRequest.with("Too many parameters.")
 		case len(values) > 1 && name != "resource" && name != "audience":
 			return errInvalidRequest.with("A parameter was given more than once.")
 		case len(name) > 200 || !acceptable(name):
@@ -46,9 +47,7 @@ func acceptable(s string) bool { return utf8.ValidString(s) && !strings.Contains
 // the query (SECURITY F02).
 func directForm(r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
-		e := errInvalidRequest.with("Use POST.")
-		e.Status = http.StatusMethodNotAllowed
-		return nil, e
+		return nil, ErrPostOnly
 	}
 	// fosite would parse a multipart body of any kind.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {

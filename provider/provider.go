@@ -47,6 +47,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	otherwise(&c.AccessTokenLifetime, 15*time.Minute)
 	otherwise(&c.IDTokenLifetime, 15*time.Minute)
 	otherwise(&c.AuthorizationCodeLifetime, time.Minute)
+	c.AuthorizationCodeLifetime = min(c.AuthorizationCodeLifetime, time.Minute) // SECURITY B04
 	otherwise(&c.RefreshTokenIdle, 14*24*time.Hour)
 	otherwise(&c.RefreshTokenLifetime, 30*24*time.Hour)
 	p := &Provider{
@@ -56,6 +57,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout),
 		verified:  newVerifiedTokens(),
 	}
+	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)
 	p.metadata = discovery(c.Issuer)
 	return p

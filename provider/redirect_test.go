@@ -249,7 +249,7 @@ func TestMatchRedirectURIDifferential(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	matched := 0
-	for range 200_000 {
+	for range 50_000 {
 		c := &storage.Client{
 			Type:         []string{ClientWeb, ClientSPA, ClientNative}[r.IntN(3)],
 			RedirectURIs: storage.List{someURI(r), someURI(r)},

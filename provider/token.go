@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -25,7 +27,16 @@ func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request) (fosit
 	if !p.handles(ctx, form.Get("grant_type")) {
 		return nil, errUnsupportedGrantType // fosite #11
 	}
-	return p.fosite.NewAccessRequest(ctx, r, &Session{})
+	for grantType, needed := range map[string]string{"authorization_code": "code", "refresh_token": "refresh_token"} {
+		if form.Get("grant_type") == grantType && form.Get(needed) == "" {
+			return nil, errInvalidRequest.with("The " + needed + " parameter is missing.")
+		}
+	}
+	request, err := p.fosite.NewAccessRequest(ctx, r, &Session{})
+	if lost := workOf(ctx).lost; lost != nil {
+		return nil, lost // fosite says invalid_grant although the revocation failed
+	}
+	return request, err
 }
 
 func (p *Provider) handles(ctx context.Context, grantType string) bool {
@@ -189,6 +200,36 @@ func (forPeople) CanHandleTokenEndpointRequest(_ context.Context, r fosite.Acces
 type identity struct {
 	forPeople
 	p *Provider
+}
+
+// HandleTokenEndpointRequest asks again whether the client is for the user and,
+// at a refresh, whether they still allow it what they had allowed (SECURITY B10).
+// For impersonations see impersonated.
+func (h *identity) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	s, c := r.GetSession().(*Session), clientOf(r.GetClient())
+	if s.ImpersonationID != "" {
+		return nil
+	}
+	if len(c.Organizations) > 0 {
+		standing, err := h.p.store.Standing(ctx, s.Subject)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(c.Organizations, standing.MemberOf) {
+			return errInvalidGrant
+		}
+	}
+	if c.FirstParty || !r.GetGrantTypes().ExactOne(string(fosite.GrantTypeRefreshToken)) {
+		return nil
+	}
+	g := workOf(ctx).granted
+	consented := strings.Fields(g.Consented)
+	for _, scope := range strings.Fields(g.Grant.Scope) {
+		if !exactScope(consented, scope) {
+			return errInvalidGrant
+		}
+	}
+	return nil
 }
 
 func (h *identity) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, _ fosite.AccessResponder) error {

@@ -18,6 +18,7 @@ type work struct {
 	access  *accessToken     // to sign after the commit; nil: opaque
 	id      *idToken
 	extra   map[string]any // of the response
+	lost    error          // a revocation that must not be lost failed
 	info    storage.Request
 }
 

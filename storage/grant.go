@@ -53,6 +53,9 @@ type Granted struct {
 	Grant
 	User  User
 	Token Token
+	// Consented is what the user allows the client for themselves, where the grant
+	// was found by a token: space-separated scopes.
+	Consented string
 }
 
 // Live reports whether grant and subject still stand.
@@ -60,8 +63,9 @@ func (g *Granted) Live(now time.Time) bool { return g.Grant.Live(now) && g.User.
 
 var (
 	grantQuery = `SELECT ` + grantColumns + `, ` + userColumns + ` FROM grants g JOIN users u ON u.id = g.user_id WHERE `
-	tokenQuery = `SELECT ` + tokenColumns + `, ` + grantColumns + `, ` + userColumns + `
-		FROM tokens t JOIN grants g ON g.id = t.grant_id JOIN users u ON u.id = g.user_id WHERE t.hash = ? AND t.kind = ?`
+	tokenQuery = `SELECT ` + tokenColumns + `, ` + grantColumns + `, ` + userColumns + `, COALESCE(c.scope, '')
+		FROM tokens t JOIN grants g ON g.id = t.grant_id JOIN users u ON u.id = g.user_id
+		LEFT JOIN consents c ON c.user_id = g.user_id AND c.client_id = g.client_id WHERE t.hash = ? AND t.kind = ?`
 )
 
 func (q Queries) granted(ctx context.Context, where string, args ...any) (*Granted, error) {
@@ -88,7 +92,7 @@ func (q Queries) GrantByToken(ctx context.Context, grantID, jti string) (*Grante
 // tokens are found too.
 func (q Queries) GrantOfToken(ctx context.Context, hash []byte, kind TokenKind) (*Granted, error) {
 	var g Granted
-	into := append(append(g.Token.fields(), g.Grant.fields()...), g.User.fields()...)
+	into := append(append(append(g.Token.fields(), g.Grant.fields()...), g.User.fields()...), &g.Consented)
 	if err := q.scan(ctx, into, tokenQuery, hash, kind); err != nil {
 		return nil, translate(err)
 	}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -25,6 +26,16 @@ func (q Queries) Blocked(ctx context.Context, keys [][]byte, now time.Time) (tim
 	err := q.scan(ctx, []any{&until}, `SELECT COALESCE(MAX(blocked_until), 0) FROM throttles WHERE blocked_until > ?
 		AND key_hash IN (NULL`+strings.Repeat(", ?", len(keys))+`)`, args...)
 	return until.Time(), err
+}
+
+// LockThrottle makes other tries under the same key wait until the commit. SQLite
+// has one writer anyway.
+func (tx *Tx) LockThrottle(ctx context.Context, key []byte) error {
+	if tx.dialect == SQLite {
+		return nil
+	}
+	n := int64(binary.BigEndian.Uint64(key)) //nolint:gosec // any 64 bits of the hash do
+	return translate(tx.conn(ctx).Exec(`SELECT pg_advisory_xact_lock(?)`, n).Error)
 }
 
 // ThrottleLimit is how many failures are free and how long a block lasts after n of them.

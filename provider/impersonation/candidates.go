@@ -152,7 +152,7 @@ var messages = map[Denial]string{
 	DenyProtected:         "This account is protected.",
 	DenyOrganization:      "The user does not belong to this organization, or the application is not for it.",
 	DenyOrganizationNeeds: "Choose the organization in which to act.",
-	DenyPrivileged:        "This user may do more than you may, or needs a special permission.",
+	DenyPrivileged:        "Has rights that you may not use.",
 	DenyRate:              "You have started too many of these within an hour. Try again later.",
 	DenyConcurrent:        "You are acting as someone already. Stop that first.",
 	DenyStepUp:            "Confirm your password first.",

@@ -88,6 +88,7 @@ type Attempt struct {
 	Organization string // empty: none chosen
 	Reason       string // as Clean returned it; empty: there was none
 	TicketRef    string
+	BadTicketRef bool // there was one that cannot be kept
 	Access       Access
 	Duration     time.Duration
 	Usage        storage.Usage
@@ -151,7 +152,7 @@ func form(a Attempt) Denial {
 	switch {
 	case a.Reason == "":
 		return DenyReason
-	case a.TicketRef == "" && a.Limits.TicketRefRequired,
+	case a.BadTicketRef, a.TicketRef == "" && a.Limits.TicketRefRequired,
 		a.TicketRef != "" && a.Limits.TicketRefPattern != nil && !a.Limits.TicketRefPattern.MatchString(a.TicketRef):
 		return DenyTicketRef
 	case a.Access != ReadOnly && a.Access != Full:
@@ -166,8 +167,8 @@ func form(a Attempt) Denial {
 
 func subject(a Attempt) Denial {
 	switch {
-	case a.Subject == nil:
-		return DenySubject
+	case a.Subject == nil, !reaches(a):
+		return DenySubject // out of reach is as good as unknown
 	case a.Subject.ID == a.Actor.ID:
 		return DenySelf
 	case !a.Subject.Active():
@@ -176,6 +177,19 @@ func subject(a Attempt) Denial {
 		return DenyProtected
 	}
 	return ""
+}
+
+// reaches reports whether the actor may start something with the subject anywhere.
+func reaches(a Attempt) bool {
+	if a.ActorStanding.May(PermissionStart, "") {
+		return true
+	}
+	for organization := range a.SubjectStanding.Within {
+		if a.ActorStanding.May(PermissionStart, organization) {
+			return true
+		}
+	}
+	return false
 }
 
 // organization checks that actor, subject and client meet in one place. A role
@@ -192,7 +206,7 @@ func organization(a Attempt) Denial {
 		return DenyOrganization
 	}
 	if !a.ActorStanding.May(PermissionStart, a.Organization) {
-		return DenySubject // out of reach is as good as unknown
+		return DenyOrganization // they meet elsewhere
 	}
 	return ""
 }

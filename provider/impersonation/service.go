@@ -88,10 +88,8 @@ func (s *Service) attempt(ctx context.Context, from reads, ask Ask, running *sto
 		a.ActorAuthTime = ask.ActorLogin.AuthTime.Time()
 	}
 	a.Reason, _ = CleanReason(ask.Reason)
-	var refOK bool
-	if a.TicketRef, refOK = CleanTicketRef(ask.TicketRef); !refOK {
-		return a, DenyTicketRef
-	}
+	ref, ok := CleanTicketRef(ask.TicketRef)
+	a.TicketRef, a.BadTicketRef = ref, !ok
 	var err error
 	if a.Enabled, err = from.ImpersonationEnabled(ctx); err != nil {
 		return a, fmt.Errorf("load settings: %w", err)

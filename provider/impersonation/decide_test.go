@@ -1,0 +1,435 @@
+package impersonation
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// allowed is an attempt that every rule allows: sam of support, as ada of Globex.
+func allowed() Attempt {
+	return Attempt{
+		Now: t0, Enabled: true, Limits: New(nil, Limits{}).Limits(),
+		Actor:         &storage.User{ID: "usr_sam", Status: storage.UserActive},
+		ActorStanding: storage.Standing{Everywhere: storage.List{PermissionUsersRead, PermissionStart, "impersonation:read"}},
+		ActorAuthTime: t0.Add(-time.Minute),
+		Subject:       &storage.User{ID: "usr_ada", Status: storage.UserActive},
+		SubjectStanding: storage.Standing{Within: map[string]storage.List{
+			"org_globex": nil,
+		}},
+		Client:       &storage.Client{ID: "app", Status: storage.ClientActive, AllowImpersonation: true},
+		Organization: "org_globex", Reason: "Cannot see invoice 4711", Access: ReadOnly, Duration: 30 * time.Minute,
+	}
+}
+
+// within makes the actor one whose role is held within an organization only.
+func within(a *Attempt, organization string, permissions ...string) {
+	a.ActorStanding = storage.Standing{Within: map[string]storage.List{organization: permissions}}
+}
+
+func privileged(a *Attempt, more ...string) {
+	a.ActorStanding.Everywhere = append(slices.Clone(a.ActorStanding.Everywhere), append(more, PermissionPrivileged)...)
+}
+
+func running(a *Attempt) {
+	a.Running = &storage.Impersonation{ID: "imp_1", StartedAt: storage.At(t0), ExpiresAt: storage.At(t0.Add(time.Minute))}
+}
+
+type row struct {
+	name   string
+	change func(a *Attempt)
+	want   Denial // empty: still allowed
+}
+
+// Each row changes one thing about an attempt that is allowed. The table is the policy.
+var policy = []row{
+	{"nothing", func(*Attempt) {}, ""},
+
+	{"master switch off", func(a *Attempt) { a.Enabled = false }, DenySwitchedOff},
+	{"the request came with act", func(a *Attempt) { a.Chained = true }, DenyChain},
+
+	{"actor disabled", func(a *Attempt) { a.Actor.Status = storage.UserDisabled }, DenyActorInactive},
+	{"actor of no status", func(a *Attempt) { a.Actor.Status = "" }, DenyActorInactive},
+	{"actor without a role", func(a *Attempt) { a.ActorStanding = storage.Standing{} }, DenyPermission},
+	{"actor with every permission but one", func(a *Attempt) {
+		a.ActorStanding.Everywhere = storage.List{PermissionUsersRead, PermissionPrivileged, PermissionStopAny, "users:write", "policies:write"}
+	}, DenyPermission},
+	{"a permission that only begins alike", func(a *Attempt) {
+		a.ActorStanding.Everywhere = storage.List{PermissionStart + "x", "impersonation", "impersonation:*", "*", ""}
+	}, DenyPermission},
+
+	{"client disabled", func(a *Attempt) { a.Client.Status = storage.ClientDisabled }, DenyClientInactive},
+	{"client of no status", func(a *Attempt) { a.Client.Status = "" }, DenyClientInactive},
+	{"client not opted in", func(a *Attempt) { a.Client.AllowImpersonation = false }, DenyClient},
+
+	{"no reason", func(a *Attempt) { a.Reason = "" }, DenyReason},
+	{"ticket reference missing", func(a *Attempt) { a.Limits.TicketRefRequired = true }, DenyTicketRef},
+	{"ticket reference given", func(a *Attempt) { a.Limits.TicketRefRequired, a.TicketRef = true, "T-1" }, ""},
+	{"ticket reference of another form", func(a *Attempt) {
+		a.Limits.TicketRefPattern, a.TicketRef = regexp.MustCompile(`^T-\d+$`), "4711"
+	}, DenyTicketRef},
+	{"ticket reference of the form", func(a *Attempt) {
+		a.Limits.TicketRefPattern, a.TicketRef = regexp.MustCompile(`^T-\d+$`), "T-4711"
+	}, ""},
+	{"no ticket reference where it is optional", func(a *Attempt) { a.Limits.TicketRefPattern = regexp.MustCompile(`^T-\d+$`) }, ""},
+	{"ticket reference that is no text", func(a *Attempt) { a.BadTicketRef = true }, DenyTicketRef},
+	{"full access", func(a *Attempt) { a.Access = Full }, ""},
+	{"no access", func(a *Attempt) { a.Access = "" }, DenyAccess},
+	{"unknown access", func(a *Attempt) { a.Access = "Full" }, DenyAccess},
+	{"no duration", func(a *Attempt) { a.Duration = 0 }, DenyDuration},
+	{"negative duration", func(a *Attempt) { a.Duration = -time.Hour }, DenyDuration},
+	{"shortest duration", func(a *Attempt) { a.Duration = time.Minute }, ""},
+	{"too short", func(a *Attempt) { a.Duration = time.Minute - 1 }, DenyDuration},
+	{"longest duration", func(a *Attempt) { a.Duration = time.Hour }, ""},
+	{"too long", func(a *Attempt) { a.Duration = time.Hour + 1 }, DenyDuration},
+	{"longer than configured", func(a *Attempt) { a.Limits.MaxDuration = 20 * time.Minute }, DenyDuration},
+	{"no configuration goes beyond an hour", func(a *Attempt) { a.Limits.MaxDuration, a.Duration = 24*time.Hour, 61*time.Minute }, DenyDuration},
+	{"password five minutes ago", func(a *Attempt) { a.ActorAuthTime = t0.Add(-5 * time.Minute) }, ""},
+	{"password longer ago", func(a *Attempt) { a.ActorAuthTime = t0.Add(-5*time.Minute - 1) }, DenyStepUp},
+	{"password never", func(a *Attempt) { a.ActorAuthTime = time.Time{} }, DenyStepUp},
+
+	{"no such subject", func(a *Attempt) { a.Subject = nil }, DenySubject},
+	{"oneself", func(a *Attempt) { a.Subject = a.Actor }, DenySelf},
+	{"subject disabled", func(a *Attempt) { a.Subject.Status = storage.UserDisabled }, DenySubjectInactive},
+	{"subject of no status", func(a *Attempt) { a.Subject.Status = "" }, DenySubjectInactive},
+	{"subject protected", func(a *Attempt) { a.Subject.NeverImpersonate = true }, DenyProtected},
+
+	{"subject of no organization", func(a *Attempt) { a.Organization, a.SubjectStanding.Within = "", nil }, ""},
+	{"an organization that is not the subject's", func(a *Attempt) { a.Organization = "org_initech" }, DenyOrganization},
+	{"one of several organizations", func(a *Attempt) { a.SubjectStanding.Within["org_initech"] = nil }, ""},
+	{"none of several organizations", func(a *Attempt) {
+		a.SubjectStanding.Within["org_initech"], a.Organization = nil, ""
+	}, DenyOrganizationNeeds},
+	{"client for the organization", func(a *Attempt) { a.Client.Organizations = storage.List{"org_globex"} }, ""},
+	{"client for another organization", func(a *Attempt) { a.Client.Organizations = storage.List{"org_initech"} }, DenyOrganization},
+	{"client for organizations, subject of none", func(a *Attempt) {
+		a.Client.Organizations, a.Organization, a.SubjectStanding.Within = storage.List{"org_globex"}, "", nil
+	}, DenyOrganization},
+	{"actor of the same organization", func(a *Attempt) { within(a, "org_globex", PermissionStart) }, ""},
+	{"actor of another organization", func(a *Attempt) { within(a, "org_initech", PermissionStart) }, DenySubject},
+	{"out of reach and disabled", func(a *Attempt) {
+		within(a, "org_initech", PermissionStart)
+		a.Subject.Status = storage.UserDisabled
+	}, DenySubject},
+	{"out of reach and protected", func(a *Attempt) {
+		within(a, "org_initech", PermissionStart)
+		a.Subject.NeverImpersonate = true
+	}, DenySubject},
+	{"out of reach, organization not the subject's", func(a *Attempt) {
+		within(a, "org_initech", PermissionStart)
+		a.Organization = "org_initech"
+	}, DenySubject},
+	{"out of reach, no organization chosen", func(a *Attempt) {
+		within(a, "org_initech", PermissionStart)
+		a.SubjectStanding.Within["org_hooli"], a.Organization = nil, ""
+	}, DenySubject},
+	{"within reach in another organization", func(a *Attempt) {
+		within(a, "org_initech", PermissionStart)
+		a.SubjectStanding.Within["org_initech"] = nil
+	}, DenyOrganization},
+	{"actor of one organization, subject of none", func(a *Attempt) {
+		within(a, "org_globex", PermissionStart)
+		a.SubjectStanding.Within, a.Organization = nil, ""
+	}, DenySubject},
+
+	{"a peer", func(a *Attempt) { a.SubjectStanding.Everywhere = a.ActorStanding.Everywhere }, DenyPrivileged},
+	{"a peer, with the special permission", func(a *Attempt) {
+		a.SubjectStanding.Everywhere = a.ActorStanding.Everywhere
+		privileged(a)
+	}, ""},
+	{"somebody who may more", func(a *Attempt) {
+		a.SubjectStanding.Everywhere = storage.List{"users:write"}
+		privileged(a)
+	}, DenyPrivileged},
+	{"any administrative permission", func(a *Attempt) { a.SubjectStanding.Everywhere = storage.List{PermissionUsersRead} }, DenyPrivileged},
+	{"a permission within the organization", func(a *Attempt) {
+		a.SubjectStanding.Within["org_globex"] = storage.List{PermissionUsersRead}
+	}, DenyPrivileged},
+	{"a permission within the organization, with the special permission", func(a *Attempt) {
+		a.SubjectStanding.Within["org_globex"] = storage.List{PermissionUsersRead}
+		privileged(a)
+	}, ""},
+	{"a permission within an organization that is not the one", func(a *Attempt) {
+		a.SubjectStanding.Within["org_initech"] = storage.List{"users:write"}
+		privileged(a)
+	}, DenyPrivileged},
+	{"a permission everywhere that the actor has in one place", func(a *Attempt) {
+		within(a, "org_globex", PermissionStart, PermissionPrivileged, PermissionUsersRead)
+		a.SubjectStanding.Everywhere = storage.List{PermissionUsersRead}
+	}, DenyPrivileged},
+	{"the special permission held elsewhere", func(a *Attempt) {
+		a.SubjectStanding.Within["org_globex"] = storage.List{PermissionUsersRead}
+		a.ActorStanding.Within = map[string]storage.List{"org_initech": {PermissionPrivileged}}
+	}, DenyPrivileged},
+
+	{"tenth start within an hour", func(a *Attempt) { a.Usage.Started = 9 }, ""},
+	{"eleventh start within an hour", func(a *Attempt) { a.Usage.Started = 10 }, DenyRate},
+	{"third at a time", func(a *Attempt) { a.Usage.Running = 2 }, ""},
+	{"fourth at a time", func(a *Attempt) { a.Usage.Running = 3 }, DenyConcurrent},
+	{"second at the client", func(a *Attempt) { a.Usage.RunningAtClient = 1 }, DenyConcurrent},
+}
+
+func (r row) attempt() Attempt {
+	a := allowed()
+	r.change(&a)
+	return a
+}
+
+// verdict returns Decide's Denial, empty where it allows.
+func verdict(t interface{ Fatalf(string, ...any) }, a Attempt) Denial {
+	err := Decide(a)
+	d, denied := Denied(err)
+	if err != nil && (!denied || d == "") {
+		t.Fatalf("Decide: got %v, want nil or a Denial", err)
+	}
+	return d
+}
+
+func TestDecide(t *testing.T) {
+	covered := map[Denial]bool{DenyEnded: true} // see TestStillAllowed
+	for _, r := range policy {
+		covered[r.want] = true
+		t.Run(r.name, func(t *testing.T) {
+			if got := verdict(t, r.attempt()); got != r.want {
+				t.Errorf("got %q, want %q", got, r.want)
+			}
+		})
+	}
+	for d := range messages {
+		if !covered[d] {
+			t.Errorf("no row is denied for %q", d)
+		}
+	}
+	if got := Denial("new").Message(); got == "" {
+		t.Error("a denial without a message of its own says nothing")
+	}
+}
+
+// settled is what was decided when it started.
+var settled = []Denial{DenyReason, DenyTicketRef, DenyAccess, DenyDuration, DenyStepUp, DenyRate, DenyConcurrent}
+
+// While one runs every rule holds but those that its start has settled.
+func TestStillAllowed(t *testing.T) {
+	for _, r := range append(policy,
+		row{"an hour later", func(a *Attempt) { a.Now = t0.Add(time.Hour) }, DenyEnded},
+		row{"at its end", func(a *Attempt) { a.Now = t0.Add(time.Minute) }, DenyEnded},
+		row{"just before its end", func(a *Attempt) { a.Now = t0.Add(time.Minute - time.Microsecond) }, ""},
+	) {
+		t.Run(r.name, func(t *testing.T) {
+			a, want := r.attempt(), r.want
+			if slices.Contains(settled, want) {
+				want = ""
+			}
+			running(&a)
+			if got := verdict(t, a); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			i := *a.Running
+			i.OrganizationID, i.Access = a.Organization, string(ReadOnly)
+			a.Organization, a.Access = "org_of_the_request", "access of the request"
+			if got, _ := Denied(StillAllowed(a, &i)); got != want {
+				t.Errorf("StillAllowed: got %q, want %q", got, want)
+			}
+			i.EndedAt = storage.At(t0)
+			if got, _ := Denied(StillAllowed(a, &i)); want == "" && got != DenyEnded {
+				t.Errorf("after the end: got %q, want %q", got, DenyEnded)
+			}
+		})
+	}
+}
+
+// Whoever may not start, or did not fill in the form, is told the same whatever
+// the subject is (SECURITY A01, A06).
+func TestNothingLearnedOfTheSubject(t *testing.T) {
+	before := []Denial{
+		DenySwitchedOff, DenyChain, DenyActorInactive, DenyPermission, DenyClientInactive, DenyClient,
+		DenyReason, DenyTicketRef, DenyAccess, DenyDuration, DenyStepUp,
+	}
+	for _, r := range policy {
+		if !slices.Contains(before, r.want) {
+			continue
+		}
+		for what, change := range map[string]func(a *Attempt){
+			"unknown":      func(a *Attempt) { a.Subject, a.SubjectStanding = nil, storage.Standing{} },
+			"oneself":      func(a *Attempt) { a.Subject = a.Actor },
+			"disabled":     func(a *Attempt) { a.Subject.Status = storage.UserDisabled },
+			"protected":    func(a *Attempt) { a.Subject.NeverImpersonate = true },
+			"privileged":   func(a *Attempt) { a.SubjectStanding.Everywhere = storage.List{"users:write"} },
+			"elsewhere":    func(a *Attempt) { a.SubjectStanding.Within = map[string]storage.List{"org_initech": nil} },
+			"of two":       func(a *Attempt) { a.SubjectStanding.Within["org_initech"], a.Organization = nil, "" },
+			"over a limit": func(a *Attempt) { a.Usage = storage.Usage{Started: 99, Running: 99, RunningAtClient: 99} },
+		} {
+			a := r.attempt()
+			change(&a)
+			if got := verdict(t, a); got != r.want {
+				t.Errorf("%s, subject %s: got %q, want %q", r.name, what, got, r.want)
+			}
+		}
+	}
+}
+
+var (
+	permissions   = []string{PermissionUsersRead, PermissionStart, PermissionPrivileged, PermissionStopAny, "users:write", "clients:write"}
+	organizations = []string{"org_globex", "org_initech", "org_hooli"}
+)
+
+// usually is true at least seven times of eight (small numbers are drawn more
+// often), so that not every attempt is refused.
+func usually(t *rapid.T, what string) bool { return rapid.IntRange(0, 7).Draw(t, what) < 7 }
+
+func some(t *rapid.T, what string, of []string) storage.List {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, len(of), rapid.ID[string]).Draw(t, what)
+}
+
+func standing(t *rapid.T, whose string) storage.Standing {
+	s := storage.Standing{Within: map[string]storage.List{}}
+	if usually(t, whose+" of the staff") == (whose == "actor") {
+		s.Everywhere = some(t, whose+" everywhere", permissions)
+	}
+	for _, o := range some(t, whose+" of", organizations) {
+		s.Within[o] = nil
+		if rapid.Bool().Draw(t, whose+" has a role in "+o) {
+			s.Within[o] = some(t, whose+" in "+o, permissions)
+		}
+	}
+	return s
+}
+
+func drawn(t *rapid.T) Attempt {
+	a := allowed()
+	a.ActorStanding, a.SubjectStanding = standing(t, "actor"), standing(t, "subject")
+	if rapid.Bool().Draw(t, "actor may everything") {
+		a.ActorStanding.Everywhere = permissions
+	}
+	a.Organization = rapid.SampledFrom(append([]string{""}, organizations...)).Draw(t, "organization")
+	if theirs := slices.Sorted(maps.Keys(a.SubjectStanding.Within)); len(theirs) > 0 && usually(t, "an organization of the subject") {
+		a.Organization = rapid.SampledFrom(theirs).Draw(t, "which")
+	}
+	if !usually(t, "client for all") {
+		a.Client.Organizations = some(t, "client for", organizations)
+	}
+	a.Client.AllowImpersonation = usually(t, "opted in")
+	a.Enabled, a.Chained = usually(t, "enabled"), !usually(t, "not chained")
+	a.Subject.NeverImpersonate = !usually(t, "not protected")
+	if !usually(t, "somebody else") {
+		a.Subject = a.Actor
+	}
+	if !usually(t, "subject active") {
+		a.Subject.Status = storage.UserDisabled
+	}
+	a.Duration = time.Duration(rapid.IntRange(1, 70).Draw(t, "minutes")) * time.Minute
+	a.Usage.Started = rapid.IntRange(0, 11).Draw(t, "started")
+	if !usually(t, "new") {
+		running(&a)
+	}
+	return a
+}
+
+func subset(part storage.List, of storage.Standing, organization string) bool {
+	return !slices.ContainsFunc(part, func(p string) bool { return !of.May(p, organization) })
+}
+
+// Whatever roles there are: acting as somebody gives nobody anything new.
+func TestNoPrivilegeIsGained(t *testing.T) {
+	seen := map[bool]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		a := drawn(t)
+		err := Decide(a)
+		seen[err == nil]++
+		if err != nil {
+			return
+		}
+		switch {
+		case !a.Enabled, a.Chained, !a.Client.AllowImpersonation, !a.Actor.Active():
+			t.Fatal("allowed where nobody may start")
+		case a.Subject.ID == a.Actor.ID, !a.Subject.Active(), a.Subject.NeverImpersonate:
+			t.Fatal("allowed as somebody whom nobody may be")
+		case !a.ActorStanding.May(PermissionStart, a.Organization):
+			t.Fatal("allowed without the permission there")
+		case a.Organization != "" && !a.SubjectStanding.MemberOf(a.Organization):
+			t.Fatal("allowed in an organization that is not the subject's")
+		case len(a.Client.Organizations) > 0 && !slices.Contains(a.Client.Organizations, a.Organization):
+			t.Fatal("allowed in an organization that the client is not for")
+		case a.Running == nil && (a.Duration > time.Hour || a.Duration < time.Minute || a.Usage.Started >= a.Limits.MaxStartsPerHour):
+			t.Fatal("allowed beyond a limit")
+		}
+		if !subset(a.SubjectStanding.Everywhere, a.ActorStanding, "") {
+			t.Fatal("the subject may more everywhere")
+		}
+		holds := len(a.SubjectStanding.Everywhere)
+		for organization, held := range a.SubjectStanding.Within {
+			holds += len(held)
+			if !subset(held, a.ActorStanding, organization) {
+				t.Fatalf("the subject may more within %s", organization)
+			}
+		}
+		if holds > 0 && !a.ActorStanding.May(PermissionPrivileged, a.Organization) {
+			t.Fatal("a privileged subject without the special permission")
+		}
+	})
+	if !testing.Short() && (seen[true] == 0 || seen[false] == 0) {
+		t.Errorf("the attempts prove nothing: %d allowed, %d refused", seen[true], seen[false])
+	}
+}
+
+// A permission more for the actor never refuses what was allowed, and one more for
+// the subject never allows what was refused.
+func TestPermissionsAreMonotone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := drawn(t)
+		before := Decide(a)
+		extra := storage.List{rapid.SampledFrom(permissions).Draw(t, "one more")}
+		where := rapid.SampledFrom(append([]string{""}, organizations...)).Draw(t, "where")
+		with := func(s storage.Standing) storage.Standing {
+			s.Within = maps.Clone(s.Within)
+			if held, member := s.Within[where]; member {
+				s.Within[where] = slices.Concat(held, extra)
+			} else if where == "" {
+				s.Everywhere = slices.Concat(s.Everywhere, extra)
+			}
+			return s
+		}
+		more := a
+		more.ActorStanding = with(a.ActorStanding)
+		if before == nil && Decide(more) != nil {
+			t.Fatalf("with %v at %q the actor may less: %v", extra, where, Decide(more))
+		}
+		more = a
+		more.SubjectStanding = with(a.SubjectStanding)
+		if before != nil && Decide(more) == nil {
+			t.Fatalf("with %v at %q the subject is protected less, was %v", extra, where, before)
+		}
+	})
+}
+
+func TestDenied(t *testing.T) {
+	if d, ok := Denied(errors.Join(errors.New("other"), DenyRate)); !ok || d != DenyRate {
+		t.Errorf("got %q, %v", d, ok)
+	}
+	if _, ok := Denied(errors.New("other")); ok {
+		t.Error("an error is taken for a denial")
+	}
+}
+
+func TestLimits(t *testing.T) {
+	got := New(nil, Limits{MaxDuration: 20 * time.Minute}).Limits()
+	want := Limits{
+		DefaultDuration: 20 * time.Minute, MaxDuration: 20 * time.Minute, StepUpMaxAge: 5 * time.Minute,
+		MaxStartsPerHour: 10, MaxConcurrent: 3, MaxConcurrentPerClient: 1,
+	}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := New(nil, Limits{}).Limits(); got.DefaultDuration != 30*time.Minute || got.MaxDuration != time.Hour {
+		t.Errorf("defaults: got %+v", got)
+	}
+}
