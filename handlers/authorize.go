@@ -29,8 +29,8 @@ type interaction struct {
 
 // authorize takes an authorization request by GET.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is malformed.", Cause: err}
+	if err := parseForm(r); err != nil {
+		return err
 	}
 	request, err := s.provider.NewAuthorizeRequest(r.Context(), r.Form, time.Now())
 	if err != nil {
@@ -46,8 +46,8 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 // authorizePost takes one by POST. A POST from another site carries no cookie of
 // ours, so the request is kept and the browser comes back for it by GET.
 func (s *Server) authorizePost(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is malformed.", Cause: err}
+	if err := parseForm(r); err != nil {
+		return err
 	}
 	request, err := s.provider.NewAuthorizeRequest(r.Context(), r.Form, time.Now())
 	if err != nil {

@@ -127,7 +127,8 @@ func BenchmarkLogin(b *testing.B) {
 			browser.SignIn("ada")
 			return func() error {
 				w := browser.Get(idptest.Request(nil))
-				return exchange(idp, w)
+				_, err := exchange(idp, w)
+				return err
 			}
 		})
 	}
@@ -141,20 +142,24 @@ func BenchmarkImpersonatedLogin(b *testing.B) {
 		return func() error {
 			w := browser.Get(idptest.Request(func(q url.Values) { q.Set("prompt", "select_account") }))
 			w = browser.Post(w.Location().Path, idptest.Wish("usr_ada", nil))
-			return exchange(idp, w)
+			tokens, err := exchange(idp, w)
+			if err != nil {
+				return err
+			}
+			i, _ := tokens.JSON(b)["impersonation"].(map[string]any)
+			id, _ := i["id"].(string)
+			return idp.Provider.Impersonation.End(b.Context(), id, storage.Cause{Reason: storage.EndStopped}, time.Now())
 		}
 	})
 }
 
-func exchange(idp *idptest.IDP, w *idptest.Response) error {
+func exchange(idp *idptest.IDP, w *idptest.Response) (*idptest.Response, error) {
 	code := w.Location().Query().Get("code")
 	if code == "" {
-		return fmt.Errorf("status %d, location %s, no code: %.300s", w.Status, w.Location(), w.Body)
+		return nil, fmt.Errorf("status %d, location %s, no code: %.300s", w.Status, w.Location(), w.Body)
 	}
-	if w = idp.Call("/oauth2/token", "app", idptest.Secret, idptest.Exchange(code, nil)); w.Status != http.StatusOK {
-		return fmt.Errorf("token: %d %s", w.Status, w.Body)
-	}
-	return nil
+	w = idp.Call("/oauth2/token", "app", idptest.Secret, idptest.Exchange(code, nil))
+	return w, wantOK(w)
 }
 
 // tokens signs ada in and returns her tokens.

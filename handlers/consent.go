@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
@@ -21,12 +22,15 @@ import (
 // rememberMe is for how long "Continue as me" keeps the page away.
 const rememberMe = 12 * time.Hour
 
+// shownTo names, in a form's address, the person whom the form was shown to.
+const shownTo = "for"
+
 // draftFields are what the consent page keeps when it has to ask again.
 var draftFields = []string{"continue_as", "q", "subject", "organization", "reason", "ticket_ref", "access", "duration"}
 
 // consentForm shows the consent page.
 func (s *Server) consentForm(w http.ResponseWriter, r *http.Request) error {
-	i, situation, err := s.deciding(w, r)
+	i, situation, err := s.deciding(w, r, false)
 	if err != nil || i == nil {
 		return err
 	}
@@ -43,27 +47,29 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	i, situation, err := s.deciding(w, r)
+	as := cmp.Or(form.Get("continue_as"), "me")
+	i, situation, err := s.deciding(w, r, as == "other")
 	if err != nil || i == nil {
 		return err
 	}
-	as := cmp.Or(form.Get("continue_as"), "me")
 	switch action := cmp.Or(form.Get("action"), "allow"); {
 	case action == "deny":
 		return s.refuse(w, r, i, provider.ErrAccessDenied)
-	case action == "find" && as == "other":
+	case action == "find" && (as == "other" || form.Get("q") != ""):
+		form.Set("continue_as", "other") // whoever looks for somebody does not go on as themselves
 		return s.showConsent(w, r, i, situation, form, http.StatusOK)
-	case as == "me":
+	case as == "me" && (action == "allow" || action == "find"): // Enter presses the first button, which is find
 		return s.continueAsMe(w, r, i, situation)
-	case as == "other":
+	case action == "allow" && as == "other":
 		return s.continueAs(w, r, i, situation, form)
 	}
 	return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed."}
 }
 
 // deciding returns the interaction when its next step is the consent page. When it
-// is another one the browser is sent there, and the interaction is nil.
-func (s *Server) deciding(w http.ResponseWriter, r *http.Request) (*interaction, provider.Situation, error) {
+// is another one the browser is sent there, and the interaction is nil. Whoever
+// wants to act as somebody is told yes or no, also where there was nothing to ask.
+func (s *Server) deciding(w http.ResponseWriter, r *http.Request, acting bool) (*interaction, provider.Situation, error) {
 	i, err := s.interaction(w, r, r.PathValue("interaction"))
 	if err != nil {
 		return nil, provider.Situation{}, err
@@ -72,7 +78,12 @@ func (s *Server) deciding(w http.ResponseWriter, r *http.Request) (*interaction,
 	if err != nil {
 		return nil, situation, err
 	}
-	if step, _ := i.request.Next(situation); step != provider.Consent {
+	if person := r.URL.Query().Get(shownTo); person != "" && i.login != nil && person != i.login.User.ID {
+		redirect(w, "/consent/"+i.id) // somebody else signed in, in another tab (SECURITY T16)
+		return nil, situation, nil
+	}
+	step, _ := i.request.Next(situation)
+	if step != provider.Consent && !(step == provider.Proceed && acting) {
 		redirect(w, "/oauth2/authorize/"+i.id)
 		return nil, situation, nil
 	}
@@ -82,6 +93,9 @@ func (s *Server) deciding(w http.ResponseWriter, r *http.Request) (*interaction,
 // continueAsMe stores the consent and answers as the person themselves.
 func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation) error {
 	ctx, now := r.Context(), time.Now()
+	if !situation.Member {
+		return s.refuse(w, r, i, provider.ErrNotMember)
+	}
 	scopes := i.request.GetRequestedScopes()
 	as := provider.As{Login: i.login, Scope: scopes}
 	return s.approve(w, r, i, as, func(tx *storage.Tx) error {
@@ -93,6 +107,13 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 		}
 		if !situation.MayAct {
 			return nil
+		}
+		if situation.Running { // the application knows them as themselves from now on
+			mine := storage.ImpersonationFilter{LoginSID: i.login.SID, Client: i.request.Client.ID}
+			cause := storage.Cause{By: i.login.User.ID, Reason: storage.EndStopped, Request: s.info(r)}
+			if err := tx.EndImpersonations(ctx, mine, cause, now); err != nil {
+				return err
+			}
 		}
 		remembered := maps.Clone(i.login.ContinueAsMe)
 		if remembered == nil {
@@ -185,8 +206,9 @@ func (s *Server) ask(i *interaction, form url.Values) impersonation.Ask {
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values, status int, denials ...impersonation.Denial) error {
 	c := i.request.Client
 	p := templates.ConsentPage{
-		Page:   templates.Page{Person: personOf(&i.login.User)},
-		Action: "/consent/" + url.PathEscape(i.id), ClientName: c.Name, ClientHost: i.request.GetRedirectURI().Host,
+		Page:       templates.Page{Person: personOf(&i.login.User)},
+		SignOutURL: signOutURL(i),
+		Action:     "/consent/" + url.PathEscape(i.id) + "?" + url.Values{shownTo: {i.login.User.ID}}.Encode(), ClientName: c.Name, ClientHost: i.request.GetRedirectURI().Host,
 		PolicyURL: c.PolicyURI, TermsURL: c.TermsOfServiceURI,
 		NeedsConsent: i.request.NeedsConsent(situation.Consented), CanImpersonate: situation.MayAct,
 		ContinueAs: cmp.Or(form.Get("continue_as"), "me"),
@@ -203,6 +225,10 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 			return err
 		}
 	}
+	if form.Get("action") == "find" && utf8.RuneCountInString(strings.TrimSpace(p.Query)) < impersonation.MinQuery {
+		p.Searched = false
+		p.Errors = append(p.Errors, templates.FieldError{Field: "q", Message: "Type at least 2 characters."})
+	}
 	for _, d := range denials {
 		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: d.Message()})
 	}
@@ -217,12 +243,15 @@ func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Value
 	if err != nil {
 		return err
 	}
-	p.Searched = p.Query != ""
 	if more {
 		p.More = 1
 	}
 	selected := func(c impersonation.Candidate) bool { return c.User.ID == ask.SubjectID }
-	if ask.SubjectID != "" && !slices.ContainsFunc(found, selected) {
+	finding := form.Get("action") == "find" // then whoever was selected before and does not match is dropped
+	if only := onlySelectable(found); finding && only != "" {
+		ask.SubjectID = only
+	}
+	if ask.SubjectID != "" && !finding && !slices.ContainsFunc(found, selected) {
 		c, err := s.provider.Impersonation.Candidate(ctx, ask, now)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
@@ -231,6 +260,7 @@ func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Value
 			found = append([]impersonation.Candidate{*c}, found...)
 		}
 	}
+	p.Searched = p.Query != "" || len(found) > 0 // who was selected stays on the page
 	for _, c := range found {
 		shown := templates.Candidate{
 			ID: c.User.ID, Name: c.User.DisplayName(), Email: c.User.Email,
@@ -249,6 +279,20 @@ func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Value
 		p.Results = append(p.Results, shown)
 	}
 	return nil
+}
+
+// onlySelectable returns the id of the only one who may be selected, if there is one.
+func onlySelectable(found []impersonation.Candidate) (id string) {
+	for _, c := range found {
+		switch {
+		case c.Denial != "":
+		case id != "":
+			return ""
+		default:
+			id = c.User.ID
+		}
+	}
+	return id
 }
 
 // organizationsOf are the choices of somebody who belongs to several.

@@ -53,7 +53,8 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 // metadata is the discovery document.
 func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	writeJSON(w, http.StatusOK, s.provider.Metadata())
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(s.provider.Metadata()) // whoever asked may have left
 	return nil
 }
 
@@ -72,3 +73,7 @@ func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
 	_, _ = w.Write(set) // whoever asked may have left
 	return nil
 }
+
+// postOnly refuses to take a secret from an address, where logs would keep it
+// (SECURITY F02).
+func (s *Server) postOnly(http.ResponseWriter, *http.Request) error { return provider.ErrPostOnly }

@@ -32,6 +32,7 @@ func (e *pageErr) Unwrap() error { return e.Cause }
 
 var (
 	errNoPage    = &pageErr{Status: http.StatusNotFound, Code: "not_found", Message: "There is no page at this address."}
+	errMethod    = &pageErr{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This address does not take that kind of request."}
 	errPanic     = &pageErr{Status: http.StatusInternalServerError, Code: "server_error", Message: "Something went wrong on our side."}
 	errCrossSite = &pageErr{
 		Status: http.StatusForbidden, Code: "cross_site_request", Message: "This form was sent from another site, so nothing was done.",
@@ -48,11 +49,11 @@ const retryAfter = 2 * time.Second
 
 // fail answers an error in the form that the caller of a route expects.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, k kind, err error) {
-	if k == api || k == public {
-		s.oauthError(w, r, err)
+	if k == page || k == entry {
+		s.pageError(w, r, err)
 		return
 	}
-	s.pageError(w, r, err)
+	s.oauthError(w, r, err)
 }
 
 // oauthError answers with OAuth's JSON (RFC 6749 section 5.2, RFC 6750 section 3).

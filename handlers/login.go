@@ -32,7 +32,11 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction, templates.LoginPage, error) {
 	id := r.URL.Query().Get("interaction")
 	if id == "" {
-		return nil, templates.LoginPage{Action: "/login"}, nil
+		p := templates.LoginPage{Action: "/login"}
+		if stop := r.URL.Query().Get(stopParameter); stop != "" {
+			p.Action += "?" + url.Values{stopParameter: {stop}}.Encode()
+		}
+		return nil, p, nil
 	}
 	i, err := s.interaction(w, r, id)
 	if err != nil {
@@ -46,7 +50,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction
 		p.Username = ""
 	}
 	if i.login != nil && i.request.HintFits(i.login) {
-		p.Reauth, p.Username = true, i.login.User.Email
+		p.Reauth, p.Username, p.SignOutURL = true, i.login.User.Email, signOutURL(i)
 		if i.row.Draft != "" {
 			p.ReauthWhy = "to sign in as someone else"
 		}
@@ -74,7 +78,6 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	u, err := s.provider.CheckPassword(r.Context(), name, form.Get("password"), s.info(r), now)
 	if wait, throttled := errors.AsType[provider.Throttled](err); throttled {
 		p.RetryAfter = wait.Until.Sub(now)
-		p.Error = "Too many tries. Wait a little before you try again."
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)+1))
 		s.logAnswer(r, http.StatusTooManyRequests, "throttled", err)
 		return s.pages.Login(w, http.StatusTooManyRequests, p)
@@ -90,21 +93,33 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signIn(w, r, u); err != nil {
 		return err
 	}
-	if i == nil {
+	switch stop := r.URL.Query().Get(stopParameter); {
+	case i != nil:
+		redirect(w, "/oauth2/authorize/"+i.id)
+	case stop != "":
+		redirect(w, "/impersonation/stop?id="+url.QueryEscape(stop))
+	default:
 		redirect(w, "/")
-		return nil
 	}
-	redirect(w, "/oauth2/authorize/"+i.id)
 	return nil
 }
 
 // postForm reads a form that a page of ours posted.
 func postForm(r *http.Request) (url.Values, error) {
-	if err := r.ParseForm(); err != nil {
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return nil, &pageErr{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: "The form is too large.", Cause: err}
-		}
-		return nil, &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed.", Cause: err}
+	if err := parseForm(r); err != nil {
+		return nil, err
 	}
 	return r.PostForm, provider.CheckParameters(r.PostForm)
+}
+
+// parseForm reads the parameters of the query and of the body.
+func parseForm(r *http.Request) error {
+	err := r.ParseForm()
+	if err == nil {
+		return nil
+	}
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return &pageErr{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: "The request is too large.", Cause: err}
+	}
+	return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is malformed.", Cause: err}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
@@ -16,8 +17,8 @@ import (
 // application that was signed in to proves with it that it is not just any site
 // that sends the browser here. Everything else is asked first.
 func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is malformed.", Cause: err}
+	if err := parseForm(r); err != nil {
+		return err
 	}
 	return s.endSession(w, r, r.Form, false)
 }
@@ -56,11 +57,18 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 		if err := s.signOut(w, r); err != nil {
 			return err
 		}
+		if id := form.Get("interaction"); confirmed && interactionID.MatchString(id) {
+			redirect(w, "/oauth2/authorize/"+id) // somebody else signs in for the same application
+			return nil
+		}
 		return s.loggedOut(w, request)
 	}
 	p := templates.LogoutPage{
 		Page: templates.Page{Person: personOf(&login.User)}, Action: "/oauth2/logout",
 		Hidden: []templates.HiddenField{{Name: "confirmed", Value: "yes"}},
+	}
+	if id := form.Get("interaction"); interactionID.MatchString(id) {
+		p.Hidden = append(p.Hidden, templates.HiddenField{Name: "interaction", Value: id})
 	}
 	if request.Client != nil {
 		p.ClientName = request.Client.Name
@@ -109,4 +117,13 @@ func (s *Server) loggedOut(w http.ResponseWriter, request *provider.LogoutReques
 		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
 	}
 	return s.pages.LoggedOut(w, http.StatusOK, p)
+}
+
+// interactionID is what the id of an interaction looks like.
+var interactionID = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// signOutURL is where "Not you?" leads: somebody else may go on with the same
+// request.
+func signOutURL(i *interaction) string {
+	return "/oauth2/logout?" + url.Values{"interaction": {i.id}}.Encode()
 }

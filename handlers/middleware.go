@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func requestID(ctx context.Context) string {
 
 // everyRequest gives a request its id and its limits, and the answer the headers
 // that every answer has. A panic in a handler costs that request only.
-func (s *Server) everyRequest(next *http.ServeMux) http.Handler {
+func (s *Server) everyRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		id := rand.Text()[:16]
@@ -51,10 +52,6 @@ func (s *Server) everyRequest(next *http.ServeMux) http.Handler {
 			}
 			s.metrics.observe(r, rec.status, time.Since(started))
 		}()
-		if _, pattern := next.Handler(r); pattern == "" {
-			s.pageError(rec, r, s.unrouted(next, r))
-			return
-		}
 		next.ServeHTTP(rec, r)
 	})
 }
@@ -81,16 +78,25 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// unrouted tells a path that is not there from a method that is not allowed.
-func (s *Server) unrouted(mux *http.ServeMux, r *http.Request) error {
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		other := r.Clone(r.Context())
-		other.Method = method
-		if _, pattern := mux.Handler(other); pattern != "" && method != r.Method {
-			return &pageErr{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "This address does not take that kind of request."}
+// unrouted answers what no row of the table does: a method that its address does
+// not take, or an address that is not there.
+func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				allowed = append(allowed, method)
+			}
 		}
+		if len(allowed) == 0 {
+			s.pageError(w, r, errNoPage)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.pageError(w, r, errMethod)
 	}
-	return errNoPage
 }
 
 // route adapts one row of the table.
@@ -107,6 +113,8 @@ func (s *Server) route(rt route) http.Handler {
 					return
 				}
 			}
+		case internal:
+			h.Set("Cache-Control", "no-store")
 		case api:
 			h.Set("Cache-Control", "no-store")
 			h.Set("Access-Control-Allow-Origin", "*")
@@ -133,7 +141,8 @@ func pagePolicy(formAction string) string {
 // preflight answers browsers that ask before a cross-origin call. Nothing here
 // looks at cookies, so every origin may (SECURITY C12).
 func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("endpoint") == "authorize" || r.PathValue("endpoint") == "logout" {
+	switch r.PathValue("endpoint") {
+	case "authorize", "logout", "introspect":
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}

@@ -6,10 +6,11 @@ import "net/http"
 type kind int
 
 const (
-	page   kind = iota // for people: HTML, never cached, no cross-site POST
-	entry              // for people, but reached from other sites by design
-	api                // for applications: JSON, cookies are not looked at
-	public             // for everybody: cacheable, readable from any origin
+	page     kind = iota // for people: HTML, never cached, no cross-site POST
+	entry                // for people, but reached from other sites by design
+	api                  // for applications: JSON, cookies are not looked at
+	internal             // for servers of applications: JSON, not readable from other origins
+	public               // for everybody: cacheable, readable from any origin
 )
 
 // route is one row of the table.
@@ -41,8 +42,11 @@ var routes = []route{
 	{"POST /oauth2/logout", entry, (*Server).logout},
 
 	{"POST /oauth2/token", api, (*Server).token},
-	{"POST /oauth2/introspect", api, (*Server).introspect},
+	{"POST /oauth2/introspect", internal, (*Server).introspect},
 	{"POST /oauth2/revoke", api, (*Server).revoke},
+	{"GET /oauth2/token", api, (*Server).postOnly},
+	{"GET /oauth2/introspect", internal, (*Server).postOnly},
+	{"GET /oauth2/revoke", api, (*Server).postOnly},
 	{"GET /oauth2/userinfo", api, (*Server).userinfo},
 	{"POST /oauth2/userinfo", api, (*Server).userinfo},
 }
@@ -54,6 +58,7 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(rt.pattern, s.route(rt))
 	}
 	mux.Handle("GET /static/", s.pages.Static())
+	mux.Handle("/", s.unrouted(mux))
 	mux.Handle("OPTIONS /oauth2/{endpoint}", http.HandlerFunc(s.preflight))
 	mux.Handle("OPTIONS /.well-known/{document}", http.HandlerFunc(s.preflight))
 	return s.everyRequest(mux)

@@ -69,7 +69,7 @@ func (s *Server) cookieName(suffix string) string {
 
 // setCookie sets a cookie of ours; a negative age removes it.
 func (s *Server) setCookie(w http.ResponseWriter, suffix, value string, age time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure follows the issuer: a browser would not send it to http://127.0.0.1
 		Name: s.cookieName(suffix), Value: value, Path: "/", MaxAge: int(age / time.Second),
 		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})

@@ -68,14 +68,14 @@ func (st *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *se
 	id := provider.NewSecret("us_")
 	l.IDHash = storage.Hash(id)
 	again := session.ID != ""
-	err := st.s.store.Write(r.Context(), func(tx *storage.Tx) error {
-		var err error
+	put := func(tx *storage.Tx) error {
 		if again {
-			err = tx.ReplaceLoginSession(r.Context(), old, &l.LoginSession, now)
-		} else {
-			err = tx.CreateLoginSession(r.Context(), &l.LoginSession)
+			return tx.ReplaceLoginSession(r.Context(), old, &l.LoginSession, now)
 		}
-		if err != nil {
+		return tx.CreateLoginSession(r.Context(), &l.LoginSession)
+	}
+	err := st.s.store.Write(r.Context(), func(tx *storage.Tx) error {
+		if err := put(tx); err != nil {
 			return err
 		}
 		return tx.Record(r.Context(), storage.Event{
@@ -83,6 +83,10 @@ func (st *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *se
 			Data: storage.Data{"sid": l.SID, "reauthenticated": again, "amr": []string(l.AMR)},
 		}, storage.Private{}, info, now)
 	})
+	if errors.Is(err, storage.ErrRecord) { // people go on working; nobody acts as them (SECURITY A23)
+		st.s.log.ErrorContext(r.Context(), "a sign-in is not on the record", "request_id", info.ID, "cause", err.Error())
+		err = st.s.store.Write(r.Context(), put)
+	}
 	if err != nil {
 		return err
 	}

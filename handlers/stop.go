@@ -27,6 +27,7 @@ func (s *Server) stopForm(w http.ResponseWriter, r *http.Request) error {
 	return s.pages.Stop(w, http.StatusOK, templates.StopPage{
 		Page: templates.Page{Person: personOf(&by.User)}, Action: "/impersonation/stop",
 		Hidden:      []templates.HiddenField{{Name: "id", Value: i.ID}},
+		AsSubject:   by.User.ID == i.SubjectID,
 		SubjectName: subject, ActorName: actor, ClientName: client, Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access,
 		StartedAt: i.StartedAt.Time(), EndsAt: i.ExpiresAt.Time(), Now: time.Now(),
 	})
@@ -71,10 +72,11 @@ func (s *Server) stopped(w http.ResponseWriter, r *http.Request) error {
 		ended = i.ExpiresAt.Time()
 	}
 	p := templates.StoppedPage{
-		Page: templates.Page{Person: personOf(&by.User)}, ActorName: actor, SubjectName: subject, ClientName: client,
+		Page: templates.Page{Person: personOf(&by.User)}, AsSubject: by.User.ID == i.SubjectID,
+		ActorName: actor, SubjectName: subject, ClientName: client,
 		Lasted: ended.Sub(i.StartedAt.Time()), Why: whyEnded(i.EndReason),
 	}
-	if c, err := s.store.Client(r.Context(), i.ClientID); err == nil && c.ClientURI != "" {
+	if c, err := s.store.Client(r.Context(), i.ClientID); err == nil && c.ClientURI != "" && !p.AsSubject {
 		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
 	}
 	return s.pages.Stopped(w, http.StatusOK, p)
@@ -89,7 +91,7 @@ func (s *Server) stoppable(w http.ResponseWriter, r *http.Request, id string) (*
 		return nil, nil, err
 	}
 	if l == nil {
-		redirect(w, "/login")
+		redirect(w, "/login?"+url.Values{stopParameter: {id}}.Encode())
 		return nil, nil, nil
 	}
 	i, err := s.provider.Impersonation.Of(r.Context(), id, &l.User)
@@ -98,6 +100,10 @@ func (s *Server) stoppable(w http.ResponseWriter, r *http.Request, id string) (*
 	}
 	return i, l, err
 }
+
+// stopParameter holds the impersonation whose stop page waits behind the login
+// page: an id, never an address (SECURITY C11).
+const stopParameter = "stop"
 
 // parties returns the names that a page shows.
 func (s *Server) parties(r *http.Request, i *storage.Impersonation) (actor, subject, client string, err error) {

@@ -43,6 +43,7 @@ type IDP struct {
 	Server   *handlers.Server
 	Handler  http.Handler
 	Log      io.Writer
+	DSN      string // of its database
 }
 
 // Options change what New makes. Zero values are the product's defaults.
@@ -90,7 +91,7 @@ func New(t testing.TB, o Options) *IDP {
 	pages, err := templates.New(templates.Branding{})
 	check(t, err)
 	log := slog.New(slog.NewJSONHandler(o.Log, nil))
-	idp := &IDP{Store: store, Keys: keys, Log: o.Log}
+	idp := &IDP{Store: store, Keys: keys, Log: o.Log, DSN: o.DSN}
 	idp.Provider = provider.New(o.Provider, store, keys, log)
 	idp.Server = handlers.New(o.Handlers, idp.Provider, store, pages, log)
 	idp.Handler = idp.Server.Handler()
