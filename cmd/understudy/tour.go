@@ -438,13 +438,6 @@ func (v *visitor) value(name string) (value string) {
 	return value
 }
 
-func (v *visitor) attribute(id, name string) string {
-	if n := v.element(id); n != nil {
-		return attr(n, name)
-	}
-	return ""
-}
-
 func (v *visitor) text(id string) string { return strings.TrimSpace(textOf(v.element(id))) }
 
 func (v *visitor) whole() string { return textOf(v.page) }
