@@ -19,6 +19,9 @@ import (
 // interactionLifetime is how long a person may take to sign in and decide.
 const interactionLifetime = 15 * time.Minute
 
+// maxKept is how long a request may be that waits for its person.
+const maxKept = 16 << 10
+
 // interaction is an authorization request with the person in front of it.
 type interaction struct {
 	id      string               // as in the URL; empty: not stored, there was no need yet
@@ -136,9 +139,13 @@ func (s *Server) keep(r *http.Request, i *interaction, browser []byte) error {
 	if browser == nil {
 		browser = []byte{}
 	}
+	kept := i.request.Kept().Encode()
+	if len(kept) > maxKept {
+		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is too long to be kept while you sign in."}
+	}
 	i.id = rand.Text()
 	i.row = &storage.Interaction{
-		IDHash: storage.Hash(i.id), BrowserHash: browser, ClientID: i.request.Client.ID, Request: i.request.Form.Encode(),
+		IDHash: storage.Hash(i.id), BrowserHash: browser, ClientID: i.request.Client.ID, Request: kept,
 		RequestedAt: storage.At(i.request.At), ExpiresAt: storage.At(i.request.At.Add(interactionLifetime)),
 	}
 	return s.store.Write(r.Context(), func(tx *storage.Tx) error { return tx.CreateInteraction(r.Context(), i.row) })

@@ -138,6 +138,9 @@ func union(a, b []string) []string {
 // continueAs starts an impersonation. A refusal is said on the page, with nothing
 // lost of what was filled in.
 func (s *Server) continueAs(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values) error {
+	if err := i.request.CheckActing(); err != nil {
+		return s.refuse(w, r, i, err)
+	}
 	ask := s.ask(i, form)
 	err := s.approve(w, r, i, provider.As{Login: i.login, Scope: i.request.GetRequestedScopes(), Ask: &ask}, nil)
 	denial, denied := impersonation.Denied(err)
@@ -176,7 +179,7 @@ func statusOf(d impersonation.Denial) int {
 	case impersonation.DenyReason, impersonation.DenyTicketRef, impersonation.DenyAccess, impersonation.DenyDuration,
 		impersonation.DenyOrganizationNeeds:
 		return http.StatusBadRequest
-	case impersonation.DenyRate, impersonation.DenyConcurrent:
+	case impersonation.DenyRate, impersonation.DenyConcurrent, impersonation.DenyRefusals:
 		return http.StatusTooManyRequests
 	}
 	return http.StatusForbidden

@@ -19,9 +19,13 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if i == nil && r.URL.Query().Get("interaction") == "" {
-		if l, err := s.currentLogin(r); err != nil || l != nil {
-			redirect(w, "/")
+		l, err := s.currentLogin(r)
+		if err != nil {
 			return err
+		}
+		if l != nil {
+			redirect(w, "/")
+			return nil
 		}
 	}
 	return s.pages.Login(w, http.StatusOK, p)

@@ -50,7 +50,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 	}
 	switch {
 	case request.Hint != nil && request.Hint.Acting:
-		return s.stopByHint(w, r, request)
+		return s.stopByHint(w, r, request, login)
 	case login == nil:
 		return s.loggedOut(w, request)
 	case confirmed, request.Hint != nil && request.Hint.SID == login.SID:
@@ -85,7 +85,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 // stopByHint ends the impersonation that an ID token is from. The token proves
 // that the application holds it, which is enough to stop and for nothing else: the
 // actor's own session is not touched.
-func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *provider.LogoutRequest) error {
+func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *provider.LogoutRequest, login *storage.Login) error {
 	ctx, now := r.Context(), time.Now()
 	i, err := s.store.Impersonation(ctx, request.Hint.SID)
 	if err != nil || i.ClientID != request.Client.ID {
@@ -94,7 +94,10 @@ func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *pro
 		}
 		return s.loggedOut(w, request)
 	}
-	cause := storage.Cause{By: i.ActorID, Reason: storage.EndStopped, Request: s.info(r)}
+	cause := storage.Cause{Reason: storage.EndStopped, Request: s.info(r)} // by whoever holds the token
+	if login != nil {
+		cause.By = login.User.ID
+	}
 	if err := s.provider.Impersonation.End(ctx, i.ID, cause, now); err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}

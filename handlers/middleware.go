@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/understudy-id/understudy/provider"
 )
 
 // maxBody is how large a request's body may be (SECURITY H01).
@@ -95,6 +98,12 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		if slices.ContainsFunc(routes, func(rt route) bool {
+			return rt.kind != page && rt.kind != entry && strings.HasSuffix(rt.pattern, " "+r.URL.Path)
+		}) {
+			s.oauthError(w, r, provider.ErrPostOnly)
+			return
+		}
 		s.pageError(w, r, errMethod)
 	}
 }
@@ -107,6 +116,11 @@ func (s *Server) route(rt route) http.Handler {
 		case page, entry:
 			h.Set("Cache-Control", "no-store")
 			h.Set("Content-Security-Policy", pagePolicy(""))
+			if rt.kind == entry && r.Method == http.MethodHead { // it would issue a code, or sign out
+				h.Set("Allow", "GET, POST")
+				s.fail(w, r, page, errMethod)
+				return
+			}
 			if rt.kind == page {
 				if err := s.sameSite.Check(r); err != nil {
 					s.fail(w, r, page, errCrossSite)

@@ -48,12 +48,15 @@ func (st *sessionStore) New(r *http.Request, name string) (*sessions.Session, er
 	}
 	session.ID, session.IsNew = id, false
 	session.Values[loginValue] = l
-	if now.Sub(l.LastSeenAt.Time()) > touchEvery {
-		err = st.s.store.Write(r.Context(), func(tx *storage.Tx) error {
+	if now.Sub(l.LastSeenAt.Time()) > min(touchEvery, st.s.config.SessionIdle/10) {
+		err := st.s.store.Write(r.Context(), func(tx *storage.Tx) error {
 			return tx.TouchLoginSession(r.Context(), l.IDHash, now, now.Add(st.s.config.SessionIdle))
 		})
+		if err != nil { // the session stands; it was only used
+			st.s.log.WarnContext(r.Context(), "last use not noted", "request_id", requestID(r.Context()), "cause", err.Error())
+		}
 	}
-	return session, err
+	return session, nil
 }
 
 // Save gives a session a new id (SECURITY D01): a new row, or in place of the one

@@ -98,7 +98,7 @@ func TestStatements(t *testing.T) {
 				return w
 			}
 			ada.Code(asking()) // knows the clients from now on
-			w := measure("silent authorize", 3, 2, 5, func() *idptest.Response { return ada.Get(asking(offline...)) })
+			w := measure("silent authorize", 4, 2, 6, func() *idptest.Response { return ada.Get(asking(offline...)) })
 			code := w.Location().Query().Get("code")
 			exchanged := measure("code exchange", 2, 2, 4, func() *idptest.Response { return redeem(idp, code) }).JSON(t)
 			access := str(t, exchanged, "access_token")
@@ -123,8 +123,8 @@ func TestStatements(t *testing.T) {
 			measure("key set", 0, 0, 0, func() *idptest.Response { return ada.Get("/.well-known/jwks.json") })
 
 			path := sam.Consent(asking("prompt", "select_account"))
-			w = measure("impersonated: consent", 14, 4, 18, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
-			w = measure("impersonated: code exchange", 9, 2, 11, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+			w = measure("impersonated: consent", 17, 4, 21, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
+			w = measure("impersonated: code exchange", 10, 2, 12, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 			access = str(t, w.JSON(t), "access_token")
 			measure("impersonated: userinfo", 2, 0, 2, func() *idptest.Response { return userinfo(idp, access) })
 			measure("impersonated: introspection", 2, 0, 2, func() *idptest.Response {

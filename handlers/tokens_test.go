@@ -193,9 +193,9 @@ func TestMutatedTokens(t *testing.T) {
 	idp := idptest.New(t, idptest.Options{})
 	b := person(t, idp, "ada")
 	jwt, opaque := idp.Tokens(t, b.Code(asking(offline...))), publicTokens(t, idp, b)
-	addClient(t, idp, "reader", func(c *storage.Client) { c.Audience = storage.List{idptest.Issuer} })
+	addClient(t, idp, idptest.Issuer, nil) // the audience itself
 	seen := func(token string) bool {
-		w := idp.Call("/oauth2/introspect", "reader", idptest.Secret, url.Values{"token": {token}})
+		w := idp.Call("/oauth2/introspect", idptest.Issuer, idptest.Secret, url.Values{"token": {token}})
 		return w.Status == http.StatusOK && w.JSON(t)["active"] == true
 	}
 	for kind, token := range map[string]string{"JWT": str(t, jwt, "access_token"), "opaque": str(t, opaque, "access_token")} {
@@ -564,6 +564,9 @@ func dumpPostgres(t *testing.T, dsn string) []byte {
 			}
 			values = append(values, v)
 		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
 		return values
 	}
 	for _, table := range column(`SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'public'`) {
@@ -814,7 +817,8 @@ func TestIntrospection(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
 	addClient(t, idp, "other", func(c *storage.Client) { c.Audience = nil })
-	addClient(t, idp, "api", func(c *storage.Client) { c.Audience = storage.List{"https://api.example"} })
+	addClient(t, idp, "https://api.example", nil) // the audience itself
+	addClient(t, idp, "caller", func(c *storage.Client) { c.Audience = storage.List{"https://api.example"} })
 	b := person(t, idp, "ada")
 	tokens := idp.Tokens(t, b.Code(asking(append(offline, "audience", "https://api.example")...)))
 	access, again := str(t, tokens, "access_token"), str(t, tokens, "refresh_token")
@@ -828,8 +832,9 @@ func TestIntrospection(t *testing.T) {
 	}{
 		{"its own", "app", access, true},
 		{"its own refresh token", "app", again, true},
-		{"the audience's", "api", access, true},
-		{"a refresh token has no audience", "api", again, false},
+		{"the audience's", "https://api.example", access, true},
+		{"one that may call the audience too", "caller", access, false},
+		{"a refresh token has no audience", "https://api.example", again, false},
 		{"a stranger", "other", access, false},
 		{"T21 a stranger, impersonated", "other", str(t, acting, "access_token"), false},
 		{"the public client's", "app", str(t, publicTokens(t, idp, b), "access_token"), false},

@@ -86,6 +86,10 @@ func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, red
 			form.Set(name, values[0])
 		}
 	}
+	if asked := audiences(a.Form); len(asked) > 0 {
+		form["audience"] = asked
+		form.Del("resource")
+	}
 	for _, unsupported := range []string{"request", "request_uri", "registration"} {
 		form.Del(unsupported) // fosite would answer before it knows the redirect URI (fosite #7)
 	}
@@ -247,6 +251,41 @@ func (p *Provider) Refuse(a *AuthorizeRequest, err error) *Answer {
 	return p.answer(a, url.Values{"error": {e.Code}, "error_description": {e.Description}})
 }
 
+// requestParameters are those of an authorization request that mean something here.
+var requestParameters = []string{
+	"client_id", "response_type", "redirect_uri", "scope", "state", "nonce", "response_mode", "code_challenge", "code_challenge_method",
+	"prompt", "max_age", "id_token_hint", "login_hint", "acr_values", "claims", "audience", "resource", "impersonate",
+}
+
+// Kept returns what of the request has to be kept until its person has signed in.
+// Nobody fills the database with parameters that nobody reads.
+func (a *AuthorizeRequest) Kept() url.Values {
+	kept := url.Values{}
+	for _, name := range requestParameters {
+		if values := a.Form[name]; len(values) > 0 {
+			kept[name] = values
+		}
+	}
+	for _, name := range []string{"request", "request_uri", "registration"} {
+		if a.Form.Get(name) != "" {
+			kept.Set(name, "refused") // that it was there is enough
+		}
+	}
+	return kept
+}
+
+// CheckActing says why a request cannot be answered by somebody who acts as another:
+// it asks how the subject signed in, and the subject did not (SECURITY A10).
+func (a *AuthorizeRequest) CheckActing() error {
+	switch {
+	case a.HasAge:
+		return errLoginRequired.with("max_age cannot be met while somebody acts as the user.")
+	case a.Form.Get("acr_values") != "", strings.Contains(a.Form.Get("claims"), `"acr"`):
+		return errUnmetAuthentication
+	}
+	return nil
+}
+
 // As says as whom a request is answered.
 type As struct {
 	Login *storage.Login // who sits in front of it
@@ -267,6 +306,7 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		return nil, err
 	}
 	w := workOf(ctx)
+	w.writes = append(w.writes, func(tx *storage.Tx) error { return tx.HoldLogin(ctx, as.Login.SID, now) })
 	if before != nil {
 		w.writes = append(w.writes, before)
 	}
@@ -286,8 +326,8 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		_ = store.Rollback(ctx)
 	}
 	if denial, denied := impersonation.Denied(err); denied {
-		if denial == impersonation.DenyStepUp {
-			return nil, denial // not a refusal yet: the password is asked for
+		if denial == impersonation.DenyStepUp || denial == impersonation.DenyRefusals {
+			return nil, denial // not a refusal yet, or one too many
 		}
 		if recorded := p.Impersonation.Denied(ctx, *as.Ask, denial, w.info, now); recorded != nil {
 			return nil, recorded
@@ -323,7 +363,7 @@ func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) *Ses
 	w.writes = append(w.writes, func(tx *storage.Tx) error {
 		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
 		if err == nil {
-			s.Organization = i.OrganizationID
+			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
 		}
 		return err
 	})

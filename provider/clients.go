@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -59,6 +60,20 @@ func clientOf(c fosite.Client) *storage.Client { return c.(oauthClient).Client }
 
 // exactScope compares scopes byte by byte (fosite #21: "OpenID" is not openid).
 func exactScope(allowed []string, scope string) bool { return slices.Contains(allowed, scope) }
+
+// audiences are what a request asks a token for: resource (RFC 8707), or the older
+// audience, each once or several times.
+func audiences(form url.Values) []string {
+	var all []string
+	for _, value := range append(slices.Clone(form["audience"]), form["resource"]...) {
+		for _, asked := range strings.Fields(value) {
+			if !slices.Contains(all, asked) {
+				all = append(all, asked)
+			}
+		}
+	}
+	return all
+}
 
 // exactAudience lets a client ask only for audiences that it is registered for.
 func exactAudience(allowed, asked []string) error {

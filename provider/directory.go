@@ -242,7 +242,7 @@ func (d *Directory) AddMember(ctx context.Context, organization, userID, role st
 // ends the impersonations that this forbids.
 func (d *Directory) permissions(ctx context.Context, userID string, by storage.Cause, now time.Time, fn func(*storage.Tx) error) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.LockActor(ctx, userID); err != nil { // or one could start between
+		if err := tx.LockUser(ctx, userID); err != nil { // or one could start between
 			return err
 		}
 		if _, err := tx.User(ctx, userID); err != nil {

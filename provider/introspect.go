@@ -60,9 +60,9 @@ func (p *Provider) jwt(ctx context.Context, token string, now time.Time) (*activ
 		a.granted, err = p.store.GrantByToken(ctx, t.GrantID, t.ID)
 		return a, err
 	}
-	denied, err := p.store.Denied(ctx, t.ID)
-	if denied {
-		return nil, storage.ErrNotFound
+	live, err := p.store.ClientToken(ctx, t.ID, t.ClientID, time.Unix(t.IssuedAt, 0))
+	if err == nil && !live {
+		err = storage.ErrNotFound
 	}
 	return a, err
 }
@@ -161,6 +161,6 @@ func mayIntrospect(c *storage.Client, a *active) bool {
 		return true
 	}
 	return a.kind == storage.AccessToken && slices.ContainsFunc(a.claims.Audience, func(aud string) bool {
-		return aud == c.ID || slices.Contains(c.Audience, aud)
+		return aud == c.ID // what a client may ask tokens for is not what it is
 	})
 }

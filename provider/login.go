@@ -34,8 +34,8 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 	default:
 		return nil, fmt.Errorf("load user: %w", err)
 	}
-	account, network := throttleKey(identity), throttleKey("net:"+networkOf(r.IP))
-	if err := notBlocked(ctx, p.store, now, account, network); err != nil {
+	limits := signInLimits(identity, networkOf(r.IP))
+	if err := notBlocked(ctx, p.store, now, limits); err != nil {
 		return nil, err
 	}
 	ok, better, err := p.passwords.check(ctx, password, u.PasswordHash)
@@ -44,17 +44,14 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 	}
 	if !ok || !u.Active() {
 		return nil, errors.Join(ErrCredentials, p.store.Write(ctx, func(tx *storage.Tx) error {
-			if err := stillNotBlocked(ctx, tx, now, account, network); err != nil {
+			if err := stillNotBlocked(ctx, tx, now, limits); err != nil {
 				return err
 			}
-			return tx.Fail(ctx, []storage.ThrottleLimit{
-				{Key: account, Free: 5, Delay: doubling, Memory: time.Hour},
-				{Key: network, Free: 50, Delay: doubling, Memory: time.Hour},
-			}, now)
+			return tx.Fail(ctx, limits, now)
 		}))
 	}
 	return u, p.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := stillNotBlocked(ctx, tx, now, account, network); err != nil {
+		if err := stillNotBlocked(ctx, tx, now, limits); err != nil {
 			return err
 		}
 		if better != "" {
@@ -62,23 +59,38 @@ func (p *Provider) CheckPassword(ctx context.Context, name, password string, r s
 				return err
 			}
 		}
-		return tx.Forgive(ctx, account)
+		return tx.Forgive(ctx, limits[0].Key)
 	})
+}
+
+// signInLimits count failures for an account as one network tries it, for the
+// account as everybody tries it, and for the network. The first is strict. The
+// second is wide and short, so that strangers cannot keep its owner out.
+func signInLimits(identity, network string) []storage.ThrottleLimit {
+	return []storage.ThrottleLimit{
+		{Key: throttleKey(identity + " from " + network), Free: 5, Delay: doubling, Memory: time.Hour},
+		{Key: throttleKey(identity), Free: 100, Delay: func(int64) time.Duration { return 5 * time.Second }, Memory: time.Hour},
+		{Key: throttleKey("net:" + network), Free: 50, Delay: doubling, Memory: time.Hour},
+	}
 }
 
 // stillNotBlocked asks once more when the password was looked at: of many tries at
 // once those that come after the limit must not learn whether they were right.
-func stillNotBlocked(ctx context.Context, tx *storage.Tx, now time.Time, account, network []byte) error {
-	if err := tx.LockThrottle(ctx, account); err != nil {
+func stillNotBlocked(ctx context.Context, tx *storage.Tx, now time.Time, limits []storage.ThrottleLimit) error {
+	if err := tx.LockThrottle(ctx, limits[0].Key); err != nil {
 		return err
 	}
-	return notBlocked(ctx, tx, now, account, network)
+	return notBlocked(ctx, tx, now, limits)
 }
 
 func notBlocked(ctx context.Context, from interface {
 	Blocked(ctx context.Context, keys [][]byte, now time.Time) (time.Time, error)
-}, now time.Time, keys ...[]byte,
+}, now time.Time, limits []storage.ThrottleLimit,
 ) error {
+	keys := make([][]byte, len(limits))
+	for i, l := range limits {
+		keys[i] = l.Key
+	}
 	until, err := from.Blocked(ctx, keys, now)
 	if err != nil {
 		return fmt.Errorf("load throttle: %w", err)

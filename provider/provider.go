@@ -117,11 +117,11 @@ func newFosite(p *Provider) *fosite.Fosite {
 			TokenRevocationStorage: store, Config: config,
 		},
 		&refreshScopes{},
+		&clientScopes{},
 		&oauth2.ClientCredentialsGrantHandler{
 			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: tokens, AccessTokenStorage: store, Config: config},
 			Config:       config,
 		},
-		&clientScopes{},
 		&impersonated{p: p},
 		&identity{p: p},
 	}

@@ -72,8 +72,13 @@ func CheckRedirectURI(clientType, uri string) error {
 		return fmt.Errorf("redirect_uri %q: want https, http on a loopback address%s", uri,
 			map[bool]string{true: ", or a scheme like com.example.app:/callback"}[clientType == "native"])
 	}
-	if u.Hostname() == "" {
+	if u.Hostname() == "" || strings.ContainsAny(u.Host, ";,'") {
 		return fmt.Errorf("redirect_uri %q: has no host", uri)
+	}
+	for _, ours := range []string{"code", "state", "iss", "error", "error_description", "id_token", "access_token"} {
+		if u.Query().Has(ours) {
+			return fmt.Errorf("redirect_uri %q: has the parameter %q, which answers have", uri, ours)
+		}
 	}
 	return nil
 }

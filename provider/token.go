@@ -32,6 +32,9 @@ func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request) (fosit
 			return nil, errInvalidRequest.with("The " + needed + " parameter is missing.")
 		}
 	}
+	if asked := audiences(form); len(asked) > 0 {
+		form["audience"] = asked
+	}
 	request, err := p.fosite.NewAccessRequest(ctx, r, &Session{})
 	if lost := workOf(ctx).lost; lost != nil {
 		return nil, lost // fosite says invalid_grant although the revocation failed
@@ -77,7 +80,10 @@ func (p *Provider) lost(ctx context.Context, r fosite.AccessRequester, err error
 		return err
 	}
 	if r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) && w.granted != nil {
-		return errors.Join(errInvalidGrant.because(err), p.revokeReused(ctx, w.granted.Grant.ID))
+		now, readErr := p.store.GrantByCode(ctx, w.granted.CodeHash)
+		if readErr == nil && now.CodeUsedAt.Set() { // not stopped, nor run out, in between
+			return errors.Join(errInvalidGrant.because(err), p.revokeReused(ctx, now.Grant.ID))
+		}
 	}
 	return errInvalidGrant.because(err)
 }
@@ -171,7 +177,7 @@ func (clientScopes) CanHandleTokenEndpointRequest(_ context.Context, r fosite.Ac
 }
 
 func (clientScopes) HandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) error {
-	if !r.GetClient().GetGrantTypes().Has(string(fosite.GrantTypeClientCredentials)) {
+	if r.GetClient().IsPublic() || !r.GetClient().GetGrantTypes().Has(string(fosite.GrantTypeClientCredentials)) {
 		return errUnauthorizedClient
 	}
 	for _, scope := range r.GetRequestedScopes() {
@@ -207,6 +213,12 @@ type identity struct {
 // For impersonations see impersonated.
 func (h *identity) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	s, c := r.GetSession().(*Session), clientOf(r.GetClient())
+	granted := strings.Fields(workOf(ctx).granted.Grant.Audience)
+	for _, asked := range audiences(r.GetRequestForm()) {
+		if !slices.Contains(granted, asked) && asked != h.p.config.Issuer {
+			return errInvalidTarget // fixed when the user was asked (SECURITY B15)
+		}
+	}
 	if s.ImpersonationID != "" {
 		return nil
 	}
@@ -255,7 +267,7 @@ func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 		return nil
 	}
 	w, c := workOf(ctx), clientOf(r.GetClient())
-	i, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, c, w.info, time.Now())
+	i, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, w.info, time.Now())
 	if err != nil {
 		return h.refusal(err)
 	}

@@ -77,9 +77,11 @@ func (q Queries) granted(ctx context.Context, where string, args ...any) (*Grant
 	return &g, nil
 }
 
-// GrantByCode returns the grant of an authorization code, spent or not, or ErrNotFound.
+// GrantByCode returns the grant of an authorization code, spent or not, or
+// ErrNotFound. A code that is not spent needs the sign-in that it came from.
 func (q Queries) GrantByCode(ctx context.Context, codeHash []byte) (*Granted, error) {
-	return q.granted(ctx, "g.code_hash = ?", codeHash)
+	return q.granted(ctx, `g.code_hash = ? AND (g.code_used_at <> 0 OR g.login_sid = ''
+		OR EXISTS (SELECT 1 FROM login_sessions s WHERE s.sid = g.login_sid AND s.revoked_at = 0))`, codeHash)
 }
 
 // GrantByToken returns the grant of a JWT access token that was not denied by

@@ -128,7 +128,7 @@ type Usage struct {
 	RunningAtClient int
 }
 
-// ImpersonationUsage counts an actor's impersonations. After LockActor, in the
+// ImpersonationUsage counts an actor's impersonations. After LockUser, in the
 // same Tx, the count stands until the commit.
 func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (Usage, error) {
 	var u Usage
@@ -141,13 +141,29 @@ func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID strin
 	return u, translate(err)
 }
 
-// LockActor makes other starts of the same actor wait until the commit. SQLite
-// has one writer anyway.
-func (tx *Tx) LockActor(ctx context.Context, actorID string) error {
+// LockUser makes other changes of what a user may do, and other starts by them,
+// wait until the commit. SQLite has one writer anyway.
+func (tx *Tx) LockUser(ctx context.Context, userID string) error {
 	if tx.dialect == SQLite {
 		return nil
 	}
-	return translate(tx.conn(ctx).Exec(`SELECT 1 FROM users WHERE id = ? FOR UPDATE`, actorID).Error)
+	_, err := tx.exec(ctx, `SELECT 1 FROM users WHERE id = ? FOR UPDATE`, userID)
+	return err
+}
+
+// HoldForStart makes whoever would forbid a start wait until it is committed, and
+// then find it: the master switch, the client, the subject. What is read afterwards
+// stands. SQLite has one writer anyway.
+func (tx *Tx) HoldForStart(ctx context.Context, actorID, subjectID, clientID string) error {
+	if tx.dialect == SQLite {
+		return nil
+	}
+	if err := tx.LockUser(ctx, actorID); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `SELECT 1 FROM settings s, clients c, users u WHERE s.key = ? AND c.id = ? AND u.id = ? FOR SHARE`,
+		impersonationEnabled, clientID, subjectID)
+	return err
 }
 
 // CreateImpersonation adds an impersonation.

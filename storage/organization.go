@@ -163,6 +163,9 @@ func (tx *Tx) CreateOrganization(ctx context.Context, o *Organization, now time.
 // AddMember makes a user a member, or changes the role of one. An empty role is
 // plain membership. ErrReference: no such organization, user or role.
 func (tx *Tx) AddMember(ctx context.Context, organizationID, userID, role string, now time.Time) error {
+	if err := tx.LockUser(ctx, userID); err != nil {
+		return err
+	}
 	var held *string
 	if role != "" {
 		held = &role
@@ -175,6 +178,9 @@ func (tx *Tx) AddMember(ctx context.Context, organizationID, userID, role string
 
 // GrantRole gives a user a role everywhere. It is no error to hold it already.
 func (tx *Tx) GrantRole(ctx context.Context, userID, role string, now time.Time) error {
+	if err := tx.LockUser(ctx, userID); err != nil {
+		return err
+	}
 	return translate(tx.conn(ctx).Exec(
 		`INSERT INTO user_roles (user_id, role, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 		userID, role, At(now)).Error)
@@ -182,6 +188,9 @@ func (tx *Tx) GrantRole(ctx context.Context, userID, role string, now time.Time)
 
 // RevokeRole takes a role, held everywhere, away. ErrNotFound: not held.
 func (tx *Tx) RevokeRole(ctx context.Context, userID, role string) error {
+	if err := tx.LockUser(ctx, userID); err != nil {
+		return err
+	}
 	res := tx.conn(ctx).Exec(`DELETE FROM user_roles WHERE user_id = ? AND role = ?`, userID, role)
 	if res.Error == nil && res.RowsAffected == 0 {
 		return ErrNotFound

@@ -164,7 +164,7 @@ func TestLimitUnderConcurrency(t *testing.T) {
 		concurrently(20, func(i int) {
 			ctx := t.Context()
 			err := s.Write(ctx, func(tx *Tx) error {
-				if err := tx.LockActor(ctx, "usr_sam"); err != nil {
+				if err := tx.LockUser(ctx, "usr_sam"); err != nil {
 					return err
 				}
 				u, err := tx.ImpersonationUsage(ctx, "usr_sam", "demo", t0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -87,6 +88,21 @@ func (s *LoginSession) fields() []any {
 		&s.IDHash, &s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.ContinueAsMe, &s.IP, &s.UserAgent, &s.CreatedAt,
 		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt,
 	}
+}
+
+// HoldLogin makes sure that a session still stands when the commit happens.
+// ErrSpent: it has ended since it was read.
+func (tx *Tx) HoldLogin(ctx context.Context, sid string, now time.Time) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
+	}
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM login_sessions WHERE sid = ? AND revoked_at = 0 AND expires_at > ?`+lock, sid, At(now))
+	if errors.Is(err, ErrNotFound) {
+		return ErrSpent
+	}
+	return err
 }
 
 // CreateLoginSession adds a session.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 )
@@ -42,22 +43,28 @@ type DeniedToken struct {
 	ExpiresAt Time
 }
 
-// Token returns a stored token that belongs to no grant, or ErrNotFound.
+// Token returns a stored token that its client, which is active, holds for itself,
+// or ErrNotFound.
 func (q Queries) Token(ctx context.Context, hash []byte, kind TokenKind) (*Token, error) {
 	var t Token
-	err := q.scan(ctx, t.fields(), `SELECT `+tokenColumns+` FROM tokens t WHERE t.hash = ? AND t.kind = ? AND t.grant_id = ''`,
-		hash, kind)
+	err := q.scan(ctx, t.fields(), `SELECT `+tokenColumns+` FROM tokens t JOIN clients c ON c.id = t.client_id
+		WHERE t.hash = ? AND t.kind = ? AND t.grant_id = '' AND c.status = 'active'`, hash, kind)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	return &t, nil
 }
 
-// Denied reports whether a JWT access token was revoked by its jti.
-func (q Queries) Denied(ctx context.Context, jti string) (bool, error) {
-	var denied bool
-	err := q.scan(ctx, []any{&denied}, `SELECT EXISTS (SELECT 1 FROM denied_tokens WHERE id = ?)`, jti)
-	return denied, translate(err)
+// ClientToken reports whether a JWT access token that a client holds for itself may
+// be used: the client, active, is older than the token, and the token was not denied.
+func (q Queries) ClientToken(ctx context.Context, jti, clientID string, issued time.Time) (bool, error) {
+	var live bool
+	err := q.scan(ctx, []any{&live}, `SELECT NOT EXISTS (SELECT 1 FROM denied_tokens WHERE id = ?) FROM clients
+		WHERE id = ? AND status = 'active' AND created_at < ?`, jti, clientID, At(issued.Add(time.Second)))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return live, err
 }
 
 // CreateTokens adds tokens in one statement.

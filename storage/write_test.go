@@ -405,14 +405,14 @@ func TestPostgresRetries(t *testing.T) {
 	concurrently(2, func(i int) {
 		order := []string{"usr_ada", "usr_sam"}
 		err := s.Write(ctx, func(tx *Tx) error {
-			if err := tx.LockActor(ctx, order[i]); err != nil {
+			if err := tx.LockUser(ctx, order[i]); err != nil {
 				return err
 			}
 			if runs.Add(1) == 2 {
 				close(both)
 			}
 			<-both // each has one: now a deadlock is certain
-			return tx.LockActor(ctx, order[1-i])
+			return tx.LockUser(ctx, order[1-i])
 		})
 		wantErr(t, "write", err, nil)
 	})

@@ -54,6 +54,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	log.InfoContext(ctx, "serving", "issuer", c.Issuer, "listen", listener.Addr().String(), "ops_listen", c.OpsListen, "version", version)
+	s.drainPause = drainPause
 	return s.run(ctx, listener)
 }
 
@@ -66,6 +67,8 @@ type service struct {
 	prov    *provider.Provider
 	server  *handlers.Server
 	auditor *provider.Auditor
+
+	drainPause time.Duration // between saying that it goes and going
 }
 
 // assemble puts the parts together on an open, migrated store.
@@ -129,6 +132,7 @@ const (
 	reloadEvery = 10 * time.Second
 	sweepEvery  = 5 * time.Minute
 	drainTime   = 20 * time.Second
+	drainPause  = time.Second
 )
 
 // run serves until ctx ends, then lets requests that were accepted finish.
@@ -158,6 +162,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 		case <-work.Done():
 		}
 		s.server.Drain()
+		time.Sleep(s.drainPause) // whoever balances the load has to see that we are going
 		end, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer stop()
 		var errs []error

@@ -176,7 +176,7 @@ func (v *visitor) stops() error {
 	if err := v.check("the application still shows Ada", v.text("app-user") == "ada@globex.test"); err != nil {
 		return err
 	}
-	if err := v.open(v.d.appURL + "/stop"); err != nil {
+	if err := v.submit("stop-form", nil); err != nil {
 		return err
 	}
 	if err := v.check("after Stop the application shows Sam", v.text("app-user") == "sam@understudy.test"); err != nil {

@@ -66,7 +66,6 @@ func (a *app) routes() http.Handler {
 	mux.Handle("GET /callback", a.page(a.callback))
 	mux.Handle("POST /refresh", a.page(a.refresh))
 	mux.Handle("POST /logout", a.page(a.logout))
-	mux.Handle("GET /stop", a.page(a.stop))
 	mux.Handle("POST /stop", a.page(a.stop))
 	mux.HandleFunc("POST /backchannel-logout", a.backchannelLogout)
 	mux.HandleFunc("GET /style.css", style)

@@ -157,6 +157,7 @@ var messages = map[Denial]string{
 	DenyConcurrent:        "You are acting as someone already. Stop that first.",
 	DenyStepUp:            "Confirm your password first.",
 	DenyEnded:             "This has ended.",
+	DenyRefusals:          "You were refused too often. Try again later.",
 }
 
 // Denied returns the Denial in err, if there is one.

@@ -53,6 +53,10 @@ const (
 	DenyConcurrent        Denial = "concurrent"
 	DenyStepUp            Denial = "step_up"
 	DenyEnded             Denial = "ended"
+
+	// DenyRefusals answers who was refused too often. It is not on the record: what
+	// led to it is.
+	DenyRefusals Denial = "too_many_refusals"
 )
 
 // Limits bound impersonations. Zero values are filled in by New.
@@ -211,24 +215,24 @@ func organization(a Attempt) Denial {
 	return ""
 }
 
-// privileges checks that acting as the subject gives the actor nothing new.
+// privileges checks that acting as the subject gives the actor nothing new. Whoever
+// acts gets the subject's rights wherever the subject holds them, so each place asks
+// for the special permission there.
 func privileges(a Attempt) Denial {
-	privileged := len(a.SubjectStanding.Everywhere) > 0
-	for _, permission := range a.SubjectStanding.Everywhere {
-		if !a.ActorStanding.May(permission, "") {
+	allowed := func(held storage.List, place string) bool {
+		if len(held) == 0 {
+			return true
+		}
+		return a.ActorStanding.May(PermissionPrivileged, place) &&
+			!slices.ContainsFunc(held, func(p string) bool { return !a.ActorStanding.May(p, place) })
+	}
+	if !allowed(a.SubjectStanding.Everywhere, "") {
+		return DenyPrivileged
+	}
+	for place, held := range a.SubjectStanding.Within {
+		if !allowed(held, place) {
 			return DenyPrivileged
 		}
-	}
-	for organization, held := range a.SubjectStanding.Within {
-		privileged = privileged || len(held) > 0
-		for _, permission := range held {
-			if !a.ActorStanding.May(permission, organization) {
-				return DenyPrivileged
-			}
-		}
-	}
-	if privileged && !a.ActorStanding.May(PermissionPrivileged, a.Organization) {
-		return DenyPrivileged
 	}
 	return ""
 }

@@ -71,6 +71,19 @@ var policy = []row{
 	{"client of no status", func(a *Attempt) { a.Client.Status = "" }, DenyClientInactive},
 	{"client not opted in", func(a *Attempt) { a.Client.AllowImpersonation = false }, DenyClient},
 
+	{"privileged there, the subject's rights elsewhere", func(a *Attempt) {
+		a.ActorStanding = storage.Standing{
+			Everywhere: storage.List{PermissionStart, "users:write"}, Within: map[string]storage.List{"org_globex": {PermissionPrivileged}},
+		}
+		a.SubjectStanding.Within = map[string]storage.List{"org_globex": nil, "org_initech": {"users:write"}}
+	}, DenyPrivileged},
+	{"privileged there, the subject's rights everywhere", func(a *Attempt) {
+		a.ActorStanding = storage.Standing{
+			Everywhere: storage.List{PermissionStart, "users:write"}, Within: map[string]storage.List{"org_globex": {PermissionPrivileged}},
+		}
+		a.SubjectStanding.Everywhere = storage.List{"users:write"}
+	}, DenyPrivileged},
+
 	{"no reason", func(a *Attempt) { a.Reason = "" }, DenyReason},
 	{"ticket reference missing", func(a *Attempt) { a.Limits.TicketRefRequired = true }, DenyTicketRef},
 	{"ticket reference given", func(a *Attempt) { a.Limits.TicketRefRequired, a.TicketRef = true, "T-1" }, ""},
@@ -195,7 +208,7 @@ func verdict(t interface{ Fatalf(string, ...any) }, a Attempt) Denial {
 }
 
 func TestDecide(t *testing.T) {
-	covered := map[Denial]bool{DenyEnded: true} // see TestStillAllowed
+	covered := map[Denial]bool{DenyEnded: true, DenyRefusals: true} // not Decide's: see TestStillAllowed, and Start
 	for _, r := range policy {
 		covered[r.want] = true
 		t.Run(r.name, func(t *testing.T) {

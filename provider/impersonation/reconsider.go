@@ -46,27 +46,19 @@ func Reconsider(ctx context.Context, tx *storage.Tx, f storage.ImpersonationFilt
 }
 
 // attemptOf gathers what decides about a running impersonation.
-func attemptOf(ctx context.Context, tx *storage.Tx, i *storage.Impersonation, now time.Time) (Attempt, error) {
-	a := Attempt{Now: now}
-	var err error
-	if a.Enabled, err = tx.ImpersonationEnabled(ctx); err != nil {
-		return a, err
+func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now time.Time) (Attempt, error) {
+	actor, err := from.User(ctx, i.ActorID)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("load actor: %w", err)
 	}
-	if a.Actor, err = tx.User(ctx, i.ActorID); err != nil {
-		return a, err
-	}
-	if a.ActorStanding, err = tx.Standing(ctx, i.ActorID); err != nil {
-		return a, err
-	}
-	if a.Subject, err = tx.User(ctx, i.SubjectID); err != nil {
-		return a, err
-	}
-	if a.SubjectStanding, err = tx.Standing(ctx, i.SubjectID); err != nil {
-		return a, err
-	}
-	a.Client, err = tx.Client(ctx, i.ClientID)
+	client, err := from.Client(ctx, i.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
-		a.Client, err = &storage.Client{ID: i.ClientID}, nil // deleted, so no longer opted in
+		client, err = &storage.Client{ID: i.ClientID}, nil // deleted, so no longer opted in
 	}
-	return a, err
+	if err != nil {
+		return Attempt{}, fmt.Errorf("load client: %w", err)
+	}
+	return gather(ctx, from, Ask{
+		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Access: Access(i.Access), Entry: i.Entry,
+	}, Limits{}, i, now)
 }

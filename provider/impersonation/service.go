@@ -73,14 +73,15 @@ func (s *Service) Offered(ctx context.Context, actor *storage.User, client *stor
 type reads interface {
 	User(ctx context.Context, id string) (*storage.User, error)
 	Standing(ctx context.Context, userID string) (storage.Standing, error)
+	Client(ctx context.Context, id string) (*storage.Client, error)
 	ImpersonationEnabled(ctx context.Context) (bool, error)
 	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
 }
 
-// attempt gathers what Decide needs.
-func (s *Service) attempt(ctx context.Context, from reads, ask Ask, running *storage.Impersonation, now time.Time) (Attempt, error) {
+// gather reads what Decide needs: about an ask, or about one that runs.
+func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *storage.Impersonation, now time.Time) (Attempt, error) {
 	a := Attempt{
-		Now: now, Chained: ask.Chained, Limits: s.limits, Running: running,
+		Now: now, Chained: ask.Chained, Limits: limits, Running: running,
 		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
 		Access: ask.Access, Duration: ask.Duration,
 	}
@@ -122,8 +123,15 @@ func (s *Service) attempt(ctx context.Context, from reads, ask Ask, running *sto
 // tx. It decides on what tx sees, so that what was checked still holds when the
 // commit happens. A refusal is a Denial; record it with Denied after tx was undone.
 func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
-	if err := tx.LockActor(ctx, ask.Actor.ID); err != nil {
+	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
 		return nil, err
+	}
+	until, err := tx.Blocked(ctx, [][]byte{refusals(ask.Actor.ID).Key}, now)
+	if err != nil {
+		return nil, fmt.Errorf("count refusals: %w", err)
+	}
+	if !until.IsZero() {
+		return nil, DenyRefusals
 	}
 	fresh, err := tx.User(ctx, ask.Actor.ID)
 	if err != nil {
@@ -134,18 +142,22 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		return nil, fmt.Errorf("load client: %w", err)
 	}
 	ask.Actor, ask.Client = fresh, client
-	a, err := s.attempt(ctx, tx, ask, nil, now)
+	a, err := gather(ctx, tx, ask, s.limits, nil, now)
 	if err == nil {
 		err = Decide(a)
 	}
 	if err != nil {
 		return nil, err
 	}
+	ends := storage.At(now.Add(a.Duration))
+	if signedIn := ask.ActorLogin.ExpiresAt; signedIn < ends {
+		ends = signedIn // it lies over the actor's sign-in and does not outlive it
+	}
 	i := &storage.Impersonation{
 		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
 		OrganizationID: a.Organization, LoginSID: ask.ActorLogin.SID, Entry: ask.Entry,
 		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access),
-		StartedAt: storage.At(now), ExpiresAt: storage.At(now.Add(a.Duration)),
+		StartedAt: storage.At(now), ExpiresAt: ends,
 	}
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
@@ -155,16 +167,6 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
 		Data: storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)},
 	}, storage.Private{Reason: i.Reason, TicketRef: i.TicketRef}, r, now)
-}
-
-// Check decides without starting anything, for a page that wants to show the
-// outcome beforehand. Like Start it returns nil or a Denial.
-func (s *Service) Check(ctx context.Context, ask Ask, now time.Time) error {
-	a, err := s.attempt(ctx, s.store, ask, nil, now)
-	if err != nil {
-		return err
-	}
-	return Decide(a)
 }
 
 // Denied records that an attempt was refused. The subject is named as it was
@@ -179,28 +181,34 @@ func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Reque
 	}
 	var p storage.Private
 	p.Reason, _ = CleanReason(ask.Reason)
-	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.Record(ctx, e, p, r, now) })
+	return s.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.Fail(ctx, []storage.ThrottleLimit{refusals(ask.Actor.ID)}, now); err != nil {
+			return err
+		}
+		return tx.Record(ctx, e, p, r, now)
+	})
+}
+
+// refusals bounds how often somebody may be refused: trying who can be acted as is
+// no pastime, and each refusal stays on the record for good.
+func refusals(actorID string) storage.ThrottleLimit {
+	return storage.ThrottleLimit{
+		Key: storage.Hash("impersonation refused:" + actorID), Free: 30, Memory: time.Hour,
+		Delay: func(int64) time.Duration { return 15 * time.Minute },
+	}
 }
 
 // Recheck decides again about an impersonation that runs, at code exchange and
 // at each refresh. When a rule now says no the impersonation ends; the Denial is
 // returned after that was recorded.
-func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+func (s *Service) Recheck(ctx context.Context, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
 	i, err := s.store.Impersonation(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("load impersonation: %w", err)
 	}
-	actor, err := s.store.User(ctx, i.ActorID)
-	if err != nil {
-		return nil, fmt.Errorf("load actor: %w", err)
-	}
-	ask := Ask{
-		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID,
-		Access: Access(i.Access), Entry: i.Entry,
-	}
-	a, err := s.attempt(ctx, s.store, ask, i, now)
+	a, err := attemptOf(ctx, s.store, i, now)
 	if err == nil {
-		err = Decide(a)
+		err = StillAllowed(a, i)
 	}
 	denial, denied := errors.AsType[Denial](err)
 	if !denied {
@@ -213,6 +221,7 @@ func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client
 		})
 		err = errors.Join(err, ended)
 	}
+	ask := Ask{Actor: a.Actor, Client: a.Client, SubjectID: i.SubjectID, Entry: i.Entry}
 	return nil, errors.Join(err, s.Denied(ctx, ask, denial, r, now))
 }
 
