@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,21 +24,21 @@ const (
 	longestBackoff  = 30 * time.Second
 )
 
-// fullBatch is how many events at once mean that others may still wait; less, and
-// all that waited have their place.
-const fullBatch = 500
-
 // Auditor gives events their place in the tree and signs what it looks like, so
 // that whoever keeps a checkpoint elsewhere can prove a later change. It is safe
 // for concurrent use, also by several processes on one database.
 type Auditor struct {
-	// Log, where it is set, hears of what went wrong in Run.
+	// Log, where it is set, hears of what went wrong in Run and of every tree that was
+	// signed, so that those who can change the database cannot deny it.
 	Log *slog.Logger
 
 	store  *storage.Store
 	keys   *Keyring
 	origin string
 	holder string
+
+	mu   sync.Mutex // one checkpoint at a time
+	last *tlog.Tree // the largest that this process signed or found signed
 }
 
 // NewAuditor returns an Auditor on a store with its keys loaded. The issuer names
@@ -58,7 +59,7 @@ func (a *Auditor) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return a.last(ctx)
+			return a.finish(ctx)
 		case <-time.After(pause):
 		}
 		ended, err := a.sequence(ctx)
@@ -77,8 +78,8 @@ func (a *Auditor) Run(ctx context.Context) error {
 	}
 }
 
-// last signs what there is when the process ends.
-func (a *Auditor) last(ctx context.Context) error {
+// finish signs what there is when the process ends.
+func (a *Auditor) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if _, err := a.Checkpoint(ctx); err != nil && a.Log != nil {
@@ -112,7 +113,7 @@ func (a *Auditor) sequence(ctx context.Context) (ended bool, err error) {
 			return false, err
 		}
 		total += n
-		if n < fullBatch {
+		if n < storage.SequenceBatch {
 			break
 		}
 	}
@@ -131,33 +132,35 @@ func (a *Auditor) sequence(ctx context.Context) (ended bool, err error) {
 }
 
 // ErrRewritten says that the tree is not a continuation of the one that the latest
-// checkpoint is about. No checkpoint is signed from then on.
-var ErrRewritten = errors.New("the audit record was changed after its latest checkpoint; run understudy audit verify")
+// checkpoint is about, or that this process signed before. No checkpoint is signed
+// from then on.
+var ErrRewritten = errors.New("the audit record was changed after it was signed; run understudy audit verify --against a checkpoint kept elsewhere")
 
 // sign returns a checkpoint of the tree as it is.
 func (a *Auditor) sign(ctx context.Context) (*storage.Checkpoint, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	size, err := a.store.TreeSize(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("tree size: %w", err)
 	}
-	latest, err := a.store.LatestCheckpoint(ctx)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-	case err != nil:
-		return nil, fmt.Errorf("load checkpoint: %w", err)
-	default:
-		if err := a.continues(ctx, latest, size); err != nil {
+	if a.last != nil { // also where the checkpoint of it is gone
+		if err := a.continues(ctx, *a.last, size); err != nil {
 			return nil, err
 		}
-		if latest.Size >= size { // another process may have signed since we looked
-			return latest, nil
-		}
+	}
+	latest, err := a.latest(ctx, size)
+	if err == nil && latest.Size >= size { // another process may have signed since we looked
+		return latest, nil
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
 	}
 	root, err := a.store.TreeHash(ctx, size)
 	if err != nil {
 		return nil, fmt.Errorf("tree hash: %w", err)
 	}
-	signer, err := a.signer(a.origin)
+	signer, err := a.signer()
 	if err != nil {
 		return nil, err
 	}
@@ -168,49 +171,89 @@ func (a *Auditor) sign(ctx context.Context) (*storage.Checkpoint, error) {
 	c := &storage.Checkpoint{Size: size, Note: string(signed), CreatedAt: storage.At(time.Now())}
 	err = a.store.Write(ctx, func(tx *storage.Tx) error { return tx.CreateCheckpoint(ctx, c) })
 	if errors.Is(err, storage.ErrExists) { // by another process
-		return a.store.LatestCheckpoint(ctx)
+		return a.latest(ctx, size)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store checkpoint: %w", err)
 	}
+	a.remember(tlog.Tree{N: size, Hash: root})
+	if a.Log != nil {
+		a.Log.InfoContext(ctx, "the audit record was signed", "size", size, "root", root.String(), "note", c.Note)
+	}
 	return c, nil
 }
 
-// continues checks that the tree, which has at least size events, still begins
-// with what the checkpoint says.
-func (a *Auditor) continues(ctx context.Context, latest *storage.Checkpoint, size int64) error {
-	tree, err := a.Open(latest.Note)
+// latest returns the latest stored checkpoint, of which the tree must be a
+// continuation.
+func (a *Auditor) latest(ctx context.Context, size int64) (*storage.Checkpoint, error) {
+	c, err := a.store.LatestCheckpoint(ctx)
 	if err != nil {
-		return fmt.Errorf("%w (checkpoint %d: %w)", ErrRewritten, latest.Size, err)
+		return nil, fmt.Errorf("load checkpoint: %w", err)
 	}
-	root, err := a.store.TreeHash(ctx, tree.N)
+	tree, err := a.openStored(c)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrRewritten, err)
+	}
+	if err := a.continues(ctx, tree, size); err != nil {
+		return nil, err
+	}
+	a.remember(tree)
+	return c, nil
+}
+
+func (a *Auditor) remember(tree tlog.Tree) {
+	if a.last == nil || a.last.N < tree.N {
+		a.last = &tree
+	}
+}
+
+// continues checks that the stored tree, which had size events when we looked,
+// begins with one that was signed.
+func (a *Auditor) continues(ctx context.Context, signed tlog.Tree, size int64) error {
+	root, err := a.store.TreeHash(ctx, signed.N)
 	if errors.Is(err, storage.ErrNotFound) {
-		return fmt.Errorf("%w (it has %d events, the checkpoint %d)", ErrRewritten, size, tree.N)
+		return fmt.Errorf("%w (it has %d events; %d were signed, with the root %s)", ErrRewritten, size, signed.N, signed.Hash)
 	}
 	if err != nil {
 		return fmt.Errorf("tree hash: %w", err)
 	}
-	if root != tree.Hash {
-		return fmt.Errorf("%w (the root of its first %d events is another)", ErrRewritten, tree.N)
+	if root != signed.Hash {
+		return fmt.Errorf("%w (the root of its first %d events was %s and is %s)", ErrRewritten, signed.N, signed.Hash, root)
 	}
 	return nil
 }
 
 // Open verifies a signed checkpoint of this log and returns the tree that it is
-// about. A log that had another issuer before keeps its old checkpoints: the key
-// is what they are recognized by.
+// about. A log that had another issuer before keeps its old checkpoints: the keys
+// are what they are recognized by.
 func (a *Auditor) Open(signed string) (tlog.Tree, error) {
 	origin, _, _ := strings.Cut(signed, "\n")
-	signer, err := a.signer(origin)
-	if err != nil {
-		return tlog.Tree{}, err
+	var known []note.Verifier
+	for _, key := range a.keys.checkpoints() {
+		verifier, err := verifierOf(origin, key)
+		if err != nil {
+			return tlog.Tree{}, err
+		}
+		known = append(known, verifier)
 	}
-	n, err := note.Open([]byte(signed), note.VerifierList(signer))
+	n, err := note.Open([]byte(signed), note.VerifierList(known...)) // which finds it by the key's hash
 	if err != nil {
 		return tlog.Tree{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	_, tree, err := storage.ParseCheckpoint(n.Text)
 	return tree, err
+}
+
+// openStored is Open for a row, whose size anybody could have written.
+func (a *Auditor) openStored(c *storage.Checkpoint) (tlog.Tree, error) {
+	tree, err := a.Open(c.Note)
+	if err == nil && tree.N != c.Size {
+		err = fmt.Errorf("is about %d events", tree.N)
+	}
+	if err != nil {
+		return tlog.Tree{}, fmt.Errorf("stored checkpoint of %d events: %w", c.Size, err)
+	}
+	return tree, nil
 }
 
 // Verify computes the tree anew and compares it with every stored checkpoint and
@@ -229,12 +272,9 @@ func (a *Auditor) Verify(ctx context.Context, against ...string) (storage.Verifi
 		trees = append(trees, tree)
 	}
 	for _, c := range stored {
-		tree, err := a.Open(c.Note)
-		if err == nil && tree.N != c.Size {
-			err = fmt.Errorf("is about %d events", tree.N)
-		}
+		tree, err := a.openStored(&c)
 		if err != nil {
-			return storage.Verification{}, 0, fmt.Errorf("stored checkpoint of %d events: %w", c.Size, err)
+			return storage.Verification{}, 0, err
 		}
 		trees = append(trees, tree)
 	}
@@ -244,24 +284,10 @@ func (a *Auditor) Verify(ctx context.Context, against ...string) (storage.Verifi
 
 // VerifierKey returns the public key of the log as golang.org/x/mod/sumdb/note
 // writes it, for those who verify checkpoints elsewhere.
-func (a *Auditor) VerifierKey() (string, error) {
-	key, err := a.key()
-	if err != nil {
-		return "", err
-	}
-	return note.NewEd25519VerifierKey(a.origin, key.Public().(ed25519.PublicKey))
-}
+func (a *Auditor) VerifierKey() (string, error) { return verifierKey(a.origin, a.keys.Checkpoint()) }
 
 // Origin returns the name of the log.
 func (a *Auditor) Origin() string { return a.origin }
-
-func (a *Auditor) key() (ed25519.PrivateKey, error) {
-	key := a.keys.Checkpoint()
-	if key == nil {
-		return nil, errors.New("no active checkpoint key")
-	}
-	return key, nil
-}
 
 // signer signs and verifies under a name.
 type signer struct {
@@ -271,18 +297,29 @@ type signer struct {
 
 func (s signer) Sign(message []byte) ([]byte, error) { return ed25519.Sign(s.key, message), nil }
 
-func (a *Auditor) signer(name string) (signer, error) {
-	key, err := a.key()
-	if err != nil {
-		return signer{}, err
-	}
+func (a *Auditor) signer() (signer, error) {
+	key := a.keys.Checkpoint()
+	verifier, err := verifierOf(a.origin, key)
+	return signer{verifier, key}, err
+}
+
+// verifierKey returns the public half of a key under the name of a log.
+func verifierKey(name string, key ed25519.PrivateKey) (string, error) {
 	text, err := note.NewEd25519VerifierKey(name, key.Public().(ed25519.PublicKey))
 	if err != nil {
-		return signer{}, fmt.Errorf("checkpoint key: %w", err)
+		return "", fmt.Errorf("checkpoint key: %w", err)
+	}
+	return text, nil
+}
+
+func verifierOf(name string, key ed25519.PrivateKey) (note.Verifier, error) {
+	text, err := verifierKey(name, key)
+	if err != nil {
+		return nil, err
 	}
 	verifier, err := note.NewVerifier(text)
 	if err != nil {
-		return signer{}, fmt.Errorf("checkpoint of %q: %w", name, err)
+		return nil, fmt.Errorf("checkpoint of %q: %w", name, err)
 	}
-	return signer{verifier, key}, nil
+	return verifier, nil
 }

@@ -1,8 +1,11 @@
 package provider
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +19,7 @@ import (
 
 func newTestAuditor(t testing.TB, s *storage.Store, issuer string) *Auditor {
 	t.Helper()
-	keys, err := NewKeyring(s, "a secret that is long enough for a test")
+	keys, err := NewKeyring(s, testSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +133,112 @@ func TestRewrittenRecord(t *testing.T) {
 		if _, err := b.Checkpoint(ctx); !errors.Is(err, ErrRewritten) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrRewritten)
 		}
+	}
+}
+
+// dropTriggers takes away what keeps the record from being changed.
+func dropTriggers(t testing.TB, dsn string) {
+	t.Helper()
+	if strings.HasPrefix(dsn, "sqlite:") {
+		for _, name := range []string{
+			"events_no_update", "events_no_delete", "tree_hashes_no_update", "tree_hashes_no_delete", "checkpoints_no_update", "checkpoints_no_delete",
+		} {
+			tamper(t, dsn, `DROP TRIGGER `+name)
+		}
+		return
+	}
+	tamper(t, dsn, `ALTER TABLE events DISABLE TRIGGER ALL`, `ALTER TABLE tree_hashes DISABLE TRIGGER ALL`, `ALTER TABLE checkpoints DISABLE TRIGGER ALL`)
+}
+
+// Who rewrites the record under a running server, checkpoints included, gets no
+// signature from it for what is left.
+func TestRewrittenWhileRunning(t *testing.T) {
+	for name, more := range map[string]int{"smaller": 0, "as large": 5, "larger": 20} {
+		t.Run(name, func(t *testing.T) {
+			eachDSN(t, func(t *testing.T, dsn string) {
+				ctx := t.Context()
+				s := openTestStore(t, dsn)
+				a := newTestAuditor(t, s, "https://id.test")
+				var log bytes.Buffer
+				a.Log = slog.New(slog.NewJSONHandler(&log, nil))
+				recordEvent(t, s, slices.Repeat([]storage.EventType{storage.EventSessionCreated}, 9)...)
+				kept, err := a.Checkpoint(ctx)
+				if err != nil || kept.Size != 12 {
+					t.Fatalf("got %+v, %v", kept, err)
+				}
+				var line struct {
+					Level, Root, Note string
+					Size              int64
+				}
+				root, err := s.TreeHash(ctx, 12)
+				if err := errors.Join(err, json.Unmarshal(log.Bytes(), &line)); err != nil {
+					t.Fatal(err)
+				}
+				if line.Level != "INFO" || line.Size != 12 || line.Root != root.String() || line.Note != kept.Note {
+					t.Errorf("got logged %+v", line)
+				}
+
+				dropTriggers(t, dsn)
+				tamper(t, dsn, `DELETE FROM checkpoints`, `DELETE FROM tree_hashes`, `DELETE FROM events WHERE position >= 7`,
+					`UPDATE events SET position = NULL`)
+				recordEvent(t, s, slices.Repeat([]storage.EventType{storage.EventSessionRevoked}, more)...)
+				for range 2 {
+					if c, err := a.Checkpoint(ctx); !errors.Is(err, ErrRewritten) {
+						t.Fatalf("got %+v, %v, want %v", c, err, ErrRewritten)
+					}
+				}
+				if all, err := s.Checkpoints(ctx); err != nil || len(all) != 0 {
+					t.Errorf("got %d checkpoints, %v, want none", len(all), err)
+				}
+
+				// A new process knows of it by the checkpoint that was kept elsewhere.
+				b := newTestAuditor(t, s, "https://id.test")
+				v, _, err := b.Verify(ctx, kept.Note)
+				if err != nil || v.Fault == nil {
+					t.Errorf("got %+v, %v", v, err)
+				}
+			})
+		})
+	}
+}
+
+// A checkpoint of another process counts like one's own.
+func TestRewrittenAfterAnother(t *testing.T) {
+	eachDSN(t, func(t *testing.T, dsn string) {
+		ctx := t.Context()
+		a := newTestAuditor(t, openTestStore(t, dsn), "https://id.test")
+		b := newTestAuditor(t, openTestStore(t, dsn), "https://id.test")
+		if _, err := a.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+		dropTriggers(t, dsn)
+		tamper(t, dsn, `DELETE FROM checkpoints`, `DELETE FROM tree_hashes`, `DELETE FROM events WHERE position >= 2`, `UPDATE events SET position = NULL`)
+		if c, err := b.Checkpoint(ctx); !errors.Is(err, ErrRewritten) {
+			t.Errorf("got %+v, %v, want %v", c, err, ErrRewritten)
+		}
+	})
+}
+
+// A row that gives an old checkpoint another size is no checkpoint.
+func TestCheckpointOfAnotherSize(t *testing.T) {
+	t.Parallel()
+	s, ctx := migratedStore(t), t.Context()
+	a := newTestAuditor(t, s, "https://id.test")
+	c, err := a.Checkpoint(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Write(ctx, func(tx *storage.Tx) error {
+		return tx.CreateCheckpoint(ctx, &storage.Checkpoint{Size: 1 << 40, Note: c.Note})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := a.Checkpoint(ctx); !errors.Is(err, ErrRewritten) {
+		t.Errorf("got %+v, %v, want %v", c, err, ErrRewritten)
 	}
 }
 

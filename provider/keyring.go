@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,14 @@ const (
 // publishAhead is how long a key is published before it signs (SECURITY I03).
 const publishAhead = 24 * time.Hour
 
+// wanted are the keys without which nothing works.
+var wanted = []struct{ purpose, alg string }{
+	{purposeToken, algRS256}, {purposeToken, algES256}, {purposeCheckpoint, "EdDSA"},
+}
+
+// ErrNoKeys says that the database lacks keys, as a new one does.
+var ErrNoKeys = errors.New("the database lacks signing keys; run understudy init or serve first")
+
 // ErrSecret says that the system secret does not open the stored keys.
 var ErrSecret = errors.New("secrets.system does not decrypt the signing keys of this database")
 
@@ -50,8 +59,9 @@ type Keyring struct {
 type keys struct {
 	byID       map[string]*publicKey
 	signers    map[string]map[string]jose.Signer // by algorithm, by typ
-	checkpoint ed25519.PrivateKey
-	set        []byte // the JSON Web Key Set
+	checkpoint ed25519.PrivateKey                // signs
+	verify     []ed25519.PrivateKey              // all that signed checkpoints
+	set        []byte                            // the JSON Web Key Set
 	etag       string
 }
 
@@ -84,27 +94,56 @@ func NewKeyring(store *storage.Store, secrets ...string) (*Keyring, error) {
 }
 
 // Ensure makes the keys that are missing, so that the first start has an RS256, an
-// ES256 and a checkpoint key, and loads all.
+// ES256 and a checkpoint key, and loads all. Of several that start at once one
+// makes them.
 func (k *Keyring) Ensure(ctx context.Context, now time.Time) error {
 	have, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
-	for _, want := range []struct{ purpose, alg string }{
-		{purposeToken, algRS256}, {purposeToken, algES256}, {purposeCheckpoint, "EdDSA"},
-	} {
-		found := false
-		for _, h := range have {
-			found = found || h.Purpose == want.purpose && h.Alg == want.alg && !h.RetiredAt.Passed(now)
-		}
-		if found {
+	var made []*storage.SigningKey
+	for _, want := range wanted {
+		if holds(have, want.purpose, want.alg, now) {
 			continue
 		}
-		if _, err := k.create(ctx, want.purpose, want.alg, now, storage.Cause{}, now); err != nil {
+		row, err := k.generate(want.purpose, want.alg, now)
+		if err != nil {
 			return err
 		}
+		made = append(made, row)
+	}
+	if len(made) == 0 {
+		return k.Load(ctx, now)
+	}
+	err = k.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.LockKeys(ctx); err != nil {
+			return err
+		}
+		have, err := tx.SigningKeys(ctx) // another process may have been first
+		if err != nil {
+			return err
+		}
+		for _, row := range made {
+			if holds(have, row.Purpose, row.Alg, now) {
+				continue
+			}
+			if err := storeKey(ctx, tx, row, storage.Cause{}, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store keys: %w", err)
 	}
 	return k.Load(ctx, now)
+}
+
+// holds reports whether one of the keys is for the purpose and not retired.
+func holds(keys []storage.SigningKey, purpose, alg string, now time.Time) bool {
+	return slices.ContainsFunc(keys, func(k storage.SigningKey) bool {
+		return k.Purpose == purpose && k.Alg == alg && !k.RetiredAt.Passed(now)
+	})
 }
 
 // Rotate publishes the next token key of an algorithm, which signs from 24 hours
@@ -113,11 +152,15 @@ func (k *Keyring) Rotate(ctx context.Context, alg string, by storage.Cause, now 
 	if alg != algRS256 && alg != algES256 {
 		return "", fmt.Errorf("algorithm %q: want RS256 or ES256", alg)
 	}
-	id, err := k.create(ctx, purposeToken, alg, now.Add(publishAhead), by, now)
+	row, err := k.generate(purposeToken, alg, now.Add(publishAhead))
 	if err != nil {
 		return "", err
 	}
-	return id, k.Load(ctx, now)
+	err = k.store.Write(ctx, func(tx *storage.Tx) error { return storeKey(ctx, tx, row, by, now) })
+	if err != nil {
+		return "", fmt.Errorf("store key: %w", err)
+	}
+	return row.ID, k.Load(ctx, now)
 }
 
 // Prune deletes token keys that were replaced at least longestToken ago, so that
@@ -158,40 +201,38 @@ func replaced(later []storage.SigningKey, alg string, since time.Time) bool {
 	return false
 }
 
-func (k *Keyring) create(ctx context.Context, purpose, alg string, activates time.Time, by storage.Cause, now time.Time) (string, error) {
-	private, err := generate(alg)
+// generate makes a key, to be stored.
+func (k *Keyring) generate(purpose, alg string, activates time.Time) (*storage.SigningKey, error) {
+	private, err := newKey(alg)
 	if err != nil {
-		return "", fmt.Errorf("generate %s key: %w", alg, err)
+		return nil, fmt.Errorf("generate %s key: %w", alg, err)
 	}
 	pub, err := x509.MarshalPKIXPublicKey(private.Public())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	priv, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	id := storage.NewID("key")
-	row := &storage.SigningKey{
+	return &storage.SigningKey{
 		ID: id, Purpose: purpose, Alg: alg, PublicKey: pub,
 		PrivateKey:  k.seals[0].Seal(nil, nil, priv, []byte(id)), //nolint:gosec // this AEAD takes a random nonce by itself
 		ActivatesAt: storage.At(activates),
-	}
-	err = k.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.CreateSigningKey(ctx, row, now); err != nil {
-			return err
-		}
-		return tx.Record(ctx, storage.Event{
-			Type: storage.EventKeyCreated, ActorID: by.By, Data: storage.Data{"kid": id, "alg": alg, "purpose": purpose},
-		}, storage.Private{}, by.Request, now)
-	})
-	if err != nil {
-		return "", fmt.Errorf("store key: %w", err)
-	}
-	return id, nil
+	}, nil
 }
 
-func generate(alg string) (crypto.Signer, error) {
+func storeKey(ctx context.Context, tx *storage.Tx, row *storage.SigningKey, by storage.Cause, now time.Time) error {
+	if err := tx.CreateSigningKey(ctx, row, now); err != nil {
+		return err
+	}
+	return tx.Record(ctx, storage.Event{
+		Type: storage.EventKeyCreated, ActorID: by.By, Data: storage.Data{"kid": row.ID, "alg": row.Alg, "purpose": row.Purpose},
+	}, storage.Private{}, by.Request, now)
+}
+
+func newKey(alg string) (crypto.Signer, error) {
 	switch alg {
 	case algRS256:
 		return rsa.GenerateKey(rand.Reader, 2048)
@@ -203,16 +244,29 @@ func generate(alg string) (crypto.Signer, error) {
 	}
 }
 
-// Load reads the keys again, and so takes up what another process made.
+// Load reads the keys again, and so takes up what another process made. ErrNoKeys:
+// some are missing, and what was loaded before stays.
 func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 	rows, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
+	for _, want := range wanted {
+		if !holds(rows, want.purpose, want.alg, now) {
+			return ErrNoKeys
+		}
+	}
 	next := &keys{byID: map[string]*publicKey{}, signers: map[string]map[string]jose.Signer{}}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	active := map[string]storage.SigningKey{}
 	for _, row := range rows { // in the order of activation: the last active one stays
+		if row.Purpose == purposeCheckpoint {
+			key, err := k.openCheckpoint(row)
+			if err != nil {
+				return err
+			}
+			next.verify = append(next.verify, key)
+		}
 		if row.RetiredAt.Passed(now) {
 			continue
 		}
@@ -224,8 +278,9 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 			next.byID[row.ID] = &publicKey{row.Alg, pub}
 			set.Keys = append(set.Keys, jose.JSONWebKey{Key: pub, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"})
 		}
-		if row.ActivatesAt.Passed(now) {
-			active[row.Purpose+row.Alg] = row
+		kind := row.Purpose + row.Alg
+		if _, found := active[kind]; !found || row.ActivatesAt.Passed(now) { // the first signs although its maker's clock is ahead
+			active[kind] = row
 		}
 	}
 	for _, row := range active {
@@ -246,13 +301,14 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 
 // activate opens a private key and prepares its signers.
 func (k *Keyring) activate(into *keys, row storage.SigningKey) error {
+	if row.Purpose == purposeCheckpoint {
+		key, err := k.openCheckpoint(row)
+		into.checkpoint = key
+		return err
+	}
 	private, err := k.open(row)
 	if err != nil {
 		return err
-	}
-	if row.Purpose == purposeCheckpoint {
-		into.checkpoint, _ = private.(ed25519.PrivateKey)
-		return nil
 	}
 	into.signers[row.Alg] = map[string]jose.Signer{}
 	for _, typ := range []string{typAccessToken, typIDToken} {
@@ -278,6 +334,20 @@ func (k *Keyring) open(row storage.SigningKey) (any, error) {
 	return nil, fmt.Errorf("key %s: %w", row.ID, ErrSecret)
 }
 
+// openCheckpoint opens a key of checkpoints. Its public half is to be taken from
+// the result: who can write to the database can exchange the one stored.
+func (k *Keyring) openCheckpoint(row storage.SigningKey) (ed25519.PrivateKey, error) {
+	private, err := k.open(row)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := private.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("key %s: want an Ed25519 key, got %T", row.ID, private)
+	}
+	return key, nil
+}
+
 func (k *Keyring) current() *keys { return k.keys.Load() }
 
 // Set returns the JSON Web Key Set and its entity tag.
@@ -288,6 +358,10 @@ func (k *Keyring) Set() (set []byte, etag string) {
 
 // Checkpoint returns the key that signs checkpoints of the audit tree.
 func (k *Keyring) Checkpoint() ed25519.PrivateKey { return k.current().checkpoint }
+
+// checkpoints returns every key that signed checkpoints, of which databases have
+// two whose first servers started together.
+func (k *Keyring) checkpoints() []ed25519.PrivateKey { return k.current().verify }
 
 // sign returns claims as a compact JWT.
 func (k *Keyring) sign(alg, typ string, claims any) (string, error) {

@@ -181,7 +181,8 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 
 // Update stores c, a changed copy of what was read. A client that now
 // authenticates with a secret and had none gets one, which is returned; one that
-// no longer does loses it. storage.ErrSpent: it was changed meanwhile.
+// no longer does loses it. c is then what was stored. storage.ErrSpent: it was
+// changed meanwhile.
 func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage.Cause, now time.Time) (secret string, err error) {
 	switch usesSecret(c) {
 	case true:
@@ -195,7 +196,9 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 	if err := ValidateClient(c); err != nil {
 		return "", err
 	}
-	return secret, r.store.Write(ctx, func(tx *storage.Tx) error {
+	var stored storage.Client
+	err = r.store.Write(ctx, func(tx *storage.Tx) error {
+		stored = *c
 		was, err := tx.Client(ctx, c.ID)
 		if err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
@@ -210,6 +213,7 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
+		stored.Version, stored.UpdatedAt = c.Version+1, storage.At(now)
 		err = recordClient(ctx, tx, storage.EventClientUpdated, c.ID, storage.Data{
 			"changed": names, "allow_impersonation": c.AllowImpersonation,
 		}, by, now)
@@ -218,6 +222,10 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		}
 		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Client: c.ID}, by, now)
 	})
+	if err == nil {
+		*c = stored
+	}
+	return secret, err
 }
 
 // Delete removes a client and everything granted to it.

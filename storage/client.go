@@ -134,17 +134,13 @@ func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error 
 
 // UpdateClient stores all of c, provided that it is still at c.Version;
 // ErrSpent otherwise. A client that no longer allows impersonation, or is
-// disabled, loses those that run (SECURITY A07).
-func (tx *Tx) UpdateClient(ctx context.Context, c *Client, by Cause, now time.Time) (err error) {
-	was, updated := c.Version, c.UpdatedAt
-	defer func() {
-		if err != nil { // the Write may run again, with the same c
-			c.Version, c.UpdatedAt = was, updated
-		}
-	}()
-	c.Version, c.UpdatedAt = was+1, At(now)
-	res := tx.conn(ctx).Model(&Client{}).Where("id = ? AND version = ?", c.ID, was).
-		Select("*").Omit("id", "created_at").UpdateColumns(c)
+// disabled, loses those that run (SECURITY A07); one that is disabled also its
+// grants and tokens. c itself stays at its version: the Write may run again.
+func (tx *Tx) UpdateClient(ctx context.Context, c *Client, by Cause, now time.Time) error {
+	next := *c
+	next.Version, next.UpdatedAt = c.Version+1, At(now)
+	res := tx.conn(ctx).Model(&Client{}).Where("id = ? AND version = ?", c.ID, c.Version).
+		Select("*").Omit("id", "created_at").UpdateColumns(&next)
 	if res.Error != nil {
 		return translate(res.Error)
 	}
@@ -152,7 +148,7 @@ func (tx *Tx) UpdateClient(ctx context.Context, c *Client, by Cause, now time.Ti
 		return ErrSpent
 	}
 	if c.Status == ClientDisabled {
-		if err := tx.revokeGrants(ctx, now, "client_id = ?", c.ID); err != nil {
+		if err := tx.revokeClient(ctx, c.ID, now); err != nil {
 			return err
 		}
 	}
@@ -167,7 +163,7 @@ func (tx *Tx) DeleteClient(ctx context.Context, id string, by Cause, now time.Ti
 	if err := tx.EndImpersonations(ctx, ImpersonationFilter{Client: id}, by.With(EndClientDisallowed), now); err != nil {
 		return err
 	}
-	if err := tx.revokeGrants(ctx, now, "client_id = ?", id); err != nil {
+	if err := tx.revokeClient(ctx, id, now); err != nil {
 		return err
 	}
 	res := tx.conn(ctx).Exec(`DELETE FROM clients WHERE id = ?`, id)
@@ -175,4 +171,12 @@ func (tx *Tx) DeleteClient(ctx context.Context, id string, by Cause, now time.Ti
 		return ErrNotFound
 	}
 	return translate(res.Error)
+}
+
+// revokeClient ends what a client was granted and what it holds for itself.
+func (tx *Tx) revokeClient(ctx context.Context, id string, now time.Time) error {
+	if err := tx.revokeGrants(ctx, now, "client_id = ?", id); err != nil {
+		return err
+	}
+	return translate(tx.conn(ctx).Exec(`DELETE FROM tokens WHERE client_id = ? AND grant_id = ''`, id).Error)
 }

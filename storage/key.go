@@ -24,15 +24,23 @@ func (q Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	return keys, translate(err)
 }
 
+// keysLock is the advisory lock of LockKeys, in the space of those that have two
+// numbers: no hash of a throttle is one of them.
+const keysLock = 1
+
+// LockKeys makes others who call it wait until the commit. SQLite has one writer
+// anyway. It is to be the first statement, so that what is read next is current.
+func (tx *Tx) LockKeys(ctx context.Context) error {
+	if tx.dialect == SQLite {
+		return nil
+	}
+	return translate(tx.conn(ctx).Exec(`SELECT pg_advisory_xact_lock(?, 0)`, keysLock).Error)
+}
+
 // CreateSigningKey adds a key.
 func (tx *Tx) CreateSigningKey(ctx context.Context, k *SigningKey, now time.Time) error {
 	k.CreatedAt = At(now)
 	return translate(tx.conn(ctx).Create(k).Error)
-}
-
-// RetireSigningKey sets when a key leaves the key set.
-func (tx *Tx) RetireSigningKey(ctx context.Context, id string, at time.Time) error {
-	return tx.spend(ctx, `UPDATE signing_keys SET retired_at = ? WHERE id = ? AND retired_at = 0`, At(at), id)
 }
 
 // DeleteSigningKey removes a key.

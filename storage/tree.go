@@ -102,17 +102,17 @@ func (q Queries) rows(ctx context.Context, rest string, args ...any) ([]row, err
 	return all, translate(found.Err())
 }
 
-// sequenceBatch bounds one Sequence, so that it does not hold the writer for long.
-const sequenceBatch = 1000
+// SequenceBatch bounds one Sequence, so that it does not hold the writer for long.
+const SequenceBatch = 1000
 
 // sequenceLease is how long a sequencer on PostgreSQL keeps its part without
 // renewing it. Two at a time would harm nothing: the lease's row locks.
 const sequenceLease = 10 * time.Second
 
 // Sequence gives the oldest events that wait their places in the tree and
-// returns how many they were. It is to be called again while it returns more
-// than zero, and every second or so otherwise. On PostgreSQL it does nothing
-// while another holder has the lease.
+// returns how many they were. When they were SequenceBatch others may still wait:
+// it is to be called again at once, and every second or so otherwise. On
+// PostgreSQL it does nothing while another holder has the lease.
 func (s *Store) Sequence(ctx context.Context, holder string, now time.Time) (n int, err error) {
 	var pending bool
 	err = s.scan(ctx, []any{&pending}, `SELECT EXISTS (SELECT 1 FROM events WHERE position IS NULL)`)
@@ -152,7 +152,7 @@ func (tx *Tx) sequence(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	pending, err := tx.rows(ctx, `WHERE position IS NULL ORDER BY time, id LIMIT ?`, sequenceBatch)
+	pending, err := tx.rows(ctx, `WHERE position IS NULL ORDER BY time, id LIMIT ?`, SequenceBatch)
 	if err != nil || len(pending) == 0 {
 		return 0, err
 	}

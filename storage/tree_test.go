@@ -98,22 +98,22 @@ func TestSequence(t *testing.T) {
 func TestSequenceBatches(t *testing.T) {
 	forEachDialect(t, func(t *testing.T, s *Store) {
 		write(t, s, func(ctx context.Context, tx *Tx) error {
-			events := make([]Event, sequenceBatch+1)
+			events := make([]Event, SequenceBatch+1)
 			for i := range events {
 				events[i] = Event{ID: fmt.Sprintf("evt_%05d", i), Time: At(t0) - Time(i), Type: EventTokenIssued}
 			}
 			return tx.conn(ctx).CreateInBatches(events, 500).Error
 		})
-		for _, want := range []int{sequenceBatch, 1, 0} {
+		for _, want := range []int{SequenceBatch, 1, 0} {
 			if n, err := s.Sequence(t.Context(), "h", t0); n != want || err != nil {
 				t.Fatalf("got %d, %v, want %d", n, err, want)
 			}
 		}
-		if id := query[string](t, s, `SELECT id FROM events WHERE position = 0`); id != fmt.Sprintf("evt_%05d", sequenceBatch) {
+		if id := query[string](t, s, `SELECT id FROM events WHERE position = 0`); id != fmt.Sprintf("evt_%05d", SequenceBatch) {
 			t.Errorf("the first is %s, want the oldest", id)
 		}
 		v, err := s.VerifyEvents(t.Context(), nil)
-		if err != nil || v.Err() != nil || v.Size != sequenceBatch+1 {
+		if err != nil || v.Err() != nil || v.Size != SequenceBatch+1 {
 			t.Errorf("got %+v, %v", v, err)
 		}
 	})

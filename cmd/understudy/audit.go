@@ -25,7 +25,7 @@ func newAuditCmd() *cobra.Command {
 // withAuditor runs fn with what looks after the record.
 func withAuditor(cmd *cobra.Command, fn func(context.Context, *storage.Store, *provider.Auditor) error) error {
 	return withStore(cmd, func(ctx context.Context, store *storage.Store, c *config.Config) error {
-		keys, err := openKeys(ctx, c, store)
+		keys, err := loadKeys(ctx, c, store)
 		if err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func newKeyRotateCmd() *cobra.Command {
 		Use: "rotate", Short: "Publish the next token keys; they sign from 24 hours later on", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, store *storage.Store, c *config.Config) error {
-				keys, err := openKeys(ctx, c, store)
+				keys, err := loadKeys(ctx, c, store)
 				if err != nil {
 					return err
 				}
@@ -90,19 +90,25 @@ func newKeyRotateCmd() *cobra.Command {
 
 func newKeyPruneCmd() *cobra.Command {
 	return jsonFlag(&cobra.Command{
-		Use: "prune", Short: "Delete replaced token keys of which no token is valid any more", Args: named(),
+		Use: "prune", Short: "Delete replaced token keys of which no token is of use any more", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, store *storage.Store, c *config.Config) error {
-				keys, err := openKeys(ctx, c, store)
+				keys, err := loadKeys(ctx, c, store)
 				if err != nil {
 					return err
 				}
-				longest := max(c.Tokens.AccessTokenLifetime, c.Tokens.IDTokenLifetime)
-				if _, err := keys.Prune(ctx, longest, operator(), time.Now()); err != nil {
+				if _, err := keys.Prune(ctx, longestUse(c), operator(), time.Now()); err != nil {
 					return err
 				}
 				return showKeys(cmd, store, time.Now())
 			})
 		},
 	})
+}
+
+// longestUse is how long a token is of use: an application shows its ID token to
+// end an impersonation or to sign out, when the token itself may have expired.
+func longestUse(c *config.Config) time.Duration {
+	const impersonation = 60 * time.Minute // at most
+	return max(c.Tokens.AccessTokenLifetime, c.Tokens.IDTokenLifetime, c.Sessions.Lifetime, impersonation)
 }

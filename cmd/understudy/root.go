@@ -76,15 +76,29 @@ func openStore(ctx context.Context, c *config.Config) (*storage.Store, error) {
 	return store, nil
 }
 
-// openKeys opens the keyring and makes the keys that are missing.
+// openKeys opens the keyring and makes the keys that are missing, which is for
+// init and for what serves.
 func openKeys(ctx context.Context, c *config.Config, store *storage.Store) (*provider.Keyring, error) {
-	secrets := []string{c.Secrets.System.Reveal()}
-	for _, s := range c.Secrets.Previous {
-		secrets = append(secrets, s.Reveal())
-	}
-	keys, err := provider.NewKeyring(store, secrets...)
+	keys, err := newKeyring(c, store)
 	if err != nil {
 		return nil, err
 	}
 	return keys, keys.Ensure(ctx, time.Now())
+}
+
+// loadKeys opens the keyring as it is: provider.ErrNoKeys where keys are missing.
+func loadKeys(ctx context.Context, c *config.Config, store *storage.Store) (*provider.Keyring, error) {
+	keys, err := newKeyring(c, store)
+	if err != nil {
+		return nil, err
+	}
+	return keys, keys.Load(ctx, time.Now())
+}
+
+func newKeyring(c *config.Config, store *storage.Store) (*provider.Keyring, error) {
+	secrets := []string{c.Secrets.System.Reveal()}
+	for _, s := range c.Secrets.Previous {
+		secrets = append(secrets, s.Reveal())
+	}
+	return provider.NewKeyring(store, secrets...)
 }
