@@ -120,6 +120,9 @@ func (s *Server) situation(r *http.Request, i *interaction) (provider.Situation,
 		}
 		situation.Member = slices.ContainsFunc(c.Organizations, standing.MemberOf)
 	}
+	if !i.login.HasRole {
+		return situation, nil // as nearly everybody
+	}
 	if situation.MayAct, err = s.provider.Impersonation.Offered(ctx, &i.login.User, c); err != nil {
 		return situation, err
 	}

@@ -98,7 +98,7 @@ func TestStatements(t *testing.T) {
 				return w
 			}
 			ada.Code(asking()) // knows the clients from now on
-			w := measure("silent authorize", 4, 2, 6, func() *idptest.Response { return ada.Get(asking(offline...)) })
+			w := measure("silent authorize", 3, 2, 5, func() *idptest.Response { return ada.Get(asking(offline...)) })
 			code := w.Location().Query().Get("code")
 			exchanged := measure("code exchange", 2, 2, 4, func() *idptest.Response { return redeem(idp, code) }).JSON(t)
 			access := str(t, exchanged, "access_token")

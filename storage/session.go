@@ -63,13 +63,14 @@ func (r *Remembered) Scan(v any) error {
 // Login is a session with the user it stands for.
 type Login struct {
 	LoginSession
-	User User
+	User    User
+	HasRole bool // somewhere; who has none may do nothing to others
 }
 
 // Login returns the live session of an active user by the hash of its id, or ErrNotFound.
 func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Login, error) {
 	var l Login
-	err := q.scan(ctx, append(l.LoginSession.fields(), l.User.fields()...), loginQuery, idHash)
+	err := q.scan(ctx, append(append(l.LoginSession.fields(), l.User.fields()...), &l.HasRole), loginQuery, idHash)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -80,7 +81,8 @@ func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Logi
 }
 
 var loginQuery = `SELECT s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.continue_as_me, s.ip, s.user_agent, s.created_at,
-	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, ` + userColumns + `
+	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, ` + userColumns + `,
+	EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = s.user_id) OR EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = s.user_id AND m.role IS NOT NULL)
 	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = ?`
 
 func (s *LoginSession) fields() []any {
