@@ -40,6 +40,11 @@ func newServeCmd() *cobra.Command {
 
 func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	log := newLogger(c.Log, out)
+	for setting, given := range map[string]bool{"dialects": len(c.Dialects) > 0, "mail.smtp_url": c.Mail.SMTPURL != ""} {
+		if given {
+			log.WarnContext(ctx, "this setting does nothing yet", "setting", setting)
+		}
+	}
 	store, err := openStore(ctx, c)
 	if err != nil {
 		return err
