@@ -233,10 +233,10 @@ func (d *demo) explain(w io.Writer) {
   The provider       %s
   Everybody else     root@understudy.test (administrator), olga@understudy.test (auditor),
                      ada@globex.test, grace@globex.test, linus@initech.test; the same password
-  Other commands     understudy impersonation list --config %s
-                     understudy audit verify --config %s
+  Other commands     %s impersonation list --config %s
+                     %s audit verify --config %s
 
   Ctrl-C ends the demo and removes its data.
 
-`, d.appURL, demoPassword, d.providerURL, d.configuration, d.configuration)
+`, d.appURL, demoPassword, d.providerURL, os.Args[0], d.configuration, os.Args[0], d.configuration)
 }
