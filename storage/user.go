@@ -83,7 +83,8 @@ func (u *User) DisplayName() string {
 // and one throttle counter (SECURITY D09): trimmed, compatibility-normalized,
 // case-folded.
 func EmailKey(email string) string {
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(email))))
+	// Trimmed last: to normalize may bring a space.
+	return strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(email))))
 }
 
 // User returns the user with the given id, or ErrNotFound.
