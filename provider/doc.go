@@ -7,7 +7,9 @@
 // idtoken.go (what is signed, after the commit). clients.go, clientauth.go and
 // redirect.go say who a client is; keyring.go and jwt.go hold the keys;
 // introspect.go, userinfo.go, revoke.go, logout.go and discovery.go are the other
-// endpoints; password.go and login.go check people.
+// endpoints; password.go and login.go check people. directory.go and
+// registration.go are what administrators do to people and clients, each change
+// with its event; audit.go orders the record and signs it.
 //
 // The protocol is fosite's where fosite is right. Where it is not, the comment at
 // the wrapper names the row of the defect table in docs/fosite.md ("fosite #16").

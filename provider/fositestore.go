@@ -35,7 +35,7 @@ var (
 )
 
 // grantParameters are what a grant keeps of its authorization request.
-var grantParameters = []string{"redirect_uri", "nonce", "code_challenge", "code_challenge_method", "max_age", "claims"}
+var grantParameters = []string{"redirect_uri", "nonce", "code_challenge", "code_challenge_method"}
 
 // GetClient returns the client of an authorization request, which was loaded when
 // its redirect URI was looked at.
