@@ -28,6 +28,9 @@ type Config struct {
 	Secrets       Secrets       `koanf:"secrets"`
 	Tokens        Tokens        `koanf:"tokens"`
 	Sessions      Sessions      `koanf:"sessions"`
+	Keys          Keys          `koanf:"keys"`
+	Registration  Registration  `koanf:"registration"`
+	Outgoing      Outgoing      `koanf:"outgoing"`
 	Impersonation Impersonation `koanf:"impersonation"`
 	Login         Login         `koanf:"login"`
 	Mail          Mail          `koanf:"mail"`
@@ -91,6 +94,33 @@ type Sessions struct {
 	Lifetime time.Duration `koanf:"lifetime" default:"24h" validate:"min=1m,max=720h"`
 	// The name of the session cookie, without prefix.
 	CookieName string `koanf:"cookie_name" default:"understudy" validate:"required,cookiename"`
+}
+
+// Keys says how signing keys are replaced.
+type Keys struct {
+	// How old a signing key becomes before the next one takes its place. The next one
+	// is published 24 hours earlier, and the old one stays in the key set until nothing
+	// that it signed is of use any more. `0s` leaves rotation to `understudy key rotate`.
+	RotationInterval time.Duration `koanf:"rotation_interval" default:"2160h" validate:"min=0s,max=87600h"`
+}
+
+// Registration says whether applications may register themselves (RFC 7591).
+type Registration struct {
+	// Who may register an application at `/oauth2/register`: nobody, whoever has an
+	// initial access token from `understudy client registration-token create`, or everybody.
+	Mode string `koanf:"mode" default:"off" validate:"oneof=off token open"`
+	// The scopes that applications that registered themselves may ask for, with spaces
+	// between them.
+	Scope string `koanf:"scope" default:"openid profile email address phone offline_access" validate:"printable"`
+}
+
+// Outgoing says whom this server may call: applications that publish keys or request
+// objects, or want to hear that a session ended.
+type Outgoing struct {
+	// Networks (`10.0.0.0/8`) or addresses that may be called although they are private.
+	// Public addresses may be called anyway. An issuer on a loopback address may call
+	// loopback addresses, too.
+	AllowedNetworks []netip.Prefix `koanf:"allowed_networks"`
 }
 
 // Impersonation sets the limits of acting as somebody else. Whether it is

@@ -190,6 +190,8 @@ func TestDefaults(t *testing.T) {
 		"impersonation.default_duration": "30m", "impersonation.max_duration": "1h", "impersonation.step_up_max_age": "5m",
 		"impersonation.max_starts_per_hour": 10, "impersonation.max_concurrent": 3, "impersonation.max_concurrent_per_client": 1,
 		"impersonation.prompt": "always", "impersonation.ticket_ref_pattern": "", "impersonation.ticket_ref_required": false,
+		"keys.rotation_interval": "2160h", "registration.mode": "off",
+		"registration.scope": "openid profile email address phone offline_access", "outgoing.allowed_networks": []any{},
 		"login.max_concurrent_hashes": 0, "login.queue_timeout": "2s", "mail.smtp_url": "", "mail.from": "",
 		"log.level": "info", "log.format": "json", "branding.name": "Understudy", "branding.accent": "#1f5fbf",
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -16,15 +17,16 @@ import (
 
 // Config is what an operator decides. Zero durations get the defaults named here.
 type Config struct {
-	Issuer                    string        // absolute URL without a trailing slash; one literal everywhere
-	AccessTokenLifetime       time.Duration // 15 min
-	IDTokenLifetime           time.Duration // 15 min
-	AuthorizationCodeLifetime time.Duration // 60 s, never more
-	RefreshTokenIdle          time.Duration // 14 days: how long an unused refresh token lives
-	RefreshTokenLifetime      time.Duration // 30 days: the absolute end of a grant with refresh tokens
-	RefreshReuseLeeway        time.Duration // how long a second use of a refresh token is taken for a retry; zero: not at all
-	MaxConcurrentHashes       int           // number of cores
-	HashQueueTimeout          time.Duration // 2 s
+	Issuer                    string         // absolute URL without a trailing slash; one literal everywhere
+	AccessTokenLifetime       time.Duration  // 15 min
+	IDTokenLifetime           time.Duration  // 15 min
+	AuthorizationCodeLifetime time.Duration  // 60 s, never more
+	RefreshTokenIdle          time.Duration  // 14 days: how long an unused refresh token lives
+	RefreshTokenLifetime      time.Duration  // 30 days: the absolute end of a grant with refresh tokens
+	RefreshReuseLeeway        time.Duration  // how long a second use of a refresh token is taken for a retry; zero: not at all
+	MaxConcurrentHashes       int            // number of cores
+	HashQueueTimeout          time.Duration  // 2 s
+	AllowedNetworks           []netip.Prefix // may be called although they are private
 	Impersonation             impersonation.Limits
 }
 
@@ -39,6 +41,7 @@ type Provider struct {
 	fosite    *fosite.Fosite
 	passwords *passwords
 	verified  *verifiedTokens
+	caller    *caller
 	metadata  []byte
 }
 
@@ -56,6 +59,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		config:        c, store: store, log: log,
 		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout),
 		verified:  newVerifiedTokens(),
+		caller:    newCaller(c.Issuer, c.AllowedNetworks),
 	}
 	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)

@@ -111,6 +111,7 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 		RefreshReuseLeeway:        c.Tokens.RefreshReuseLeeway,
 		MaxConcurrentHashes:       c.Login.MaxConcurrentHashes,
 		HashQueueTimeout:          c.Login.QueueTimeout,
+		AllowedNetworks:           c.Outgoing.AllowedNetworks,
 		Impersonation: impersonation.Limits{
 			DefaultDuration:        c.Impersonation.DefaultDuration,
 			MaxDuration:            c.Impersonation.MaxDuration,
