@@ -46,7 +46,7 @@ func NewClient(clientType string) *storage.Client {
 		GrantTypes: storage.List{grantCode, grantRefresh}, ResponseTypes: storage.List{"code"},
 		Scope:       strings.Join([]string{scopeOpenID, scopeProfile, scopeEmail, scopeOfflineAccess}, " "),
 		RequirePKCE: true, IDTokenSignedResponseAlg: algRS256, AccessTokenFormat: "jwt",
-		Delivery: DeliveryInitiateLogin, ImpersonatorInResponse: true,
+		Delivery: DeliveryInitiateLogin, ImpersonatorInResponse: true, SubjectType: storage.SubjectPublic,
 	}
 	switch clientType {
 	case ClientWeb:
@@ -94,6 +94,18 @@ type Metadata struct {
 	ActClaims              []string  `json:"act_claims"`
 	ImpersonationRefresh   bool      `json:"impersonation_refresh"`
 	ImpersonatorInResponse bool      `json:"impersonator_in_response"`
+	AuthSigningAlg         string    `json:"token_endpoint_auth_signing_alg"`
+	RequestObjectAlg       string    `json:"request_object_signing_alg"`
+	RequestURIs            []string  `json:"request_uris"`
+	RequireSignedRequest   bool      `json:"require_signed_request_object"`
+	RequirePAR             bool      `json:"require_pushed_authorization_requests"`
+	UserinfoAlg            string    `json:"userinfo_signed_response_alg"`
+	SubjectType            string    `json:"subject_type"`
+	SectorIdentifierURI    string    `json:"sector_identifier_uri"`
+	DefaultMaxAge          *int64    `json:"default_max_age"`
+	LogoutSessionRequired  bool      `json:"backchannel_logout_session_required"`
+	RevokeOnLogout         bool      `json:"revoke_on_logout"`
+	RegisteredWith         string    `json:"registered_with"`
 	CreatedAt              time.Time `json:"created_at"`
 	UpdatedAt              time.Time `json:"updated_at"`
 }
@@ -114,7 +126,12 @@ func MetadataOf(c *storage.Client) Metadata {
 		AllowImpersonation: c.AllowImpersonation, Delivery: c.Delivery,
 		ReadOnlyScopes: list(c.ReadOnlyScopes), ActClaims: list(c.ActClaims),
 		ImpersonationRefresh: c.ImpersonationRefresh, ImpersonatorInResponse: c.ImpersonatorInResponse,
-		CreatedAt: c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(),
+		AuthSigningAlg: c.TokenEndpointAuthSigningAlg, RequestObjectAlg: c.RequestObjectSigningAlg, RequestURIs: list(c.RequestURIs),
+		RequireSignedRequest: c.RequireSignedRequestObject, RequirePAR: c.RequirePushedAuthorizationRequests,
+		UserinfoAlg: c.UserinfoSignedResponseAlg, SubjectType: c.SubjectType, SectorIdentifierURI: c.SectorIdentifierURI,
+		DefaultMaxAge: c.DefaultMaxAge, LogoutSessionRequired: c.BackchannelLogoutSessionRequired, RevokeOnLogout: c.RevokeOnLogout,
+		RegisteredWith: c.RegisteredWith,
+		CreatedAt:      c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(),
 	}
 }
 

@@ -15,46 +15,66 @@ const (
 	ClientDisabled ClientStatus = "disabled"
 )
 
+// What a client's users are called: the same everywhere, or something else at
+// each sector (OpenID Connect Core 8).
+const (
+	SubjectPublic   = "public"
+	SubjectPairwise = "pairwise"
+)
+
 // Client is an OAuth client with its RFC 7591 metadata and what it allows staff to do.
 type Client struct {
-	ID                       string `gorm:"primaryKey"`
-	Name                     string
-	Type                     string // web, spa, native or service
-	Status                   ClientStatus
-	SecretHash               []byte // SHA-256 of a generated 256-bit secret
-	PreviousSecretHash       []byte // the one before, until it is dropped
-	TokenEndpointAuthMethod  string
-	RedirectURIs             List `gorm:"column:redirect_uris"`
-	PostLogoutRedirectURIs   List `gorm:"column:post_logout_redirect_uris"`
-	GrantTypes               List
-	ResponseTypes            List
-	Scope                    string // space-separated: what may be asked for
-	Audience                 List   // resources that tokens may be for
-	Organizations            List   // when not empty: only their members sign in here
-	RequirePKCE              bool   `gorm:"column:require_pkce"`
-	FirstParty               bool   // no consent page for ordinary scopes
-	IDTokenSignedResponseAlg string `gorm:"column:id_token_signed_response_alg"`
-	AccessTokenFormat        string // jwt or opaque
-	JWKS                     string `gorm:"column:jwks"`
-	JWKSURI                  string `gorm:"column:jwks_uri"`
-	ClientURI                string `gorm:"column:client_uri"`
-	LogoURI                  string `gorm:"column:logo_uri"`
-	PolicyURI                string `gorm:"column:policy_uri"`
-	TermsOfServiceURI        string `gorm:"column:tos_uri"`
-	Contacts                 List
-	SoftwareID               string
-	SoftwareVersion          string
-	InitiateLoginURI         string `gorm:"column:initiate_login_uri"`
-	BackchannelLogoutURI     string `gorm:"column:backchannel_logout_uri"`
-	AllowImpersonation       bool
-	Delivery                 string // initiate_login, callback or link
-	ReadOnlyScopes           List
-	ActClaims                List // what act holds beside sub: email, name
-	ImpersonationRefresh     bool // impersonations may get refresh tokens
-	ImpersonatorInResponse   bool // token responses name actor and reason
-	Version                  int64
-	CreatedAt                Time `gorm:"autoCreateTime:false"`
-	UpdatedAt                Time `gorm:"autoUpdateTime:false"`
+	ID                                 string `gorm:"primaryKey"`
+	Name                               string
+	Type                               string // web, spa, native or service
+	Status                             ClientStatus
+	SecretHash                         []byte // SHA-256 of a generated 256-bit secret
+	PreviousSecretHash                 []byte // the one before, until it is dropped
+	TokenEndpointAuthMethod            string
+	RedirectURIs                       List `gorm:"column:redirect_uris"`
+	PostLogoutRedirectURIs             List `gorm:"column:post_logout_redirect_uris"`
+	GrantTypes                         List
+	ResponseTypes                      List
+	Scope                              string // space-separated: what may be asked for
+	Audience                           List   // resources that tokens may be for
+	Organizations                      List   // when not empty: only their members sign in here
+	RequirePKCE                        bool   `gorm:"column:require_pkce"`
+	FirstParty                         bool   // no consent page for ordinary scopes
+	IDTokenSignedResponseAlg           string `gorm:"column:id_token_signed_response_alg"`
+	AccessTokenFormat                  string // jwt or opaque
+	JWKS                               string `gorm:"column:jwks"`
+	JWKSURI                            string `gorm:"column:jwks_uri"`
+	ClientURI                          string `gorm:"column:client_uri"`
+	LogoURI                            string `gorm:"column:logo_uri"`
+	PolicyURI                          string `gorm:"column:policy_uri"`
+	TermsOfServiceURI                  string `gorm:"column:tos_uri"`
+	Contacts                           List
+	SoftwareID                         string
+	SoftwareVersion                    string
+	InitiateLoginURI                   string `gorm:"column:initiate_login_uri"`
+	BackchannelLogoutURI               string `gorm:"column:backchannel_logout_uri"`
+	AllowImpersonation                 bool
+	Delivery                           string // initiate_login, callback or link
+	ReadOnlyScopes                     List
+	ActClaims                          List   // what act holds beside sub: email, name
+	ImpersonationRefresh               bool   // impersonations may get refresh tokens
+	ImpersonatorInResponse             bool   // token responses name actor and reason
+	TokenEndpointAuthSigningAlg        string // of its assertions; empty: any that is supported
+	RequestObjectSigningAlg            string // empty: it sends no request objects
+	RequestURIs                        List   `gorm:"column:request_uris"` // where request objects may be fetched from
+	RequireSignedRequestObject         bool
+	RequirePushedAuthorizationRequests bool
+	UserinfoSignedResponseAlg          string // empty: plain JSON
+	SubjectType                        string // public or pairwise
+	SectorIdentifierURI                string `gorm:"column:sector_identifier_uri"`
+	DefaultMaxAge                      *int64 // seconds, where a request has no max_age; nil: none
+	BackchannelLogoutSessionRequired   bool
+	RevokeOnLogout                     bool   // signing out ends what it was granted, refresh tokens included
+	RegistrationTokenHash              []byte // of the token with which it changes itself; nil: it cannot
+	RegisteredWith                     string // the initial access token, or "open"; empty: an operator did
+	Version                            int64
+	CreatedAt                          Time `gorm:"autoCreateTime:false"`
+	UpdatedAt                          Time `gorm:"autoUpdateTime:false"`
 }
 
 // Public reports whether the client cannot keep a secret.
@@ -127,6 +147,9 @@ func (q Queries) Clients(ctx context.Context) ([]Client, error) {
 func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error {
 	if c.Status == "" {
 		c.Status = ClientActive
+	}
+	if c.SubjectType == "" {
+		c.SubjectType = SubjectPublic
 	}
 	c.Version, c.CreatedAt, c.UpdatedAt = 1, At(now), At(now)
 	return translate(tx.conn(ctx).Create(c).Error)

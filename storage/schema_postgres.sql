@@ -5,10 +5,12 @@ clients.access_token_format text NOT NULL DEFAULT 'jwt'::text
 clients.act_claims text NOT NULL DEFAULT '[]'::text
 clients.allow_impersonation boolean NOT NULL DEFAULT false
 clients.audience text NOT NULL DEFAULT '[]'::text
+clients.backchannel_logout_session_required boolean NOT NULL DEFAULT false
 clients.backchannel_logout_uri text NOT NULL DEFAULT ''::text
 clients.client_uri text NOT NULL DEFAULT ''::text
 clients.contacts text NOT NULL DEFAULT '[]'::text
 clients.created_at bigint NOT NULL
+clients.default_max_age bigint
 clients.delivery text NOT NULL DEFAULT 'initiate_login'::text
 clients.first_party boolean NOT NULL DEFAULT false
 clients.grant_types text NOT NULL DEFAULT '[]'::text
@@ -27,17 +29,28 @@ clients.post_logout_redirect_uris text NOT NULL DEFAULT '[]'::text
 clients.previous_secret_hash bytea
 clients.read_only_scopes text NOT NULL DEFAULT '[]'::text
 clients.redirect_uris text NOT NULL DEFAULT '[]'::text
+clients.registered_with text NOT NULL DEFAULT ''::text
+clients.registration_token_hash bytea
+clients.request_object_signing_alg text NOT NULL DEFAULT ''::text
+clients.request_uris text NOT NULL DEFAULT '[]'::text
 clients.require_pkce boolean NOT NULL DEFAULT true
+clients.require_pushed_authorization_requests boolean NOT NULL DEFAULT false
+clients.require_signed_request_object boolean NOT NULL DEFAULT false
 clients.response_types text NOT NULL DEFAULT '[]'::text
+clients.revoke_on_logout boolean NOT NULL DEFAULT false
 clients.scope text NOT NULL DEFAULT ''::text
 clients.secret_hash bytea
+clients.sector_identifier_uri text NOT NULL DEFAULT ''::text
 clients.software_id text NOT NULL DEFAULT ''::text
 clients.software_version text NOT NULL DEFAULT ''::text
 clients.status text NOT NULL DEFAULT 'active'::text
+clients.subject_type text NOT NULL DEFAULT 'public'::text
 clients.token_endpoint_auth_method text NOT NULL
+clients.token_endpoint_auth_signing_alg text NOT NULL DEFAULT ''::text
 clients.tos_uri text NOT NULL DEFAULT ''::text
 clients.type text NOT NULL
 clients.updated_at bigint NOT NULL
+clients.userinfo_signed_response_alg text NOT NULL DEFAULT ''::text
 clients.version bigint NOT NULL DEFAULT 1
 consents.client_id text NOT NULL
 consents.created_at bigint NOT NULL
@@ -97,6 +110,13 @@ impersonations.started_at bigint NOT NULL
 impersonations.subject_id text NOT NULL
 impersonations.ticket_id text NOT NULL DEFAULT ''::text
 impersonations.ticket_ref text NOT NULL DEFAULT ''::text
+initial_access_tokens.created_at bigint NOT NULL
+initial_access_tokens.description text NOT NULL DEFAULT ''::text
+initial_access_tokens.expires_at bigint NOT NULL
+initial_access_tokens.id text NOT NULL
+initial_access_tokens.revoked_at bigint NOT NULL DEFAULT 0
+initial_access_tokens.token_hash bytea NOT NULL
+initial_access_tokens.uses_left bigint NOT NULL
 interactions.browser_hash bytea NOT NULL
 interactions.client_id text NOT NULL
 interactions.draft text NOT NULL DEFAULT ''::text
@@ -121,6 +141,19 @@ login_sessions.revoked_at bigint NOT NULL DEFAULT 0
 login_sessions.sid text NOT NULL
 login_sessions.user_agent text NOT NULL DEFAULT ''::text
 login_sessions.user_id text NOT NULL
+logout_notices.attempts bigint NOT NULL DEFAULT 0
+logout_notices.client_id text NOT NULL
+logout_notices.created_at bigint NOT NULL
+logout_notices.done_at bigint NOT NULL DEFAULT 0
+logout_notices.error text NOT NULL DEFAULT ''::text
+logout_notices.expires_at bigint NOT NULL
+logout_notices.http_status bigint NOT NULL DEFAULT 0
+logout_notices.id text NOT NULL
+logout_notices.impersonation_id text NOT NULL DEFAULT ''::text
+logout_notices.next_attempt_at bigint NOT NULL
+logout_notices.sid text NOT NULL
+logout_notices.status text NOT NULL DEFAULT 'pending'::text
+logout_notices.user_id text NOT NULL
 memberships.created_at bigint NOT NULL
 memberships.organization_id text NOT NULL
 memberships.role text
@@ -128,12 +161,25 @@ memberships.user_id text NOT NULL
 organizations.created_at bigint NOT NULL
 organizations.id text NOT NULL
 organizations.name text NOT NULL
+pushed_requests.client_id text NOT NULL
+pushed_requests.expires_at bigint NOT NULL
+pushed_requests.id_hash bytea NOT NULL
+pushed_requests.request text NOT NULL
+pushed_requests.used_at bigint NOT NULL DEFAULT 0
 roles.built_in boolean NOT NULL DEFAULT false
 roles.name text NOT NULL
 roles.permissions text NOT NULL
+session_clients.client_id text NOT NULL
+session_clients.expires_at bigint NOT NULL
+session_clients.sid text NOT NULL
+session_clients.user_id text NOT NULL
 settings.key text NOT NULL
 settings.updated_at bigint NOT NULL
 settings.value text NOT NULL
+setup_links.created_at bigint NOT NULL
+setup_links.expires_at bigint NOT NULL
+setup_links.token_hash bytea NOT NULL
+setup_links.used_at bigint NOT NULL DEFAULT 0
 signing_keys.activates_at bigint NOT NULL
 signing_keys.alg text NOT NULL
 signing_keys.created_at bigint NOT NULL
@@ -171,9 +217,12 @@ tokens.grant_id text NOT NULL DEFAULT ''::text
 tokens.hash bytea NOT NULL
 tokens.kind text NOT NULL
 tokens.scope text NOT NULL
+tokens.successor bytea
 tokens.used_at bigint NOT NULL DEFAULT 0
 tree_hashes.hash bytea NOT NULL
 tree_hashes.position bigint NOT NULL
+used_assertions.expires_at bigint NOT NULL
+used_assertions.id_hash bytea NOT NULL
 user_roles.created_at bigint NOT NULL
 user_roles.role text NOT NULL
 user_roles.user_id text NOT NULL
@@ -205,12 +254,17 @@ users.website text NOT NULL DEFAULT ''::text
 users.zoneinfo text NOT NULL DEFAULT ''::text
 checkpoints: checkpoints_pkey PRIMARY KEY (size)
 clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
+clients: clients_default_max_age_check CHECK ((default_max_age >= 0))
 clients: clients_delivery_check CHECK ((delivery = ANY (ARRAY['initiate_login'::text, 'callback'::text, 'link'::text])))
 clients: clients_id_token_signed_response_alg_check CHECK ((id_token_signed_response_alg = ANY (ARRAY['RS256'::text, 'ES256'::text])))
 clients: clients_pkey PRIMARY KEY (id)
+clients: clients_request_object_signing_alg_check CHECK ((request_object_signing_alg = ANY (ARRAY[''::text, 'RS256'::text, 'PS256'::text, 'ES256'::text, 'EdDSA'::text])))
 clients: clients_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+clients: clients_subject_type_check CHECK ((subject_type = ANY (ARRAY['public'::text, 'pairwise'::text])))
 clients: clients_token_endpoint_auth_method_check CHECK ((token_endpoint_auth_method = ANY (ARRAY['none'::text, 'client_secret_basic'::text, 'client_secret_post'::text, 'private_key_jwt'::text])))
+clients: clients_token_endpoint_auth_signing_alg_check CHECK ((token_endpoint_auth_signing_alg = ANY (ARRAY[''::text, 'RS256'::text, 'PS256'::text, 'ES256'::text, 'EdDSA'::text])))
 clients: clients_type_check CHECK ((type = ANY (ARRAY['web'::text, 'spa'::text, 'native'::text, 'service'::text])))
+clients: clients_userinfo_signed_response_alg_check CHECK ((userinfo_signed_response_alg = ANY (ARRAY[''::text, 'RS256'::text, 'ES256'::text])))
 consents: consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 consents: consents_pkey PRIMARY KEY (user_id, client_id)
 consents: consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
@@ -230,11 +284,16 @@ impersonations: impersonations_end_reason_check CHECK ((end_reason = ANY (ARRAY[
 impersonations: impersonations_entry_check CHECK ((entry = ANY (ARRAY['consent'::text, 'console'::text, 'api'::text, 'token_exchange'::text])))
 impersonations: impersonations_pkey PRIMARY KEY (id)
 impersonations: impersonations_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
+initial_access_tokens: initial_access_tokens_pkey PRIMARY KEY (id)
+initial_access_tokens: initial_access_tokens_token_hash_key UNIQUE (token_hash)
+initial_access_tokens: initial_access_tokens_uses_left_check CHECK ((uses_left >= 0))
 interactions: interactions_pkey PRIMARY KEY (id_hash)
 leases: leases_pkey PRIMARY KEY (name)
 login_sessions: login_sessions_pkey PRIMARY KEY (id_hash)
 login_sessions: login_sessions_sid_key UNIQUE (sid)
 login_sessions: login_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+logout_notices: logout_notices_pkey PRIMARY KEY (id)
+logout_notices: logout_notices_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
 memberships: memberships_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
 memberships: memberships_pkey PRIMARY KEY (organization_id, user_id)
 memberships: memberships_role_fkey FOREIGN KEY (role) REFERENCES roles(name)
@@ -242,8 +301,12 @@ memberships: memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 organizations: organizations_name_check CHECK ((name <> ''::text))
 organizations: organizations_name_key UNIQUE (name)
 organizations: organizations_pkey PRIMARY KEY (id)
+pushed_requests: pushed_requests_pkey PRIMARY KEY (id_hash)
 roles: roles_pkey PRIMARY KEY (name)
+session_clients: session_clients_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
+session_clients: session_clients_pkey PRIMARY KEY (sid, client_id)
 settings: settings_pkey PRIMARY KEY (key)
+setup_links: setup_links_pkey PRIMARY KEY (token_hash)
 signing_keys: signing_keys_alg_check CHECK ((alg = ANY (ARRAY['RS256'::text, 'ES256'::text, 'EdDSA'::text])))
 signing_keys: signing_keys_pkey PRIMARY KEY (id)
 signing_keys: signing_keys_purpose_check CHECK ((purpose = ANY (ARRAY['token'::text, 'checkpoint'::text])))
@@ -257,6 +320,7 @@ tickets: tickets_token_hash_key UNIQUE (token_hash)
 tokens: tokens_kind_check CHECK ((kind = ANY (ARRAY['refresh_token'::text, 'access_token'::text])))
 tokens: tokens_pkey PRIMARY KEY (hash)
 tree_hashes: tree_hashes_pkey PRIMARY KEY ("position")
+used_assertions: used_assertions_pkey PRIMARY KEY (id_hash)
 user_roles: user_roles_pkey PRIMARY KEY (user_id, role)
 user_roles: user_roles_role_fkey FOREIGN KEY (role) REFERENCES roles(name)
 user_roles: user_roles_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
@@ -284,6 +348,9 @@ CREATE INDEX impersonations_login ON public.impersonations USING btree (login_si
 CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);
 CREATE INDEX impersonations_running ON public.impersonations USING btree (expires_at) WHERE (ended_at = 0);
 CREATE INDEX impersonations_subject ON public.impersonations USING btree (subject_id, started_at);
+CREATE INDEX initial_access_tokens_expiry ON public.initial_access_tokens USING btree (expires_at);
+CREATE UNIQUE INDEX initial_access_tokens_pkey ON public.initial_access_tokens USING btree (id);
+CREATE UNIQUE INDEX initial_access_tokens_token_hash_key ON public.initial_access_tokens USING btree (token_hash);
 CREATE INDEX interactions_expiry ON public.interactions USING btree (expires_at);
 CREATE UNIQUE INDEX interactions_pkey ON public.interactions USING btree (id_hash);
 CREATE UNIQUE INDEX leases_pkey ON public.leases USING btree (name);
@@ -291,12 +358,23 @@ CREATE INDEX login_sessions_expiry ON public.login_sessions USING btree (expires
 CREATE UNIQUE INDEX login_sessions_pkey ON public.login_sessions USING btree (id_hash);
 CREATE UNIQUE INDEX login_sessions_sid_key ON public.login_sessions USING btree (sid);
 CREATE INDEX login_sessions_user ON public.login_sessions USING btree (user_id);
+CREATE INDEX logout_notices_client ON public.logout_notices USING btree (client_id, created_at);
+CREATE INDEX logout_notices_expiry ON public.logout_notices USING btree (expires_at);
+CREATE INDEX logout_notices_impersonation ON public.logout_notices USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
+CREATE INDEX logout_notices_pending ON public.logout_notices USING btree (next_attempt_at) WHERE (status = 'pending'::text);
+CREATE UNIQUE INDEX logout_notices_pkey ON public.logout_notices USING btree (id);
 CREATE UNIQUE INDEX memberships_pkey ON public.memberships USING btree (organization_id, user_id);
 CREATE INDEX memberships_user ON public.memberships USING btree (user_id);
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (name);
 CREATE UNIQUE INDEX organizations_pkey ON public.organizations USING btree (id);
+CREATE INDEX pushed_requests_expiry ON public.pushed_requests USING btree (expires_at);
+CREATE UNIQUE INDEX pushed_requests_pkey ON public.pushed_requests USING btree (id_hash);
 CREATE UNIQUE INDEX roles_pkey ON public.roles USING btree (name);
+CREATE INDEX session_clients_expiry ON public.session_clients USING btree (expires_at);
+CREATE UNIQUE INDEX session_clients_pkey ON public.session_clients USING btree (sid, client_id);
 CREATE UNIQUE INDEX settings_pkey ON public.settings USING btree (key);
+CREATE INDEX setup_links_expiry ON public.setup_links USING btree (expires_at);
+CREATE UNIQUE INDEX setup_links_pkey ON public.setup_links USING btree (token_hash);
 CREATE UNIQUE INDEX signing_keys_pkey ON public.signing_keys USING btree (id);
 CREATE UNIQUE INDEX throttles_pkey ON public.throttles USING btree (key_hash);
 CREATE INDEX tickets_expiry ON public.tickets USING btree (expires_at);
@@ -306,6 +384,8 @@ CREATE INDEX tokens_expiry ON public.tokens USING btree (expires_at);
 CREATE INDEX tokens_grant ON public.tokens USING btree (grant_id);
 CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (hash);
 CREATE UNIQUE INDEX tree_hashes_pkey ON public.tree_hashes USING btree ("position");
+CREATE INDEX used_assertions_expiry ON public.used_assertions USING btree (expires_at);
+CREATE UNIQUE INDEX used_assertions_pkey ON public.used_assertions USING btree (id_hash);
 CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
 CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);

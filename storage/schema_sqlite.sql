@@ -42,7 +42,7 @@ CREATE TABLE clients (
     version                      INTEGER NOT NULL DEFAULT 1,
     created_at                   INTEGER NOT NULL,
     updated_at                   INTEGER NOT NULL
-) STRICT;
+, token_endpoint_auth_signing_alg TEXT NOT NULL DEFAULT '' CHECK (token_endpoint_auth_signing_alg IN ('', 'RS256', 'PS256', 'ES256', 'EdDSA')), request_object_signing_alg TEXT NOT NULL DEFAULT '' CHECK (request_object_signing_alg IN ('', 'RS256', 'PS256', 'ES256', 'EdDSA')), request_uris TEXT NOT NULL DEFAULT '[]', require_signed_request_object INTEGER NOT NULL DEFAULT 0 CHECK (require_signed_request_object IN (0, 1)), require_pushed_authorization_requests INTEGER NOT NULL DEFAULT 0 CHECK (require_pushed_authorization_requests IN (0, 1)), userinfo_signed_response_alg TEXT NOT NULL DEFAULT '' CHECK (userinfo_signed_response_alg IN ('', 'RS256', 'ES256')), subject_type TEXT NOT NULL DEFAULT 'public' CHECK (subject_type IN ('public', 'pairwise')), sector_identifier_uri TEXT NOT NULL DEFAULT '', default_max_age INTEGER CHECK (default_max_age >= 0), backchannel_logout_session_required INTEGER NOT NULL DEFAULT 0 CHECK (backchannel_logout_session_required IN (0, 1)), revoke_on_logout INTEGER NOT NULL DEFAULT 0 CHECK (revoke_on_logout IN (0, 1)), registration_token_hash BLOB, registered_with TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE consents (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
@@ -115,6 +115,15 @@ CREATE TABLE impersonations (
     CHECK (actor_id <> subject_id),
     CHECK (expires_at > started_at AND expires_at <= started_at + 3600000000)
 ) STRICT;
+CREATE TABLE initial_access_tokens (
+    id          TEXT PRIMARY KEY,
+    token_hash  BLOB NOT NULL UNIQUE,
+    description TEXT NOT NULL DEFAULT '',
+    uses_left   INTEGER NOT NULL CHECK (uses_left >= 0),
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    revoked_at  INTEGER NOT NULL DEFAULT 0
+) STRICT;
 CREATE TABLE interactions (
     id_hash      BLOB PRIMARY KEY,
     browser_hash BLOB NOT NULL,
@@ -145,6 +154,21 @@ CREATE TABLE login_sessions (
     expires_at       INTEGER NOT NULL,
     revoked_at       INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE logout_notices (
+    id               TEXT PRIMARY KEY,
+    client_id        TEXT NOT NULL,
+    user_id          TEXT NOT NULL,
+    sid              TEXT NOT NULL,
+    impersonation_id TEXT NOT NULL DEFAULT '',
+    status           TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    http_status      INTEGER NOT NULL DEFAULT 0,
+    error            TEXT NOT NULL DEFAULT '',
+    created_at       INTEGER NOT NULL,
+    next_attempt_at  INTEGER NOT NULL,
+    done_at          INTEGER NOT NULL DEFAULT 0,
+    expires_at       INTEGER NOT NULL
+) STRICT;
 CREATE TABLE memberships (
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
     user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -157,15 +181,35 @@ CREATE TABLE organizations (
     name       TEXT NOT NULL UNIQUE CHECK (name <> ''),
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE pushed_requests (
+    id_hash    BLOB PRIMARY KEY,
+    client_id  TEXT NOT NULL,
+    request    TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 CREATE TABLE roles (
     name        TEXT PRIMARY KEY,
     permissions TEXT NOT NULL,
     built_in    INTEGER NOT NULL DEFAULT 0 CHECK (built_in IN (0, 1))
 ) STRICT;
+CREATE TABLE session_clients (
+    sid        TEXT NOT NULL,
+    client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    user_id    TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (sid, client_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE settings (
     key        TEXT PRIMARY KEY,
     value      TEXT NOT NULL,
     updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE setup_links (
+    token_hash BLOB PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE signing_keys (
     id           TEXT PRIMARY KEY,
@@ -212,11 +256,15 @@ CREATE TABLE tokens (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     used_at    INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
+, successor BLOB) STRICT, WITHOUT ROWID;
 CREATE TABLE tree_hashes (
     position INTEGER PRIMARY KEY,
     hash     BLOB NOT NULL
 ) STRICT;
+CREATE TABLE used_assertions (
+    id_hash    BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE user_roles (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     role       TEXT NOT NULL REFERENCES roles (name),
@@ -263,13 +311,22 @@ CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
 CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
 CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
+CREATE INDEX initial_access_tokens_expiry ON initial_access_tokens (expires_at);
 CREATE INDEX interactions_expiry ON interactions (expires_at);
 CREATE INDEX login_sessions_expiry ON login_sessions (expires_at);
 CREATE INDEX login_sessions_user ON login_sessions (user_id);
+CREATE INDEX logout_notices_client ON logout_notices (client_id, created_at);
+CREATE INDEX logout_notices_expiry ON logout_notices (expires_at);
+CREATE INDEX logout_notices_impersonation ON logout_notices (impersonation_id) WHERE impersonation_id <> '';
+CREATE INDEX logout_notices_pending ON logout_notices (next_attempt_at) WHERE status = 'pending';
 CREATE INDEX memberships_user ON memberships (user_id);
+CREATE INDEX pushed_requests_expiry ON pushed_requests (expires_at);
+CREATE INDEX session_clients_expiry ON session_clients (expires_at);
+CREATE INDEX setup_links_expiry ON setup_links (expires_at);
 CREATE INDEX tickets_expiry ON tickets (expires_at);
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
+CREATE INDEX used_assertions_expiry ON used_assertions (expires_at);
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN
     SELECT RAISE(ABORT, 'checkpoints are append-only');

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,9 +23,15 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 		{"login_sessions", "id_hash", "expires_at"},
 		{"tickets", "id", "expires_at"},
 		{"throttles", "key_hash", "expires_at"},
+		{"pushed_requests", "id_hash", "expires_at"},
+		{"used_assertions", "id_hash", "expires_at"},
+		{"session_clients", "(sid, client_id)", "expires_at"},
+		{"logout_notices", "id", "expires_at"},
+		{"initial_access_tokens", "id", "expires_at"},
+		{"setup_links", "token_hash", "expires_at"},
 	} {
 		statement := fmt.Sprintf(`DELETE FROM %s WHERE %s IN (SELECT %s FROM %s WHERE %s > 0 AND %s < ? LIMIT %d)`,
-			t.table, t.key, t.key, t.table, t.expiry, t.expiry, sweepBatch)
+			t.table, t.key, strings.Trim(t.key, "()"), t.table, t.expiry, t.expiry, sweepBatch)
 		for {
 			var n int64
 			err := s.Write(ctx, func(tx *Tx) error {

@@ -29,12 +29,13 @@ type Token struct {
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	ExpiresAt  Time
 	UsedAt     Time
+	Successor  []byte // of a spent refresh token: the next one, encrypted with what only its holder can derive
 }
 
-const tokenColumns = `t.hash, t.kind, t.grant_id, t.client_id, t.scope, t.audience, t.generation, t.created_at, t.expires_at, t.used_at`
+const tokenColumns = `t.hash, t.kind, t.grant_id, t.client_id, t.scope, t.audience, t.generation, t.created_at, t.expires_at, t.used_at, t.successor`
 
 func (t *Token) fields() []any {
-	return []any{&t.Hash, &t.Kind, &t.GrantID, &t.ClientID, &t.Scope, &t.Audience, &t.Generation, &t.CreatedAt, &t.ExpiresAt, &t.UsedAt}
+	return []any{&t.Hash, &t.Kind, &t.GrantID, &t.ClientID, &t.Scope, &t.Audience, &t.Generation, &t.CreatedAt, &t.ExpiresAt, &t.UsedAt, &t.Successor}
 }
 
 // DeniedToken is a JWT access token that was revoked on its own, by its jti.

@@ -52,6 +52,8 @@ type clientFlags struct {
 	grantTypes, responses    []string
 	audience, organizations  []string
 	readOnlyScopes, actNames []string
+	requestURIs              []string
+	maxAge                   int64
 }
 
 func (o *clientFlags) add(cmd *cobra.Command) {
@@ -69,6 +71,16 @@ func (o *clientFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.c.JWKSURI, "jwks-uri", "", "where the client publishes its JSON Web Key Set")
 	f.StringVar(&o.c.IDTokenSignedResponseAlg, "id-token-alg", "", "RS256 or ES256")
 	f.StringVar(&o.c.AccessTokenFormat, "access-token", "", "jwt or opaque")
+	f.StringVar(&o.c.UserinfoSignedResponseAlg, "userinfo-alg", "", "RS256 or ES256; empty answers plain JSON")
+	f.StringVar(&o.c.TokenEndpointAuthSigningAlg, "auth-signing-alg", "", "what its assertions are signed with: RS256, PS256, ES256 or EdDSA; empty accepts each")
+	f.StringVar(&o.c.RequestObjectSigningAlg, "request-object-alg", "", "accept request objects signed with RS256, PS256, ES256 or EdDSA")
+	f.StringArrayVar(&o.requestURIs, "request-uri", nil, "where its request objects may be fetched from; may be repeated")
+	f.BoolVar(&o.c.RequireSignedRequestObject, "require-signed-request", false, "accept authorization requests in signed request objects only")
+	f.BoolVar(&o.c.RequirePushedAuthorizationRequests, "require-par", false, "accept authorization requests that were pushed only")
+	f.StringVar(&o.c.SubjectType, "subject-type", "", "public or pairwise")
+	f.StringVar(&o.c.SectorIdentifierURI, "sector-identifier-uri", "", "where the redirect URIs of its sector are listed")
+	f.Int64Var(&o.maxAge, "default-max-age", -1, "seconds after which people sign in again, where a request says nothing; -1: none")
+	f.BoolVar(&o.c.RevokeOnLogout, "revoke-on-logout", false, "signing out ends its refresh tokens, too")
 	f.StringVar(&o.c.InitiateLoginURI, "initiate-login-uri", "", "where a sign-in that began here is sent to")
 	f.StringVar(&o.c.BackchannelLogoutURI, "backchannel-logout-uri", "", "where the client hears that a session ended")
 	f.StringVar(&o.c.ClientURI, "client-uri", "", "home page")
@@ -109,6 +121,21 @@ func (o *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 		"jwks-uri":                 func() { c.JWKSURI = o.c.JWKSURI },
 		"id-token-alg":             func() { c.IDTokenSignedResponseAlg = o.c.IDTokenSignedResponseAlg },
 		"access-token":             func() { c.AccessTokenFormat = o.c.AccessTokenFormat },
+		"userinfo-alg":             func() { c.UserinfoSignedResponseAlg = o.c.UserinfoSignedResponseAlg },
+		"auth-signing-alg":         func() { c.TokenEndpointAuthSigningAlg = o.c.TokenEndpointAuthSigningAlg },
+		"request-object-alg":       func() { c.RequestObjectSigningAlg = o.c.RequestObjectSigningAlg },
+		"request-uri":              func() { c.RequestURIs = o.requestURIs },
+		"require-signed-request":   func() { c.RequireSignedRequestObject = o.c.RequireSignedRequestObject },
+		"require-par":              func() { c.RequirePushedAuthorizationRequests = o.c.RequirePushedAuthorizationRequests },
+		"subject-type":             func() { c.SubjectType = o.c.SubjectType },
+		"sector-identifier-uri":    func() { c.SectorIdentifierURI = o.c.SectorIdentifierURI },
+		"default-max-age": func() {
+			c.DefaultMaxAge = nil
+			if o.maxAge >= 0 {
+				c.DefaultMaxAge = &o.maxAge
+			}
+		},
+		"revoke-on-logout":         func() { c.RevokeOnLogout = o.c.RevokeOnLogout },
 		"initiate-login-uri":       func() { c.InitiateLoginURI = o.c.InitiateLoginURI },
 		"backchannel-logout-uri":   func() { c.BackchannelLogoutURI = o.c.BackchannelLogoutURI },
 		"client-uri":               func() { c.ClientURI = o.c.ClientURI },
