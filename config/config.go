@@ -80,9 +80,9 @@ type Tokens struct {
 	RefreshTokenIdle time.Duration `koanf:"refresh_token_idle" default:"336h" validate:"min=1m,max=8760h,ltefield=RefreshTokenLifetime"`
 	// Refreshing ends this long after the sign-in, however often it was done.
 	RefreshTokenLifetime time.Duration `koanf:"refresh_token_lifetime" default:"720h" validate:"min=1m,max=8760h"`
-	// For this long a second use of a refresh token is refused without more: the
-	// application may have sent a request twice. After it, reuse counts as theft and
-	// ends everything that came of the sign-in. `0s` is strict.
+	// For this long a second use of a refresh token gets the same successor: the
+	// application may have lost the answer. After it, reuse counts as theft and ends
+	// everything that came of the sign-in. Impersonations have no such time. `0s` is strict.
 	RefreshReuseLeeway time.Duration `koanf:"refresh_reuse_leeway" default:"10s" validate:"min=0s,max=10s"`
 }
 

@@ -19,9 +19,6 @@ import (
 // interactionLifetime is how long a person may take to sign in and decide.
 const interactionLifetime = 15 * time.Minute
 
-// maxKept is how long a request may be that waits for its person.
-const maxKept = 16 << 10
-
 // interaction is an authorization request with the person in front of it.
 type interaction struct {
 	id      string               // as in the URL; empty: not stored, there was no need yet
@@ -142,9 +139,9 @@ func (s *Server) keep(r *http.Request, i *interaction, browser []byte) error {
 	if browser == nil {
 		browser = []byte{}
 	}
-	kept := i.request.Kept().Encode()
-	if len(kept) > maxKept {
-		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The request is too long to be kept while you sign in."}
+	kept, err := i.request.Keep()
+	if err != nil {
+		return err
 	}
 	i.id = rand.Text()
 	i.row = &storage.Interaction{
@@ -170,7 +167,7 @@ func (s *Server) interaction(w http.ResponseWriter, r *http.Request, id string) 
 	if err != nil {
 		return nil, err
 	}
-	request, err := s.provider.NewAuthorizeRequest(ctx, form, row.RequestedAt.Time())
+	request, err := s.provider.ResumeAuthorizeRequest(ctx, form, row.RequestedAt.Time())
 	if err != nil {
 		return nil, err
 	}

@@ -96,11 +96,10 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 	if !situation.Member {
 		return s.refuse(w, r, i, provider.ErrNotMember)
 	}
-	scopes := i.request.GetRequestedScopes()
-	as := provider.As{Login: i.login, Scope: scopes}
+	as := provider.As{Login: i.login, Scope: i.request.GetRequestedScopes()}
 	return s.approve(w, r, i, as, func(tx *storage.Tx) error {
 		if !i.request.Client.FirstParty {
-			all := union(strings.Fields(situation.Consented), scopes)
+			all := union(strings.Fields(situation.Consented), i.request.Asks())
 			if err := tx.PutConsent(ctx, i.login.User.ID, i.request.Client.ID, strings.Join(all, " "), now); err != nil {
 				return err
 			}
@@ -219,7 +218,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 		TicketRef: form.Get("ticket_ref"), Access: cmp.Or(form.Get("access"), string(impersonation.ReadOnly)),
 		ReadOnlyDeclared: len(c.ReadOnlyScopes) > 0,
 	}
-	for _, scope := range i.request.GetRequestedScopes() {
+	for _, scope := range i.request.Asks() {
 		p.Scopes = append(p.Scopes, describe(scope))
 	}
 	if situation.MayAct {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/understudy-id/understudy/provider"
@@ -8,16 +9,21 @@ import (
 
 // token is the token endpoint. What a grant type does is its handler's business.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	ctx := provider.Begin(r.Context(), s.info(r))
-	request, err := s.provider.NewAccessRequest(ctx, r)
+	answer, err := s.provider.Token(r, s.info(r))
 	if err != nil {
 		return err
 	}
-	response, err := s.provider.NewAccessResponse(ctx, request)
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// push takes an authorization request ahead of its browser (RFC 9126).
+func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
+	pushed, err := s.provider.Push(r)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, response.ToMap())
+	writeJSON(w, http.StatusCreated, pushed)
 	return nil
 }
 
@@ -42,9 +48,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 
 // userinfo returns the claims of the user behind an access token.
 func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
-	claims, err := s.provider.Userinfo(r)
+	claims, signed, err := s.provider.Userinfo(r)
 	if err != nil {
 		return err
+	}
+	if signed != "" {
+		w.Header().Set("Content-Type", "application/jwt")
+		_, _ = io.WriteString(w, signed) //nolint:gosec // a JWT of ours; whoever asked may have left
+		return nil
 	}
 	writeJSON(w, http.StatusOK, claims)
 	return nil

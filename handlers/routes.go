@@ -42,6 +42,8 @@ var routes = []route{
 	{"POST /oauth2/logout", entry, (*Server).logout},
 
 	{"POST /oauth2/token", api, (*Server).token},
+	{"POST /oauth2/par", api, (*Server).push},
+	{"GET /oauth2/par", api, (*Server).postOnly},
 	{"POST /oauth2/introspect", internal, (*Server).introspect},
 	{"POST /oauth2/revoke", api, (*Server).revoke},
 	{"GET /oauth2/token", api, (*Server).postOnly},

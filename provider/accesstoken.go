@@ -64,8 +64,17 @@ func (t *tokenStrategy) RefreshTokenSignature(_ context.Context, token string) s
 	return hashOf(prefixRefresh, token)
 }
 
-func (t *tokenStrategy) GenerateRefreshToken(context.Context, fosite.Requester) (token, hash string, err error) {
+// GenerateRefreshToken makes a refresh token, or returns the one that the request
+// gets for the second time.
+func (t *tokenStrategy) GenerateRefreshToken(ctx context.Context, r fosite.Requester) (token, hash string, err error) {
+	w := workOf(ctx)
+	if w.successor != "" {
+		return w.successor, hashOf(prefixRefresh, w.successor), nil
+	}
 	token = NewSecret(prefixRefresh)
+	if t.p.config.RefreshReuseLeeway > 0 && r.GetSession().(*Session).ImpersonationID == "" {
+		w.rotates = token
+	}
 	return token, hashOf(prefixRefresh, token), nil
 }
 
@@ -139,7 +148,7 @@ func (t *tokenStrategy) GenerateAccessToken(ctx context.Context, r fosite.Reques
 		})
 		return token, hash, nil
 	}
-	subject := s.Subject
+	subject := s.Sub
 	if subject == "" {
 		subject = c.ID // the client acts for itself (RFC 9068 section 2.2)
 	}

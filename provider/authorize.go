@@ -10,7 +10,6 @@ import (
 
 	"github.com/ory/fosite"
 
-	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -25,31 +24,96 @@ type AuthorizeRequest struct {
 	MaxAge time.Duration
 	HasAge bool // max_age was given
 	Hint   *Hint
+	Claims *claimsRequest
 	Err    error
+
+	refusal *Error // what is wrong with how the parameters came
+	salt    string // of the client's subjects
 
 	// At is when the request first arrived.
 	At time.Time
 }
 
-// NewAuthorizeRequest reads the parameters of an authorization request. An error
-// means that there is nowhere to send an answer to: show a page, never redirect.
+// NewAuthorizeRequest reads the parameters of an authorization request as they
+// come: by themselves, pushed before, or in a request object. An error means that
+// there is nowhere to send an answer to: show a page, never redirect.
 func (p *Provider) NewAuthorizeRequest(ctx context.Context, form url.Values, at time.Time) (*AuthorizeRequest, error) {
-	duplicated := CheckParameters(form)
+	c, err := p.authorizeClient(ctx, form)
+	if err != nil {
+		return nil, err
+	}
+	resolved, refusal, err := p.resolve(ctx, c, form)
+	if err != nil {
+		return nil, err
+	}
+	return p.authorizeRequest(ctx, c, resolved, at, refusal)
+}
+
+// ResumeAuthorizeRequest reads again what Kept returned, whose references are
+// resolved.
+func (p *Provider) ResumeAuthorizeRequest(ctx context.Context, kept url.Values, at time.Time) (*AuthorizeRequest, error) {
+	c, err := p.authorizeClient(ctx, kept)
+	if err != nil {
+		return nil, err
+	}
+	return p.authorizeRequest(ctx, c, kept, at, refusalNamed(kept.Get(keptRefusal)))
+}
+
+// authorizeClient returns the client that a request says it is from.
+func (p *Provider) authorizeClient(ctx context.Context, form url.Values) (*storage.Client, error) {
 	c, err := p.store.Client(ctx, form.Get("client_id"))
+	if err != nil && !isNotFound(err) {
+		return nil, err
+	}
 	if err != nil || c.Status != storage.ClientActive || len(form["client_id"]) != 1 {
-		if err != nil && !isNotFound(err) {
-			return nil, err
-		}
 		return nil, errInvalidClient.with("The application is unknown.")
 	}
+	return c, nil
+}
+
+// authorizeRequest checks the parameters of a request of a client. refusal is what
+// is wrong with how they came.
+func (p *Provider) authorizeRequest(ctx context.Context, c *storage.Client, form url.Values, at time.Time, refusal *Error) (*AuthorizeRequest, error) {
 	redirectURI, err := acceptRedirectURI(c, form)
 	if err != nil {
 		return nil, err
 	}
-	a := &AuthorizeRequest{Client: c, Form: form, At: at, Prompt: strings.Fields(form.Get("prompt"))}
+	salt, err := p.saltFor(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	a := &AuthorizeRequest{Client: c, Form: form, At: at, Prompt: strings.Fields(form.Get("prompt")), Claims: &claimsRequest{}, refusal: refusal, salt: salt}
+	claims := p.readClaims(a)
 	request := p.asFositeRequest(ctx, a, redirectURI)
-	a.Err = firstError(duplicated, func() error { return checkUnsupported(form) }, request, func() error { return p.checkAuthorize(a) })
+	a.Err = firstError(CheckParameters(form), a.refused, request, func() error { return p.checkAuthorize(a) }, claims)
 	return a, nil
+}
+
+// refused returns what is wrong with how the parameters came.
+func (a *AuthorizeRequest) refused() error {
+	if a.refusal == nil {
+		return nil
+	}
+	return a.refusal
+}
+
+// readClaims reads the claims parameter, and returns what is wrong with it as a
+// function, to be asked in its turn.
+func (p *Provider) readClaims(a *AuthorizeRequest) func() error {
+	text := a.Form.Get("claims")
+	if text == "" {
+		return func() error { return nil }
+	}
+	claims, err := parseClaims(text)
+	if err == nil {
+		a.Claims = claims.within(strings.Fields(a.Client.Scope))
+	}
+	return func() error {
+		if err == nil && claims.acrEssential && len(claims.acr) > 0 && !slices.Contains(claims.acr, acrPassword) {
+			return errUnmetAuthentication
+		}
+		return err
+	}
 }
 
 func firstError(err error, more ...func() error) error {
@@ -90,9 +154,11 @@ func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, red
 		form["audience"] = asked
 		form.Del("resource")
 	}
-	for _, unsupported := range []string{"request", "request_uri", "registration"} {
-		form.Del(unsupported) // fosite would answer before it knows the redirect URI (fosite #7)
+	for _, ours := range []string{"request", "request_uri", "registration"} {
+		form.Del(ours) // fosite would answer before it knows the redirect URI (fosite #7)
 	}
+	form.Set(claimsOfUserinfo, strings.Join(a.Claims.userinfo, " "))
+	form.Set(claimsOfIDToken, strings.Join(a.Claims.idToken, " "))
 	if form.Get("state") == "" {
 		form.Set("state", absentState)
 	}
@@ -101,7 +167,6 @@ func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, red
 	r.RequestedAt = a.At
 	r.Form = form
 	r.State = form.Get("state")
-	r.ResponseMode = responseMode(form) // until fosite looked at it
 	r.RedirectURI, _ = url.Parse(redirectURI)
 	a.AuthorizeRequester = r
 	return func() error { return p.parse(ctx, a, r) }
@@ -123,26 +188,20 @@ func (p *Provider) parse(ctx context.Context, a *AuthorizeRequest, into *fosite.
 	return nil
 }
 
-// checkUnsupported refuses what would change the meaning of all other parameters.
-func checkUnsupported(f url.Values) error {
-	switch {
-	case f.Get("request") != "":
-		return errRequestNotSupported
-	case f.Get("request_uri") != "":
-		return errRequestURINotSupport
-	case f.Get("registration") != "":
-		return errRegistrationNotSup
-	}
-	return nil
-}
-
 // checkAuthorize is what fosite leaves unchecked, or checks too late: before the
 // person signs in rather than after.
 func (p *Provider) checkAuthorize(a *AuthorizeRequest) error {
 	f := a.Form
+	responseType := f.Get("response_type")
 	switch {
-	case !a.GetResponseTypes().ExactOne("code"): // fosite takes "CODE" for code, too (fosite #21)
+	case !mayRespond(a.Client.ResponseTypes, responseType):
 		return errUnsupportedResponse
+	case gives(responseType, "id_token") && !slices.Contains(strings.Fields(f.Get("scope")), scopeOpenID):
+		return errInvalidScope.with("An ID token needs the openid scope.")
+	case gives(responseType, "id_token") && f.Get("nonce") == "": // OpenID Connect Core 3.2.2.1, 3.3.2.11
+		return errInvalidRequest.with("The nonce parameter is missing.")
+	case f.Get("response_mode") == string(fosite.ResponseModeQuery) && responseType != responseTypeCode:
+		return errInvalidRequest.with("Tokens are never sent in a query.")
 	case len(f.Get("state")) > maxStateBytes:
 		return errInvalidRequest.with("The state is longer than 1024 bytes.")
 	case a.Client.Type == "service":
@@ -155,8 +214,13 @@ func (p *Provider) checkAuthorize(a *AuthorizeRequest) error {
 			return errInvalidRequest.with("The prompt parameter has an unknown value.")
 		}
 	}
-	if err := checkChallenge(a.Client, f); err != nil {
-		return err
+	if gives(responseType, responseTypeCode) {
+		if err := checkChallenge(a.Client, f); err != nil {
+			return err
+		}
+	}
+	if seconds := a.Client.DefaultMaxAge; seconds != nil {
+		a.MaxAge, a.HasAge = time.Duration(*seconds)*time.Second, true
 	}
 	if text := f.Get("max_age"); text != "" { // fosite ignores 0 and what is no number (fosite #26)
 		seconds, err := strconv.Atoi(text)
@@ -193,203 +257,31 @@ func checkChallenge(c *storage.Client, form url.Values) error {
 
 const base64URLAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// responseMode returns how an error is to be sent when the request was refused
-// before its response mode was looked at.
-func responseMode(form url.Values) fosite.ResponseModeType {
-	switch {
-	case form.Get("response_mode") == string(fosite.ResponseModeFormPost):
-		return fosite.ResponseModeFormPost
-	case form.Get("response_mode") == string(fosite.ResponseModeFragment), strings.Contains(form.Get("response_type"), "token"):
-		return fosite.ResponseModeFragment
-	}
-	return fosite.ResponseModeQuery
-}
-
-// Answer is an authorization response on its way to the client.
-type Answer struct {
-	RedirectURI string
-	Mode        fosite.ResponseModeType // query, fragment or form_post
-	Parameters  url.Values
-}
-
-// URL returns where to send the browser, for every mode but form_post.
-func (a *Answer) URL() string {
-	u, err := url.Parse(a.RedirectURI)
-	if err != nil {
-		return a.RedirectURI // registered, so it parsed before
-	}
-	if a.Mode == fosite.ResponseModeFragment {
-		u.Fragment = ""
-		return u.String() + "#" + a.Parameters.Encode()
-	}
-	if u.RawQuery != "" {
-		u.RawQuery += "&"
-	}
-	u.RawQuery += a.Parameters.Encode()
-	return u.String()
-}
-
-// answer makes a response with what every one has: iss (RFC 9207), and state where
-// the client sent one.
-func (p *Provider) answer(a *AuthorizeRequest, parameters url.Values) *Answer {
-	parameters.Set("iss", p.config.Issuer)
-	if state := a.Form.Get("state"); state != "" {
-		parameters.Set("state", state)
-	} else {
-		parameters.Del("state")
-	}
-	mode := a.GetResponseMode()
-	if mode != fosite.ResponseModeFragment && mode != fosite.ResponseModeFormPost {
-		mode = fosite.ResponseModeQuery
-	}
-	return &Answer{RedirectURI: a.GetRedirectURI().String(), Mode: mode, Parameters: parameters}
-}
-
-// Refuse makes the response that tells the client what went wrong.
-func (p *Provider) Refuse(a *AuthorizeRequest, err error) *Answer {
-	e := AsError(err)
-	return p.answer(a, url.Values{"error": {e.Code}, "error_description": {e.Description}})
-}
-
 // requestParameters are those of an authorization request that mean something here.
 var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "nonce", "response_mode", "code_challenge", "code_challenge_method",
 	"prompt", "max_age", "id_token_hint", "login_hint", "acr_values", "claims", "audience", "resource", "impersonate",
 }
 
-// Kept returns what of the request has to be kept until its person has signed in.
-// Nobody fills the database with parameters that nobody reads.
-func (a *AuthorizeRequest) Kept() url.Values {
+// maxKept is how long a request may be that waits for its person.
+const maxKept = 16 << 10
+
+// Keep returns what of the request has to be kept until its person has signed in,
+// form-encoded, for ResumeAuthorizeRequest. Nobody fills the database with
+// parameters that nobody reads.
+func (a *AuthorizeRequest) Keep() (string, error) {
 	kept := url.Values{}
 	for _, name := range requestParameters {
 		if values := a.Form[name]; len(values) > 0 {
 			kept[name] = values
 		}
 	}
-	for _, name := range []string{"request", "request_uri", "registration"} {
-		if a.Form.Get(name) != "" {
-			kept.Set(name, "refused") // that it was there is enough
-		}
+	if a.refusal != nil {
+		kept.Set(keptRefusal, a.refusal.Code)
 	}
-	return kept
-}
-
-// CheckActing says why a request cannot be answered by somebody who acts as another:
-// it asks how the subject signed in, and the subject did not (SECURITY A10).
-func (a *AuthorizeRequest) CheckActing() error {
-	switch {
-	case a.HasAge:
-		return errLoginRequired.with("max_age cannot be met while somebody acts as the user.")
-	case a.Form.Get("acr_values") != "", strings.Contains(a.Form.Get("claims"), `"acr"`):
-		return errUnmetAuthentication
+	encoded := kept.Encode()
+	if len(encoded) > maxKept {
+		return "", errInvalidRequest.with("The request is too long to be kept while the user signs in.")
 	}
-	return nil
-}
-
-// As says as whom a request is answered.
-type As struct {
-	Login *storage.Login // who sits in front of it
-	Scope []string       // what they allow
-
-	// Ask is set when they act as somebody else.
-	Ask *impersonation.Ask
-}
-
-// Approve answers a request with a code. before is done in the same Write: it
-// spends the interaction, stores the consent. A refusal to impersonate is an
-// impersonation.Denial, and nothing was changed but for its record.
-func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, before func(*storage.Tx) error) (*Answer, error) {
-	now := time.Now()
-	store := p.fosite.Store.(*fositeStore)
-	ctx, err := store.BeginTX(ctx)
-	if err != nil {
-		return nil, err
-	}
-	w := workOf(ctx)
-	w.writes = append(w.writes, func(tx *storage.Tx) error { return tx.HoldLogin(ctx, as.Login.SID, now) })
-	if before != nil {
-		w.writes = append(w.writes, before)
-	}
-	s := p.ownSession(as.Login, now)
-	if as.Ask != nil {
-		s = p.actingSession(ctx, as, now)
-	} else if slices.Contains(as.Scope, scopeOfflineAccess) {
-		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
-	}
-	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
-	r.GrantedScope = p.grantable(as)
-	r.GrantedAudience = r.GetRequestedAudience()
-	response, err := p.fosite.NewAuthorizeResponse(ctx, r, s)
-	if err == nil {
-		err = store.Commit(ctx)
-	} else {
-		_ = store.Rollback(ctx)
-	}
-	if denial, denied := impersonation.Denied(err); denied {
-		if denial == impersonation.DenyStepUp || denial == impersonation.DenyRefusals {
-			return nil, denial // not a refusal yet, or one too many
-		}
-		if recorded := p.Impersonation.Denied(ctx, *as.Ask, denial, w.info, now); recorded != nil {
-			return nil, recorded
-		}
-		return nil, denial
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p.answer(a, response.GetParameters()), nil
-}
-
-// ownSession is what tokens say when the person acts as themselves.
-func (p *Provider) ownSession(l *storage.Login, now time.Time) *Session {
-	return &Session{
-		GrantID: storage.NewID("gr"), Subject: l.User.ID, SID: l.SID, LoginSID: l.SID,
-		AMR: l.AMR, AuthTime: l.AuthTime.Time(),
-		NotAfter: now.Add(p.config.AuthorizationCodeLifetime + max(p.config.AccessTokenLifetime, p.config.IDTokenLifetime)),
-	}
-}
-
-// actingSession adds the start of the impersonation to the unit of work and
-// returns what its tokens say. The grant's row follows in the same Write, with
-// what the start found out.
-func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) *Session {
-	w, ask := workOf(ctx), as.Ask
-	s := &Session{
-		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, LoginSID: as.Login.SID, Organization: ask.Organization,
-		ActorID: ask.Actor.ID, ImpersonationID: storage.NewID("imp"), Act: actClaim(ask.Actor, ask.Client),
-		ACR: acrImpersonation, AuthTime: as.Login.AuthTime.Time(), NotAfter: now.Add(ask.Duration),
-	}
-	s.SID = s.ImpersonationID
-	w.writes = append(w.writes, func(tx *storage.Tx) error {
-		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
-		if err == nil {
-			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
-		}
-		return err
-	})
-	return s
-}
-
-// grantable returns the scopes that an answer grants. An impersonation gets no
-// offline_access unless the client opted in (SECURITY A11), and read only means
-// the client's read-only scopes.
-func (p *Provider) grantable(as As) fosite.Arguments {
-	if as.Ask == nil {
-		return slices.Clone(as.Scope)
-	}
-	var granted fosite.Arguments
-	for _, scope := range as.Scope {
-		switch {
-		case scope == scopeOfflineAccess && !as.Ask.Client.ImpersonationRefresh:
-		case as.Ask.Access == impersonation.ReadOnly && !isIdentityScope(scope) && !slices.Contains(as.Ask.Client.ReadOnlyScopes, scope):
-		default:
-			granted = append(granted, scope)
-		}
-	}
-	return granted
-}
-
-// stopURI is where the person stops an impersonation.
-func (p *Provider) stopURI(id string) string {
-	return p.config.Issuer + "/impersonation/stop?id=" + url.QueryEscape(id)
+	return encoded, nil
 }

@@ -20,57 +20,70 @@ func isIdentityScope(scope string) bool {
 
 func splitSpace(s string) []string { return strings.Split(s, " ") }
 
-// scopeClaims returns the claims that the scopes stand for (OpenID Connect Core
-// 5.4). What the user does not have is left out.
-func scopeClaims(u *storage.User, scopes []string) map[string]any {
-	claims := map[string]any{}
-	text := func(name, value string) {
-		if value != "" {
-			claims[name] = value
-		}
+// userClaims are the claims about a user, each with the scope that stands for it
+// (OpenID Connect Core 5.1, 5.4) and how it is read. What the user does not have is nil.
+var userClaims = []struct {
+	name, scope string
+	of          func(*storage.User) any
+}{
+	{"name", scopeProfile, func(u *storage.User) any { return orNil(u.Name) }},
+	{"given_name", scopeProfile, func(u *storage.User) any { return orNil(u.GivenName) }},
+	{"family_name", scopeProfile, func(u *storage.User) any { return orNil(u.FamilyName) }},
+	{"middle_name", scopeProfile, func(u *storage.User) any { return orNil(u.MiddleName) }},
+	{"nickname", scopeProfile, func(u *storage.User) any { return orNil(u.Nickname) }},
+	{"preferred_username", scopeProfile, func(u *storage.User) any { return orNil(u.PreferredUsername) }},
+	{"profile", scopeProfile, func(u *storage.User) any { return orNil(u.Profile) }},
+	{"picture", scopeProfile, func(u *storage.User) any { return orNil(u.Picture) }},
+	{"website", scopeProfile, func(u *storage.User) any { return orNil(u.Website) }},
+	{"gender", scopeProfile, func(u *storage.User) any { return orNil(u.Gender) }},
+	{"birthdate", scopeProfile, func(u *storage.User) any { return orNil(u.Birthdate) }},
+	{"zoneinfo", scopeProfile, func(u *storage.User) any { return orNil(u.Zoneinfo) }},
+	{"locale", scopeProfile, func(u *storage.User) any { return orNil(u.Locale) }},
+	{"updated_at", scopeProfile, func(u *storage.User) any { return u.UpdatedAt.Time().Unix() }},
+	{"email", scopeEmail, func(u *storage.User) any { return orNil(u.Email) }},
+	{"email_verified", scopeEmail, func(u *storage.User) any { return ifSet(u.Email, u.EmailVerified) }},
+	{"phone_number", scopePhone, func(u *storage.User) any { return orNil(u.PhoneNumber) }},
+	{"phone_number_verified", scopePhone, func(u *storage.User) any { return ifSet(u.PhoneNumber, u.PhoneNumberVerified) }},
+	{"address", scopeAddress, func(u *storage.User) any { return ifSet(u.Address, json.RawMessage(u.Address)) }},
+}
+
+func orNil(s string) any { return ifSet(s, s) }
+
+// ifSet returns what is told about something that the user has.
+func ifSet(has string, told any) any {
+	if has == "" {
+		return nil
 	}
-	for _, scope := range scopes {
-		switch scope {
-		case scopeProfile:
-			text("name", u.Name)
-			text("given_name", u.GivenName)
-			text("family_name", u.FamilyName)
-			text("middle_name", u.MiddleName)
-			text("nickname", u.Nickname)
-			text("preferred_username", u.PreferredUsername)
-			text("profile", u.Profile)
-			text("picture", u.Picture)
-			text("website", u.Website)
-			text("gender", u.Gender)
-			text("birthdate", u.Birthdate)
-			text("zoneinfo", u.Zoneinfo)
-			text("locale", u.Locale)
-			claims["updated_at"] = u.UpdatedAt.Time().Unix()
-		case scopeEmail:
-			if u.Email != "" {
-				claims["email"], claims["email_verified"] = u.Email, u.EmailVerified
-			}
-		case scopePhone:
-			if u.PhoneNumber != "" {
-				claims["phone_number"], claims["phone_number_verified"] = u.PhoneNumber, u.PhoneNumberVerified
-			}
-		case scopeAddress:
-			if u.Address != "" {
-				claims["address"] = json.RawMessage(u.Address)
-			}
+	return told
+}
+
+// claimsAbout returns the claims that the scopes stand for and those that were
+// asked for by name.
+func claimsAbout(u *storage.User, scopes, names []string) map[string]any {
+	claims := map[string]any{}
+	for _, c := range userClaims {
+		if !slices.Contains(scopes, c.scope) && !slices.Contains(names, c.name) {
+			continue
+		}
+		if value := c.of(u); value != nil {
+			claims[c.name] = value
 		}
 	}
 	return claims
 }
 
-// actClaim returns the act claim (RFC 8693 section 4.1): the actor's sub, and what
-// else the client is registered to see of the actor.
-func actClaim(actor *storage.User, c *storage.Client) json.RawMessage {
+// acrPassword says that the user showed a password. It is what an ordinary sign-in
+// truthfully is, whatever was asked for.
+const acrPassword = "urn:understudy:acr:password"
+
+// actClaim returns the act claim (RFC 8693 section 4.1): the actor's sub, as the
+// client knows people, and what else it is registered to see of the actor.
+func actClaim(actor *storage.User, sub string, c *storage.Client) json.RawMessage {
 	act := struct {
 		Subject string `json:"sub"`
 		Email   string `json:"email,omitempty"`
 		Name    string `json:"name,omitempty"`
-	}{Subject: actor.ID}
+	}{Subject: sub}
 	if slices.Contains(c.ActClaims, "email") {
 		act.Email = actor.Email
 	}

@@ -52,7 +52,9 @@ func (c oauthClient) GetAudience() fosite.Arguments { return fosite.Arguments(c.
 
 // GetResponseModes lists what fosite refuses even when it is the default.
 func (c oauthClient) GetResponseModes() []fosite.ResponseModeType {
-	return []fosite.ResponseModeType{fosite.ResponseModeDefault, fosite.ResponseModeQuery, fosite.ResponseModeFormPost}
+	return []fosite.ResponseModeType{
+		fosite.ResponseModeDefault, fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost,
+	}
 }
 
 // clientOf returns our client behind fosite's.

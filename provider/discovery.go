@@ -1,6 +1,10 @@
 package provider
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/understudy-id/understudy/storage"
+)
 
 // metadata is the discovery document (OpenID Connect Discovery 1.0, RFC 8414). It
 // lists what works and nothing else (SECURITY F11).
@@ -13,12 +17,14 @@ type metadata struct {
 	RevocationEndpoint            string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint         string   `json:"introspection_endpoint"`
 	EndSessionEndpoint            string   `json:"end_session_endpoint"`
+	PushedRequestEndpoint         string   `json:"pushed_authorization_request_endpoint"`
 	ScopesSupported               []string `json:"scopes_supported"`
 	ResponseTypesSupported        []string `json:"response_types_supported"`
 	ResponseModesSupported        []string `json:"response_modes_supported"`
 	GrantTypesSupported           []string `json:"grant_types_supported"`
 	SubjectTypesSupported         []string `json:"subject_types_supported"`
 	IDTokenSigningAlgs            []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoSigningAlgs           []string `json:"userinfo_signing_alg_values_supported"`
 	TokenAuthMethods              []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods         []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuthMethods      []string `json:"introspection_endpoint_auth_methods_supported"`
@@ -27,6 +33,7 @@ type metadata struct {
 	ClaimsSupported               []string `json:"claims_supported"`
 	ACRValuesSupported            []string `json:"acr_values_supported"`
 	PromptValuesSupported         []string `json:"prompt_values_supported"`
+	DisplayValuesSupported        []string `json:"display_values_supported"`
 	UILocalesSupported            []string `json:"ui_locales_supported"`
 	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
 	RequestParameterSupported     bool     `json:"request_parameter_supported"`
@@ -46,12 +53,14 @@ func discovery(issuer string) []byte {
 		RevocationEndpoint:       issuer + "/oauth2/revoke",
 		IntrospectionEndpoint:    issuer + "/oauth2/introspect",
 		EndSessionEndpoint:       issuer + "/oauth2/logout",
+		PushedRequestEndpoint:    issuer + "/oauth2/par",
 		ScopesSupported:          []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
-		ResponseTypesSupported:   []string{"code"},
-		ResponseModesSupported:   []string{"query", "form_post"},
-		GrantTypesSupported:      []string{"authorization_code", "refresh_token", "client_credentials"},
-		SubjectTypesSupported:    []string{"public"},
+		ResponseTypesSupported:   responseTypes,
+		ResponseModesSupported:   []string{"query", "fragment", "form_post"},
+		GrantTypesSupported:      []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials},
+		SubjectTypesSupported:    []string{storage.SubjectPublic, storage.SubjectPairwise},
 		IDTokenSigningAlgs:       []string{algRS256, algES256},
+		UserinfoSigningAlgs:      []string{algRS256, algES256},
 		TokenAuthMethods:         []string{authBasic, authPost, authNone},
 		RevocationAuthMethods:    []string{authBasic, authPost, authNone},
 		IntrospectionAuthMethods: secrets,
@@ -62,7 +71,9 @@ func discovery(issuer string) []byte {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number", "phone_number_verified", "address",
 		},
-		ACRValuesSupported:            []string{acrImpersonation},
+		ACRValuesSupported:            []string{acrPassword, acrImpersonation},
+		DisplayValuesSupported:        []string{"page"},
+		ClaimsParameterSupported:      true,
 		PromptValuesSupported:         []string{"none", "login", "consent", "select_account"},
 		UILocalesSupported:            []string{"en"},
 		AuthorizationResponseIssParam: true,

@@ -57,6 +57,8 @@ var (
 	errRequestNotSupported  = &Error{Code: "request_not_supported", Description: "Request objects are not supported.", Status: http.StatusBadRequest}
 	errRequestURINotSupport = &Error{Code: "request_uri_not_supported", Description: "The request_uri parameter is not supported.", Status: http.StatusBadRequest}
 	errRegistrationNotSup   = &Error{Code: "registration_not_supported", Description: "The registration parameter is not supported.", Status: http.StatusBadRequest}
+	errInvalidRequestURI    = &Error{Code: "invalid_request_uri", Description: "The request_uri is not one that the application may use.", Status: http.StatusBadRequest}
+	errInvalidRequestObject = &Error{Code: "invalid_request_object", Description: "The request object is not acceptable.", Status: http.StatusBadRequest}
 	errLoginRequired        = &Error{Code: "login_required", Description: "The user has to sign in.", Status: http.StatusBadRequest}
 	errConsentRequired      = &Error{Code: "consent_required", Description: "The user has to consent.", Status: http.StatusBadRequest}
 	errUnmetAuthentication  = &Error{Code: "unmet_authentication_requirements", Description: "The authentication asked for cannot be met while somebody acts as the user.", Status: http.StatusBadRequest}

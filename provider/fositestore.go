@@ -35,7 +35,7 @@ var (
 )
 
 // grantParameters are what a grant keeps of its authorization request.
-var grantParameters = []string{"redirect_uri", "nonce", "code_challenge", "code_challenge_method"}
+var grantParameters = []string{"redirect_uri", "nonce", "code_challenge", "code_challenge_method", claimsOfUserinfo, claimsOfIDToken}
 
 // GetClient returns the client of an authorization request, which was loaded when
 // its redirect URI was looked at.
@@ -58,6 +58,11 @@ func (s *fositeStore) SetClientAssertionJWT(context.Context, string, time.Time) 
 
 // CreateAuthorizeCodeSession adds the grant to the unit of work.
 func (s *fositeStore) CreateAuthorizeCodeSession(ctx context.Context, codeHash string, r fosite.Requester) error {
+	return s.createGrant(ctx, []byte(codeHash), r)
+}
+
+// createGrant adds a grant, without a code where there is no hash of one.
+func (s *fositeStore) createGrant(ctx context.Context, codeHash []byte, r fosite.Requester) error {
 	session := r.GetSession().(*Session)
 	form := r.GetRequestForm()
 	kept := url.Values{}
@@ -65,6 +70,12 @@ func (s *fositeStore) CreateAuthorizeCodeSession(ctx context.Context, codeHash s
 		if v := form.Get(name); v != "" {
 			kept.Set(name, v)
 		}
+	}
+	if alg := clientOf(r.GetClient()).UserinfoSignedResponseAlg; alg != "" {
+		kept.Set(userinfoAlg, alg)
+	}
+	if session.Sub != session.Subject {
+		kept.Set(pairwiseSub, session.Sub)
 	}
 	// The row is made inside the Write: the start of an impersonation, which goes
 	// first there, decides about the organization.
@@ -77,7 +88,7 @@ func (s *fositeStore) CreateAuthorizeCodeSession(ctx context.Context, codeHash s
 			Request: kept.Encode(), Act: string(session.Act),
 			ACR: session.ACR, AMR: strings.Join(session.AMR, " "),
 			AuthTime: storage.At(session.AuthTime), RequestedAt: storage.At(r.GetRequestedAt()),
-			CodeHash: []byte(codeHash), CodeExpiresAt: storage.At(session.GetExpiresAt(fosite.AuthorizeCode)),
+			CodeHash: codeHash, CodeExpiresAt: storage.At(session.GetExpiresAt(fosite.AuthorizeCode)),
 			CreatedAt: storage.At(time.Now()), ExpiresAt: storage.At(session.NotAfter),
 		})
 	})
@@ -173,6 +184,9 @@ func (s *fositeStore) DeleteAccessTokenSession(context.Context, string) error { 
 // keeps the grant's scope, whatever this request narrowed (RFC 6749 section 6).
 func (s *fositeStore) CreateRefreshTokenSession(ctx context.Context, hash, _ string, r fosite.Requester) error {
 	w := workOf(ctx)
+	if w.successor != "" {
+		return nil // it is there already
+	}
 	g := w.granted
 	t := storage.Token{
 		Hash: []byte(hash), Kind: storage.RefreshToken, GrantID: g.Grant.ID, ClientID: g.Grant.ClientID,
@@ -187,15 +201,16 @@ func (s *fositeStore) CreateRefreshTokenSession(ctx context.Context, hash, _ str
 }
 
 // GetRefreshTokenSession returns the grant of a refresh token. Reuse is reported
-// only to the token's own client (fosite #15), and not within the leeway in which
-// a client may be repeating a request whose answer it lost.
+// only to the token's own client (fosite #15). Within the leeway it is taken for
+// the repetition of a request whose answer was lost, and gets the same successor,
+// as long as nobody used that.
 func (s *fositeStore) GetRefreshTokenSession(ctx context.Context, hash string, _ fosite.Session) (fosite.Requester, error) {
 	w := workOf(ctx)
 	g, err := s.store.GrantOfToken(ctx, []byte(hash), storage.RefreshToken)
 	if err != nil {
 		return nil, asFosite(err)
 	}
-	caller, _ := callerOf(ctx)
+	caller, form := callerOf(ctx)
 	now := time.Now()
 	if caller == nil || caller.GetID() != g.Grant.ClientID || g.Token.ExpiresAt.Passed(now) || !g.Live(now) {
 		return nil, fosite.ErrNotFound
@@ -205,16 +220,40 @@ func (s *fositeStore) GetRefreshTokenSession(ctx context.Context, hash string, _
 	if !g.Token.UsedAt.Set() {
 		return r, nil
 	}
-	if g.ImpersonationID == "" && now.Sub(g.Token.UsedAt.Time()) <= s.p.config.RefreshReuseLeeway {
+	if leeway := s.p.config.RefreshReuseLeeway; g.ImpersonationID != "" || leeway == 0 || now.Sub(g.Token.UsedAt.Time()) > leeway {
+		return r, fosite.ErrInactiveToken
+	}
+	successor := openSuccessor(form.Get("refresh_token"), g.Token.Successor)
+	next, err := s.store.GrantOfToken(ctx, storage.Hash(successor), storage.RefreshToken)
+	if err != nil {
+		return nil, asFosite(err)
+	}
+	if next.Token.UsedAt.Set() || next.Token.ExpiresAt.Passed(now) {
 		return nil, fosite.ErrNotFound
 	}
-	return r, fosite.ErrInactiveToken
+	w.successor = successor
+	return r, nil
 }
 
-// RotateRefreshToken spends the token by one conditional UPDATE (fosite #16).
+// RotateRefreshToken spends the token by one conditional UPDATE (fosite #16), or
+// makes sure that its successor still stands when the request is a repetition.
 func (s *fositeStore) RotateRefreshToken(ctx context.Context, _ string, hash string) error {
-	return workOf(ctx).add(ctx, s.store, func(tx *storage.Tx) error {
-		return tx.SpendRefreshToken(ctx, []byte(hash), time.Now())
+	w := workOf(ctx)
+	if w.successor != "" {
+		return w.add(ctx, s.store, func(tx *storage.Tx) error {
+			return tx.HoldRefreshToken(ctx, storage.Hash(w.successor))
+		})
+	}
+	var sealed []byte
+	if w.rotates != "" {
+		_, form := callerOf(ctx)
+		var err error
+		if sealed, err = sealSuccessor(form.Get("refresh_token"), w.rotates); err != nil {
+			return err
+		}
+	}
+	return w.add(ctx, s.store, func(tx *storage.Tx) error {
+		return tx.SpendRefreshToken(ctx, []byte(hash), sealed, time.Now())
 	})
 }
 

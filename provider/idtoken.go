@@ -7,13 +7,10 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/ory/fosite"
-
 	"github.com/understudy-id/understudy/storage"
 )
 
-// idToken is an ID token of the code flow (OpenID Connect Core 2). The claims of
-// its scopes come from userinfo (section 5.4).
+// idToken is an ID token (OpenID Connect Core 2).
 type idToken struct {
 	Issuer       string          `json:"iss"`
 	Subject      string          `json:"sub"`
@@ -23,35 +20,58 @@ type idToken struct {
 	AuthTime     int64           `json:"auth_time"`
 	Nonce        string          `json:"nonce,omitempty"`
 	AtHash       string          `json:"at_hash,omitempty"`
+	CHash        string          `json:"c_hash,omitempty"`
 	ACR          string          `json:"acr,omitempty"`
 	AMR          []string        `json:"amr,omitempty"`
 	SID          string          `json:"sid,omitempty"`
 	Organization string          `json:"org_id,omitempty"`
 	Act          json.RawMessage `json:"act,omitempty"`
+
+	// The claims about the user that it has besides. Where there is an access
+	// token those of the scopes come from userinfo (section 5.4).
+	userID        string
+	scopes, names []string
 }
 
-// newIDToken plans the ID token of a code or refresh request. A refreshed one
-// keeps iss, sub, aud and auth_time (section 12.2).
-func (p *Provider) newIDToken(ctx context.Context, r fosite.AccessRequester) *idToken {
-	s, now := r.GetSession().(*Session), time.Now()
+// newIDToken plans an ID token. A refreshed one keeps iss, sub, aud and auth_time
+// (section 12.2).
+func (p *Provider) newIDToken(s *Session, c *storage.Client, nonce string) *idToken {
+	now := time.Now()
 	expires := now.Add(p.config.IDTokenLifetime)
 	if !s.NotAfter.IsZero() && expires.After(s.NotAfter) {
 		expires = s.NotAfter
 	}
-	t := &idToken{
-		Issuer: p.config.Issuer, Subject: s.Subject, Audience: r.GetClient().GetID(),
-		Expires: expires.Unix(), IssuedAt: now.Unix(), AuthTime: s.AuthTime.Unix(),
-		ACR: s.ACR, AMR: s.AMR, SID: s.SID, Organization: s.Organization, Act: s.Act,
+	return &idToken{
+		Issuer: p.config.Issuer, Subject: s.Sub, Audience: c.ID,
+		Expires: expires.Unix(), IssuedAt: now.Unix(), AuthTime: s.AuthTime.Unix(), Nonce: nonce,
+		ACR: s.ACR, AMR: s.AMR, SID: s.SID, Organization: s.Organization, Act: s.Act, userID: s.Subject,
 	}
-	if r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) {
-		t.Nonce = workOf(ctx).granted.Parameter("nonce")
-	}
-	return t
 }
 
-func (p *Provider) signIDToken(t *idToken, c *storage.Client, accessToken string) (string, error) {
-	// Every algorithm that is offered has SHA-256 (section 3.1.3.6, fosite #23).
-	sum := sha256.Sum256([]byte(accessToken))
-	t.AtHash = base64.RawURLEncoding.EncodeToString(sum[:16])
-	return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, t)
+// signIDToken makes an ID token that goes with an access token, with a code, with
+// both or with neither (sections 3.1.3.6 and 3.3.2.11).
+func (p *Provider) signIDToken(ctx context.Context, t *idToken, c *storage.Client, accessToken, code string) (string, error) {
+	t.AtHash, t.CHash = halfHash(accessToken), halfHash(code)
+	if len(t.scopes)+len(t.names) == 0 {
+		return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, t)
+	}
+	u, err := p.store.User(ctx, t.userID)
+	if err != nil {
+		return "", err
+	}
+	all := claimsAbout(u, t.scopes, t.names)
+	if err := json.Unmarshal(asRaw(t), &all); err != nil { // its own claims come last: none is another's
+		return "", err
+	}
+	return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, all)
+}
+
+// halfHash is what at_hash and c_hash hold. Every algorithm that is offered has
+// SHA-256 (fosite #23).
+func halfHash(of string) string {
+	if of == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(of))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

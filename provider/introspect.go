@@ -93,7 +93,7 @@ func (p *Provider) stored(ctx context.Context, token string, kind storage.TokenK
 	}}
 	if g != nil {
 		s := newSession(&g.Grant)
-		a.claims.Subject, a.claims.SID, a.claims.GrantID = s.Subject, s.SID, s.GrantID
+		a.claims.Subject, a.claims.SID, a.claims.GrantID = s.Sub, s.SID, s.GrantID
 		a.claims.Organization, a.claims.ACR, a.claims.Act = s.Organization, s.ACR, s.Act
 		a.claims.AuthTime = unixOr(s.AuthTime)
 	}

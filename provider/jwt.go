@@ -20,6 +20,7 @@ const (
 
 	typAccessToken = "at+jwt"
 	typIDToken     = "JWT"
+	typUserinfo    = "userinfo+jwt"
 )
 
 // maxJWT is how long a JWT may be that somebody presents.

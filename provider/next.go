@@ -50,7 +50,7 @@ func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
 		return Refuse, errLoginRequired
 	case a.mustSignInAgain(s):
 		return Again, nil
-	case !a.HintFits(s.Login) && (none || a.Hint.Acting || !s.Login.AuthTime.Time().Before(a.At)):
+	case !a.HintFits(s.Login) && (none || a.Hint != nil && a.Hint.Acting || !s.Login.AuthTime.Time().Before(a.At)):
 		return Refuse, errLoginRequired // nobody, or not even now, the person that is meant
 	case !a.HintFits(s.Login):
 		return Again, nil
@@ -78,10 +78,27 @@ func (a *AuthorizeRequest) mustSignInAgain(s Situation) bool {
 	return a.HasAge && signedIn.Before(a.At) && s.Now.Sub(signedIn) > a.MaxAge
 }
 
-// HintFits reports whether the hint, if there is one, is about the person who is
-// signed in. A hint from an impersonation fits nobody (SECURITY T34).
+// HintFits reports whether the person who is signed in is the one that the request
+// means, by its hint or by the sub that it asks for (OpenID Connect Core 5.5.1). A
+// hint from an impersonation fits nobody (SECURITY T34).
 func (a *AuthorizeRequest) HintFits(l *storage.Login) bool {
-	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == l.User.ID
+	sub := subjectWith(a.salt, a.Client, l.User.ID)
+	if a.Claims.subject != "" && a.Claims.subject != sub {
+		return false
+	}
+	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == sub
+}
+
+// Asks returns the scopes that the request asks for, and those that stand for the
+// claims that it asks for by name: what a person has to allow.
+func (a *AuthorizeRequest) Asks() []string {
+	asks := slices.Clone(a.GetRequestedScopes())
+	for _, scope := range a.Claims.scopes() {
+		if !slices.Contains(asks, scope) {
+			asks = append(asks, scope)
+		}
+	}
+	return asks
 }
 
 // NeedsConsent reports whether the person has to allow something: the client is
@@ -94,7 +111,7 @@ func (a *AuthorizeRequest) NeedsConsent(consented string) bool {
 		return false
 	}
 	allowed := strings.Fields(consented)
-	return slices.ContainsFunc(a.GetRequestedScopes(), func(scope string) bool { return !slices.Contains(allowed, scope) })
+	return slices.ContainsFunc(a.Asks(), func(scope string) bool { return !slices.Contains(allowed, scope) })
 }
 
 func (a *AuthorizeRequest) needsConsent(s Situation) bool {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/ory/fosite"
@@ -43,6 +44,8 @@ type Provider struct {
 	verified  *verifiedTokens
 	caller    *caller
 	metadata  []byte
+
+	pairwiseSalt atomic.Pointer[string] // nil: not read yet
 }
 
 // New returns a Provider on an open, migrated store with its keys loaded.
@@ -112,7 +115,7 @@ func newFosite(p *Provider) *fosite.Fosite {
 		CoreStorage: store, TokenRevocationStorage: store, Config: config,
 	}
 	proof := &pkce.Handler{AuthorizeCodeStrategy: tokens, Storage: store, Config: config}
-	config.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{core, proof}
+	config.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{core, &frontChannel{p, store, tokens, core}, proof}
 	config.TokenEndpointHandlers = fosite.TokenEndpointHandlers{
 		core,
 		proof,

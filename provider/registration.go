@@ -34,6 +34,7 @@ const (
 
 const (
 	grantCode              = "authorization_code"
+	grantImplicit          = "implicit"
 	grantRefresh           = "refresh_token"
 	grantClientCredentials = "client_credentials"
 )
@@ -414,7 +415,7 @@ func (p *problems) authentication(c *storage.Client) {
 }
 
 func (p *problems) grants(c *storage.Client) {
-	allowed := []string{grantCode, grantRefresh, grantClientCredentials}
+	allowed := []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
 	for _, g := range c.GrantTypes {
 		p.unless(slices.Contains(allowed, g), "grant_types %q: is not supported; want %s", g, strings.Join(allowed, " or "))
 	}
@@ -422,20 +423,28 @@ func (p *problems) grants(c *storage.Client) {
 	p.subset("grant_types", slices.DeleteFunc(slices.Clone(c.GrantTypes), func(g string) bool { return !slices.Contains(allowed, g) }), allowed)
 	p.unless(len(c.GrantTypes) > 0, "grant_types: is empty")
 	p.unless(!c.Public() || !has(grantClientCredentials), "grant_types %q: a client without a secret cannot act for itself", grantClientCredentials)
+	p.unless(c.Type != ClientService || !has(grantImplicit), "grant_types %q: a service has no user; want %s", grantImplicit, grantClientCredentials)
 	p.unless(c.Type != ClientService || !has(grantCode), "grant_types %q: a service has no user; want %s", grantCode, grantClientCredentials)
 	p.unless(!has(grantRefresh) || has(grantCode), "grant_types %q: needs %s", grantRefresh, grantCode)
 
-	p.subset("response_types", c.ResponseTypes, []string{"code"})
-	code := slices.Contains(c.ResponseTypes, "code")
-	p.unless(code || !has(grantCode), "response_types: %s needs %q", grantCode, "code")
-	p.unless(!code || has(grantCode), "response_types %q: needs grant type %s", "code", grantCode)
+	canonical := storage.List{}
+	for _, r := range c.ResponseTypes {
+		canonical = append(canonical, canonicalResponseType(r))
+	}
+	p.subset("response_types", canonical, responseTypes)
+	code := slices.ContainsFunc(canonical, func(r string) bool { return gives(r, responseTypeCode) })
+	front := slices.ContainsFunc(canonical, func(r string) bool { return r != responseTypeCode })
+	p.unless(code || !has(grantCode), "response_types: %s needs %q", grantCode, responseTypeCode)
+	p.unless(!code || has(grantCode), "response_types %q: needs grant type %s", responseTypeCode, grantCode)
+	p.unless(!front || has(grantImplicit), "response_types: tokens from the authorization endpoint need grant type %s", grantImplicit)
+	p.unless(front || !has(grantImplicit), "grant_types %q: needs a response type with token or id_token", grantImplicit)
 }
 
 // redirects: exact URIs only, because they are compared byte by byte (SECURITY C03).
 func (p *problems) redirects(c *storage.Client) {
-	code := slices.Contains(c.GrantTypes, grantCode)
-	p.unless(len(c.RedirectURIs) > 0 || !code, "redirect_uris: %s needs at least one", grantCode)
-	p.unless(len(c.RedirectURIs) == 0 || code, "redirect_uris: without %s there is nothing to redirect to", grantCode)
+	redirected := len(c.ResponseTypes) > 0
+	p.unless(len(c.RedirectURIs) > 0 || !redirected, "redirect_uris: a client that people sign in to needs at least one")
+	p.unless(len(c.RedirectURIs) == 0 || redirected, "redirect_uris: without a response type there is nothing to redirect to")
 	p.distinct("redirect_uris", c.RedirectURIs)
 	for _, uri := range c.RedirectURIs {
 		if err := CheckRedirectURI(c.Type, uri); err != nil {
@@ -504,8 +513,7 @@ func (p *problems) tokens(c *storage.Client) {
 func (p *problems) impersonation(c *storage.Client) {
 	p.oneOf("delivery", c.Delivery, DeliveryInitiateLogin, DeliveryCallback, DeliveryLink)
 	p.unless(c.Delivery != DeliveryCallback || !c.Public(), "delivery %q: needs a client with a secret", c.Delivery)
-	p.unless(!c.AllowImpersonation || slices.Contains(c.GrantTypes, grantCode),
-		"allow_impersonation: nobody signs in to a client without %s", grantCode)
+	p.unless(!c.AllowImpersonation || len(c.ResponseTypes) > 0, "allow_impersonation: nobody signs in to a client without response types")
 	p.subset("read_only_scopes", c.ReadOnlyScopes, strings.Fields(c.Scope))
 	p.subset("act_claims", c.ActClaims, []string{"email", "name"})
 	p.unless(!c.ImpersonationRefresh || slices.Contains(c.GrantTypes, grantRefresh), "impersonation_refresh: needs grant type %s", grantRefresh)

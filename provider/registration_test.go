@@ -63,7 +63,7 @@ func TestValidateClient(t *testing.T) {
 
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantClientCredentials) }, ``},
 		{"web", func(c *storage.Client) { c.GrantTypes = nil }, `grant_types: is empty`},
-		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "implicit") }, `grant_types "implicit": is not supported`},
+		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, `grant_types "password": is not supported`},
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, `grant_types "password": is not supported`},
 		{"web", func(c *storage.Client) {
 			c.GrantTypes = append(c.GrantTypes, "urn:ietf:params:oauth:grant-type:token-exchange")
@@ -74,10 +74,13 @@ func TestValidateClient(t *testing.T) {
 		{"service", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantCode) }, `grant_types "authorization_code": a service`},
 		{"web", func(c *storage.Client) { c.ResponseTypes = nil }, `response_types: authorization_code needs`},
 		{"web", func(c *storage.Client) { c.ResponseTypes = storage.List{"code", "token"} }, `response_types "token"`},
-		{"web", func(c *storage.Client) { c.ResponseTypes = storage.List{"code id_token"} }, `response_types "code id_token"`},
+		{"web", func(c *storage.Client) { c.ResponseTypes = storage.List{"id_token code"} }, `response_types: tokens from the authorization endpoint need grant type implicit`},
+		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "implicit") }, `grant_types "implicit": needs`},
+		{"web", func(c *storage.Client) { c.ResponseTypes = storage.List{"code", "none"} }, `response_types "none"`},
+		{"web", func(c *storage.Client) { c.ResponseTypes = storage.List{"code id_token", "id_token code"} }, `listed twice`},
 		{"service", func(c *storage.Client) { c.ResponseTypes = storage.List{"code"} }, `response_types "code": needs`},
 
-		{"web", func(c *storage.Client) { c.RedirectURIs = nil }, `redirect_uris: authorization_code needs`},
+		{"web", func(c *storage.Client) { c.RedirectURIs = nil }, `redirect_uris: a client that people sign in to needs`},
 		{"service", func(c *storage.Client) { c.RedirectURIs = storage.List{"https://shop.test/cb"} }, `redirect_uris: without`},
 		{"web", func(c *storage.Client) { c.RedirectURIs = append(c.RedirectURIs, c.RedirectURIs[0]) }, `redirect_uris "https://shop.test/cb": listed twice`},
 		{"web", func(c *storage.Client) { c.RedirectURIs = append(c.RedirectURIs, "http://shop.test/cb") }, `redirect_uris: redirect_uri "http://shop.test/cb"`},

@@ -16,7 +16,8 @@ import (
 // survives whatever happens to the tokens.
 type Session struct {
 	GrantID         string
-	Subject         string
+	Subject         string // the user's id
+	Sub             string // what the client knows the user by
 	SID             string
 	LoginSID        string
 	Organization    string
@@ -30,6 +31,9 @@ type Session struct {
 	expires         map[fosite.TokenType]time.Time
 }
 
+// pairwiseSub is where a grant keeps the sub of a pairwise client.
+const pairwiseSub = "sub"
+
 // newSession rebuilds the session of a grant.
 func newSession(g *storage.Grant) *Session {
 	s := &Session{
@@ -39,6 +43,9 @@ func newSession(g *storage.Grant) *Session {
 	}
 	if g.Act != "" {
 		s.Act = json.RawMessage(g.Act)
+	}
+	if s.Sub = g.Parameter(pairwiseSub); s.Sub == "" {
+		s.Sub = s.Subject
 	}
 	return s
 }

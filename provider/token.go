@@ -14,9 +14,34 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// NewAccessRequest reads a token request, finds its client and lets the handlers
+// Token answers a token request, with what RFC 6749 section 5.1 lists.
+func (p *Provider) Token(r *http.Request, info storage.Request) (map[string]any, error) {
+	answer, err := p.token(r, info)
+	if errors.Is(err, errOvertaken) { // the same refresh token, at the same moment: now it counts as sent twice
+		answer, err = p.token(r, info)
+	}
+	return answer, err
+}
+
+// errOvertaken says that somebody else spent the refresh token in between.
+var errOvertaken = errors.New("the refresh token was used at the same moment")
+
+func (p *Provider) token(r *http.Request, info storage.Request) (map[string]any, error) {
+	ctx := Begin(r.Context(), info)
+	request, err := p.newAccessRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	response, err := p.newAccessResponse(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return response.ToMap(), nil
+}
+
+// newAccessRequest reads a token request, finds its client and lets the handlers
 // of its grant type check it.
-func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request) (fosite.AccessRequester, error) {
+func (p *Provider) newAccessRequest(ctx context.Context, r *http.Request) (fosite.AccessRequester, error) {
 	form, err := directForm(r)
 	if err != nil {
 		return nil, err
@@ -27,7 +52,7 @@ func (p *Provider) NewAccessRequest(ctx context.Context, r *http.Request) (fosit
 	if !p.handles(ctx, form.Get("grant_type")) {
 		return nil, errUnsupportedGrantType // fosite #11
 	}
-	for grantType, needed := range map[string]string{"authorization_code": "code", "refresh_token": "refresh_token"} {
+	for grantType, needed := range map[string]string{grantCode: "code", grantRefresh: "refresh_token"} {
 		if form.Get("grant_type") == grantType && form.Get(needed) == "" {
 			return nil, errInvalidRequest.with("The " + needed + " parameter is missing.")
 		}
@@ -52,11 +77,11 @@ func (p *Provider) handles(ctx context.Context, grantType string) bool {
 	return false
 }
 
-// NewAccessResponse carries the request out in one Write, and signs what it gave
+// newAccessResponse carries the request out in one Write, and signs what it gave
 // after that: a token exists only when its grant and its event do, and whoever
 // loses a race costs no signature. The handlers run inside one unit of work, so
 // that a failure of the last one undoes the first (fosite #38).
-func (p *Provider) NewAccessResponse(ctx context.Context, r fosite.AccessRequester) (fosite.AccessResponder, error) {
+func (p *Provider) newAccessResponse(ctx context.Context, r fosite.AccessRequester) (fosite.AccessResponder, error) {
 	store := p.fosite.Store.(*fositeStore)
 	ctx, err := store.BeginTX(ctx)
 	if err != nil {
@@ -84,6 +109,9 @@ func (p *Provider) lost(ctx context.Context, r fosite.AccessRequester, err error
 		if readErr == nil && now.CodeUsedAt.Set() { // not stopped, nor run out, in between
 			return errors.Join(errInvalidGrant.because(err), p.revokeReused(ctx, now.Grant.ID))
 		}
+	}
+	if w.rotates != "" && w.successor == "" {
+		err = errors.Join(errOvertaken, err)
 	}
 	return errInvalidGrant.because(err)
 }
@@ -122,7 +150,7 @@ func (p *Provider) sign(ctx context.Context, r fosite.AccessRequester, response 
 		response.SetAccessToken(token)
 	}
 	if w.id != nil {
-		token, err := p.signIDToken(w.id, clientOf(r.GetClient()), response.GetAccessToken())
+		token, err := p.signIDToken(ctx, w.id, clientOf(r.GetClient()), response.GetAccessToken(), "")
 		if err != nil {
 			return errServer.because(err)
 		}
@@ -249,7 +277,12 @@ func (h *identity) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 		return fosite.ErrUnknownRequest
 	}
 	if r.GetGrantedScopes().Has(scopeOpenID) {
-		workOf(ctx).id = h.p.newIDToken(ctx, r)
+		w, nonce := workOf(ctx), ""
+		if r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) {
+			nonce = w.granted.Parameter("nonce")
+		}
+		w.id = h.p.newIDToken(r.GetSession().(*Session), clientOf(r.GetClient()), nonce)
+		w.id.names = strings.Fields(w.granted.Parameter(claimsOfIDToken))
 	}
 	return nil
 }
@@ -294,12 +327,18 @@ func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 		return nil
 	}
 	return w.add(ctx, h.p.store, func(tx *storage.Tx) error {
-		return tx.Record(ctx, storage.Event{
-			Type: storage.EventTokenIssued, ActorID: s.ActorID, SubjectID: s.Subject, ClientID: r.GetClient().GetID(),
-			OrganizationID: s.Organization, ImpersonationID: s.ImpersonationID,
-			Data: storage.Data{"grant": s.GrantID, "grant_type": r.GetGrantTypes()[0]},
-		}, storage.Private{}, w.info, time.Now())
+		return recordIssued(ctx, tx, s, r.GetClient().GetID(), r.GetGrantTypes()[0], w.info)
 	})
+}
+
+// recordIssued notes that an impersonation got tokens, and by which grant type or
+// response type.
+func recordIssued(ctx context.Context, tx *storage.Tx, s *Session, clientID, by string, info storage.Request) error {
+	return tx.Record(ctx, storage.Event{
+		Type: storage.EventTokenIssued, ActorID: s.ActorID, SubjectID: s.Subject, ClientID: clientID,
+		OrganizationID: s.Organization, ImpersonationID: s.ImpersonationID,
+		Data: storage.Data{"grant": s.GrantID, "grant_type": by},
+	}, storage.Private{}, info, time.Now())
 }
 
 // refusal is what the client is told of a denial: the grant is no longer good. The

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -11,15 +12,34 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
+// userinfoAlg is where a grant keeps that userinfo is signed for its client.
+const userinfoAlg = "userinfo_alg"
+
 // Userinfo returns the claims that an access token stands for (OpenID Connect Core
-// 5.3). It looks at the grant, so a token that was stopped or revoked is refused
-// at once.
-func (p *Provider) Userinfo(r *http.Request) (map[string]any, error) {
+// 5.3): as they are, or for a client that is registered for it as a signed JWT. It
+// looks at the grant, so a token that was stopped or revoked is refused at once.
+func (p *Provider) Userinfo(r *http.Request) (claims map[string]any, signed string, err error) {
 	token, err := bearer(r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	a, err := p.active(r.Context(), token, time.Now())
+	a, err := p.userinfoToken(r.Context(), token)
+	if err != nil {
+		return nil, "", err
+	}
+	claims = p.userinfo(a)
+	alg := a.granted.Parameter(userinfoAlg)
+	if alg == "" {
+		return claims, "", nil
+	}
+	claims["iss"], claims["aud"] = p.config.Issuer, a.claims.ClientID
+	signed, err = p.Keys.sign(alg, typUserinfo, claims)
+	return nil, signed, err
+}
+
+// userinfoToken returns an access token that may be used here.
+func (p *Provider) userinfoToken(ctx context.Context, token string) (*active, error) {
+	a, err := p.active(ctx, token, time.Now())
 	if errors.Is(err, errInactive) {
 		return nil, errInvalidToken
 	}
@@ -33,15 +53,19 @@ func (p *Provider) Userinfo(r *http.Request) (map[string]any, error) {
 	if !slices.Contains(scopes, scopeOpenID) {
 		return nil, &Error{Code: "insufficient_scope", Description: "The openid scope is needed.", Status: http.StatusForbidden}
 	}
-	claims := scopeClaims(&a.granted.User, scopes)
-	claims["sub"] = a.granted.User.ID
+	return a, nil
+}
+
+func (p *Provider) userinfo(a *active) map[string]any {
+	claims := claimsAbout(&a.granted.User, strings.Fields(a.claims.Scope), strings.Fields(a.granted.Parameter(claimsOfUserinfo)))
+	claims["sub"] = a.claims.Subject
 	if a.claims.Act != nil {
 		claims["act"] = a.claims.Act
 	}
 	if a.claims.Organization != "" {
 		claims["org_id"] = a.claims.Organization
 	}
-	return claims, nil
+	return claims
 }
 
 // bearer returns the token that a request presents in its header or, with POST, in

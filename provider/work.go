@@ -11,15 +11,17 @@ import (
 // it; one Write carries it out; then the tokens are signed. Nothing is signed
 // inside the Write, and nothing is answered before it.
 type work struct {
-	depth   int // open BeginTX calls
-	writes  []func(*storage.Tx) error
-	granted *storage.Granted // what the presented code or refresh token belongs to
-	tokens  []storage.Token  // to store, in one statement
-	access  *accessToken     // to sign after the commit; nil: opaque
-	id      *idToken
-	extra   map[string]any // of the response
-	lost    error          // a revocation that must not be lost failed
-	info    storage.Request
+	depth     int // open BeginTX calls
+	writes    []func(*storage.Tx) error
+	granted   *storage.Granted // what the presented code or refresh token belongs to
+	tokens    []storage.Token  // to store, in one statement
+	access    *accessToken     // to sign after the commit; nil: opaque
+	id        *idToken
+	extra     map[string]any // of the response
+	rotates   string         // the refresh token that takes the place of the presented one, where its holder may ask for it again
+	successor string         // the one that took its place before: the request is a repetition
+	lost      error          // a revocation that must not be lost failed
+	info      storage.Request
 }
 
 type workKey struct{}

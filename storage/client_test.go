@@ -332,7 +332,7 @@ func TestTokens(t *testing.T) {
 			}
 		}
 		wantErr(t, "an access token as a refresh token", s.Write(ctx, func(tx *Tx) error {
-			return tx.SpendRefreshToken(ctx, Hash("access"), t0)
+			return tx.SpendRefreshToken(ctx, Hash("access"), nil, t0)
 		}), ErrSpent)
 		wantErr(t, "the same token", s.Write(ctx, func(tx *Tx) error {
 			return tx.CreateTokens(ctx, []Token{{Hash: Hash("own"), Kind: AccessToken}})
@@ -353,7 +353,7 @@ func TestTokens(t *testing.T) {
 		}
 		for name, spend := range map[string]func(tx *Tx) error{
 			"code":          func(tx *Tx) error { return tx.SpendCode(ctx, Hash("code imp_1"), t0) },
-			"refresh token": func(tx *Tx) error { return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), t0) },
+			"refresh token": func(tx *Tx) error { return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0) },
 		} {
 			wantErr(t, name+" of a revoked grant", s.Write(ctx, spend), ErrSpent)
 		}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -133,6 +134,9 @@ func (tx *Tx) revokeGrants(ctx context.Context, now time.Time, where string, arg
 
 // Parameter returns one of the request's parameters that the grant kept.
 func (g *Grant) Parameter(name string) string {
+	if !strings.Contains(g.Request, name+"=") {
+		return "" // as mostly
+	}
 	kept, err := url.ParseQuery(g.Request)
 	if err != nil {
 		return ""

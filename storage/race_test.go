@@ -17,8 +17,10 @@ func TestUseOnce(t *testing.T) {
 		single(t, s)
 		impersonate(t, s, "imp_2")
 		for name, spend := range map[string]func(ctx context.Context, tx *Tx) error{
-			"code":          func(ctx context.Context, tx *Tx) error { return tx.SpendCode(ctx, Hash("code imp_1"), t0) },
-			"refresh token": func(ctx context.Context, tx *Tx) error { return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), t0) },
+			"code": func(ctx context.Context, tx *Tx) error { return tx.SpendCode(ctx, Hash("code imp_1"), t0) },
+			"refresh token": func(ctx context.Context, tx *Tx) error {
+				return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0)
+			},
 			"ticket":        func(ctx context.Context, tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", t0) },
 			"interaction":   func(ctx context.Context, tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), t0) },
 			"impersonation": func(ctx context.Context, tx *Tx) error { return tx.StopImpersonation(ctx, "imp_2", Cause{}, t0) },
@@ -73,10 +75,12 @@ func TestUseInTime(t *testing.T) {
 		single(t, s)
 		ctx, end := t.Context(), t0.Add(time.Minute)
 		for name, spend := range map[string]func(tx *Tx) error{
-			"code":          func(tx *Tx) error { return tx.SpendCode(ctx, Hash("code imp_1"), end) },
-			"refresh token": func(tx *Tx) error { return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), t0.Add(30*time.Minute)) },
-			"ticket":        func(tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", end) },
-			"interaction":   func(tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), end) },
+			"code": func(tx *Tx) error { return tx.SpendCode(ctx, Hash("code imp_1"), end) },
+			"refresh token": func(tx *Tx) error {
+				return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0.Add(30*time.Minute))
+			},
+			"ticket":      func(tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", end) },
+			"interaction": func(tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), end) },
 		} {
 			wantErr(t, name, s.Write(ctx, spend), ErrSpent)
 		}
@@ -141,7 +145,7 @@ func TestStopAgainstRefresh(t *testing.T) {
 					if i == tokens+1 {
 						return tx.SpendCode(ctx, Hash("code "+id), t0)
 					}
-					return tx.SpendRefreshToken(ctx, Hash(fmt.Sprintf("%s %d", id, i)), t0)
+					return tx.SpendRefreshToken(ctx, Hash(fmt.Sprintf("%s %d", id, i)), nil, t0)
 				})
 				if before && err == nil {
 					t.Error("spent after the stop had returned")
@@ -150,7 +154,9 @@ func TestStopAgainstRefresh(t *testing.T) {
 					wantErr(t, "spend", err, ErrSpent)
 				}
 			})
-			err := s.Write(ctx, func(tx *Tx) error { return tx.SpendRefreshToken(ctx, Hash(fmt.Sprintf("%s %d", id, tokens/2)), t0) })
+			err := s.Write(ctx, func(tx *Tx) error {
+				return tx.SpendRefreshToken(ctx, Hash(fmt.Sprintf("%s %d", id, tokens/2)), nil, t0)
+			})
 			wantErr(t, "spend after the stop", err, ErrSpent)
 		}
 	})

@@ -47,3 +47,27 @@ func (tx *Tx) EnableImpersonation(ctx context.Context, on bool, by Cause, now ti
 	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{}, by.With(EndSwitchedOff), now)
 }
+
+const pairwiseSalt = "pairwise.salt"
+
+// PairwiseSalt returns what pairwise subjects are made with. The first call stores
+// what it is given; it never changes afterwards, or everybody would be somebody else.
+func (s *Store) PairwiseSalt(ctx context.Context, fresh string) (string, error) {
+	read := func() (salt string, err error) {
+		err = s.scan(ctx, []any{&salt}, `SELECT value FROM settings WHERE key = ?`, pairwiseSalt)
+		return salt, err
+	}
+	salt, err := read()
+	if !errors.Is(err, ErrNotFound) {
+		return salt, err
+	}
+	err = s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, `INSERT INTO settings (key, value, updated_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			pairwiseSalt, fresh, At(time.Now()))
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return read()
+}

@@ -108,7 +108,7 @@ func TestSweep(t *testing.T) {
 			if err := tx.SpendCode(ctx, Hash("code imp_1"), t0); err != nil {
 				return err
 			}
-			if err := tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), t0); err != nil {
+			if err := tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0); err != nil {
 				return err
 			}
 			if err := tx.CreateLoginSession(ctx, newLogin("sam")); err != nil {

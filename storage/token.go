@@ -84,17 +84,33 @@ func (tx *Tx) CreateTokens(ctx context.Context, tokens []Token) error {
 	return err
 }
 
-// SpendRefreshToken marks a refresh token as used. ErrSpent: it was used before,
-// ran out, or its grant was revoked. On PostgreSQL it waits for a revocation of
-// the grant that is under way.
-func (tx *Tx) SpendRefreshToken(ctx context.Context, hash []byte, now time.Time) error {
+// SpendRefreshToken marks a refresh token as used and keeps its sealed successor.
+// ErrSpent: it was used before, ran out, or its grant was revoked. On PostgreSQL it
+// waits for a revocation of the grant that is under way.
+func (tx *Tx) SpendRefreshToken(ctx context.Context, hash, successor []byte, now time.Time) error {
 	lock := ""
 	if tx.dialect == Postgres {
 		lock = " FOR SHARE"
 	}
-	return tx.spend(ctx, `UPDATE tokens SET used_at = ? WHERE hash = ? AND kind = 'refresh_token' AND used_at = 0 AND expires_at > ?
+	return tx.spend(ctx, `UPDATE tokens SET used_at = ?, successor = ? WHERE hash = ? AND kind = 'refresh_token' AND used_at = 0 AND expires_at > ?
 		AND EXISTS (SELECT 1 FROM grants g WHERE g.id = tokens.grant_id AND g.revoked_at = 0`+lock+`)`,
-		At(now), hash, At(now))
+		At(now), successor, hash, At(now))
+}
+
+// HoldRefreshToken makes sure that a refresh token has not been used, nor its grant
+// revoked, when the commit happens. ErrSpent: one of them was.
+func (tx *Tx) HoldRefreshToken(ctx context.Context, hash []byte) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
+	}
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM tokens t JOIN grants g ON g.id = t.grant_id
+		WHERE t.hash = ? AND t.kind = 'refresh_token' AND t.used_at = 0 AND g.revoked_at = 0`+lock, hash)
+	if errors.Is(err, ErrNotFound) {
+		return ErrSpent
+	}
+	return err
 }
 
 // RevokeToken ends one stored access token.

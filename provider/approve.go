@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// CheckActing says why a request cannot be answered by somebody who acts as another:
+// it asks how the subject signed in, and the subject did not (SECURITY A10).
+func (a *AuthorizeRequest) CheckActing() error {
+	switch {
+	case a.Form.Get("max_age") != "":
+		return errLoginRequired.with("max_age cannot be met while somebody acts as the user.")
+	case a.Form.Get("acr_values") != "", a.Claims.acrEssential, len(a.Claims.acr) > 0:
+		return errUnmetAuthentication
+	}
+	return nil
+}
+
+// As says as whom a request is answered.
+type As struct {
+	Login *storage.Login // who sits in front of it
+	Scope []string       // what they allow
+
+	// Ask is set when they act as somebody else.
+	Ask *impersonation.Ask
+}
+
+// Approve answers a request with a code. before is done in the same Write: it
+// spends the interaction, stores the consent. A refusal to impersonate is an
+// impersonation.Denial, and nothing was changed but for its record.
+func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, before func(*storage.Tx) error) (*Answer, error) {
+	now := time.Now()
+	store := p.fosite.Store.(*fositeStore)
+	ctx, err := store.BeginTX(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := workOf(ctx)
+	w.writes = append(w.writes, func(tx *storage.Tx) error { return tx.HoldLogin(ctx, as.Login.SID, now) })
+	if before != nil {
+		w.writes = append(w.writes, before)
+	}
+	s, err := p.ownSession(ctx, a.Client, as.Login, now)
+	if as.Ask != nil {
+		s, err = p.actingSession(ctx, as, now)
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Rollback(ctx))
+	}
+	if as.Ask == nil && slices.Contains(as.Scope, scopeOfflineAccess) {
+		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
+	}
+	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
+	r.GrantedScope = p.grantable(a, as)
+	r.GrantedAudience = r.GetRequestedAudience()
+	response, err := p.fosite.NewAuthorizeResponse(ctx, r, s)
+	if err == nil {
+		err = store.Commit(ctx)
+	} else {
+		_ = store.Rollback(ctx)
+	}
+	if denial, denied := impersonation.Denied(err); denied {
+		if denial == impersonation.DenyStepUp || denial == impersonation.DenyRefusals {
+			return nil, denial // not a refusal yet, or one too many
+		}
+		if recorded := p.Impersonation.Denied(ctx, *as.Ask, denial, w.info, now); recorded != nil {
+			return nil, recorded
+		}
+		return nil, denial
+	}
+	if err != nil {
+		return nil, err
+	}
+	parameters := response.GetParameters()
+	if err := p.signFront(ctx, a.Client, parameters); err != nil {
+		return nil, err
+	}
+	return p.answer(a, parameters), nil
+}
+
+// ownSession is what tokens say when the person acts as themselves.
+func (p *Provider) ownSession(ctx context.Context, c *storage.Client, l *storage.Login, now time.Time) (*Session, error) {
+	sub, err := p.subjectFor(ctx, c, l.User.ID)
+	return &Session{
+		GrantID: storage.NewID("gr"), Subject: l.User.ID, Sub: sub, SID: l.SID, LoginSID: l.SID,
+		ACR: acrPassword, AMR: l.AMR, AuthTime: l.AuthTime.Time(),
+		NotAfter: now.Add(p.config.AuthorizationCodeLifetime + max(p.config.AccessTokenLifetime, p.config.IDTokenLifetime)),
+	}, err
+}
+
+// actingSession adds the start of the impersonation to the unit of work and
+// returns what its tokens say. The grant's row follows in the same Write, with
+// what the start found out.
+func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Session, error) {
+	w, ask := workOf(ctx), as.Ask
+	sub, err := p.subjectFor(ctx, ask.Client, ask.SubjectID)
+	if err != nil {
+		return nil, err
+	}
+	actor, err := p.subjectFor(ctx, ask.Client, ask.Actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, Sub: sub, LoginSID: as.Login.SID, Organization: ask.Organization,
+		ActorID: ask.Actor.ID, ImpersonationID: storage.NewID("imp"), Act: actClaim(ask.Actor, actor, ask.Client),
+		ACR: acrImpersonation, AuthTime: as.Login.AuthTime.Time(), NotAfter: now.Add(ask.Duration),
+	}
+	s.SID = s.ImpersonationID
+	w.writes = append(w.writes, func(tx *storage.Tx) error {
+		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
+		if err == nil {
+			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
+		}
+		return err
+	})
+	return s, nil
+}
+
+// grantable returns the scopes that an answer grants. Without a code nothing goes
+// on while the user is away (OpenID Connect Core 11). An impersonation gets no
+// offline_access unless the client opted in (SECURITY A11), and read only means
+// the client's read-only scopes.
+func (p *Provider) grantable(a *AuthorizeRequest, as As) fosite.Arguments {
+	var granted fosite.Arguments
+	for _, scope := range as.Scope {
+		switch {
+		case scope == scopeOfflineAccess && !a.GetResponseTypes().Has(responseTypeCode):
+		case as.Ask == nil:
+			granted = append(granted, scope)
+		case scope == scopeOfflineAccess && !as.Ask.Client.ImpersonationRefresh:
+		case as.Ask.Access == impersonation.ReadOnly && !isIdentityScope(scope) && !slices.Contains(as.Ask.Client.ReadOnlyScopes, scope):
+		default:
+			granted = append(granted, scope)
+		}
+	}
+	return granted
+}
+
+// stopURI is where the person stops an impersonation.
+func (p *Provider) stopURI(id string) string {
+	return p.config.Issuer + "/impersonation/stop?id=" + url.QueryEscape(id)
+}

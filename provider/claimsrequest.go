@@ -1,0 +1,105 @@
+package provider
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// claimsRequest is what of a claims parameter means something here (OpenID Connect
+// Core 5.5). Claims that nobody knows are left out, essential or not.
+type claimsRequest struct {
+	userinfo, idToken []string // names of user claims
+	subject           string   // the value that sub is to have; empty: any
+	acr               []string // the values that acr is to have; empty: any
+	acrEssential      bool
+}
+
+// What a grant keeps of its claims parameter: the names, with spaces between them.
+const (
+	claimsOfUserinfo = "claims_userinfo"
+	claimsOfIDToken  = "claims_id_token"
+)
+
+// parseClaims reads a claims parameter.
+func parseClaims(text string) (*claimsRequest, error) {
+	malformed := errInvalidRequest.with("The claims parameter is not the JSON object that OpenID Connect defines.")
+	var given struct {
+		Userinfo map[string]json.RawMessage `json:"userinfo"`
+		IDToken  map[string]json.RawMessage `json:"id_token"`
+	}
+	if json.Unmarshal([]byte(text), &given) != nil || strings.TrimSpace(text) == "null" {
+		return nil, malformed
+	}
+	c := &claimsRequest{}
+	for _, part := range []struct {
+		asked map[string]json.RawMessage
+		into  *[]string
+	}{{given.Userinfo, &c.userinfo}, {given.IDToken, &c.idToken}} {
+		for name, request := range part.asked {
+			var how claimRequest
+			if json.Unmarshal(request, &how) != nil {
+				return nil, malformed
+			}
+			switch {
+			case name == "sub" && len(how.wanted()) > 0:
+				c.subject = how.wanted()[0]
+			case name == "acr" && part.into == &c.idToken:
+				c.acr, c.acrEssential = how.wanted(), how.Essential
+			case scopeOf(name) != "":
+				*part.into = append(*part.into, name)
+			}
+		}
+		slices.Sort(*part.into)
+	}
+	return c, nil
+}
+
+// claimRequest is how one claim is asked for; null asks in the ordinary way.
+type claimRequest struct {
+	Essential bool  `json:"essential"`
+	Value     any   `json:"value"`
+	Values    []any `json:"values"`
+}
+
+// wanted returns the values that are texts, as those of sub and acr are.
+func (c claimRequest) wanted() []string {
+	var wanted []string
+	for _, v := range append([]any{c.Value}, c.Values...) {
+		if s, ok := v.(string); ok {
+			wanted = append(wanted, s)
+		}
+	}
+	return wanted
+}
+
+// scopeOf returns the scope that stands for a user claim, empty where it is none.
+func scopeOf(claim string) string {
+	for _, c := range userClaims {
+		if c.name == claim {
+			return c.scope
+		}
+	}
+	return ""
+}
+
+// within leaves out the claims whose scope the client is not registered for:
+// what it cannot have by a scope it cannot have by name either.
+func (c *claimsRequest) within(scopes []string) *claimsRequest {
+	allowed := *c
+	for _, names := range []*[]string{&allowed.userinfo, &allowed.idToken} {
+		*names = slices.DeleteFunc(slices.Clone(*names), func(name string) bool { return !slices.Contains(scopes, scopeOf(name)) })
+	}
+	return &allowed
+}
+
+// scopes returns the scopes that stand for the claims that were asked for.
+func (c *claimsRequest) scopes() []string {
+	var scopes []string
+	for _, name := range append(slices.Clone(c.userinfo), c.idToken...) {
+		if scope := scopeOf(name); !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
