@@ -3,6 +3,7 @@ package handlers
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/understudy-id/understudy/provider"
 )
@@ -62,10 +63,9 @@ func (s *Server) userinfo(w http.ResponseWriter, r *http.Request) error {
 }
 
 // metadata is the discovery document.
-func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=3600")
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(s.provider.Metadata()) // whoever asked may have left
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
+	document, etag := s.provider.Metadata()
+	answerDocument(w, r, document, etag, "application/json", "public, max-age=3600")
 	return nil
 }
 
@@ -73,16 +73,35 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
 // published before it signs.
 func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
 	set, etag := s.provider.Keys.Set()
-	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=900")
-	h.Set("ETag", etag)
-	if r.Header.Get("If-None-Match") == etag {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	h.Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(set) // whoever asked may have left
+	answerDocument(w, r, set, etag, "application/jwk-set+json", "public, max-age=900")
 	return nil
+}
+
+// answerDocument answers with something public that was made before, or says that
+// the asker has it already.
+func answerDocument(w http.ResponseWriter, r *http.Request, document []byte, etag, contentType, caching string) {
+	h := w.Header()
+	h.Set("Cache-Control", caching)
+	h.Set("ETag", etag)
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", contentType)
+	_, _ = w.Write(document) // whoever asked may have left
+}
+
+// matches compares the entity tags of If-None-Match with ours, weakly (RFC 9110
+// section 13.1.2): proxies that compress make a strong one weak. Ours has no comma.
+func matches(given []string, etag string) bool {
+	for _, line := range given {
+		for tag := range strings.SplitSeq(line, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // postOnly refuses to take a secret from an address, where logs would keep it

@@ -1,7 +1,8 @@
 package provider
 
 import (
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/base64"
 
 	"github.com/understudy-id/understudy/storage"
 )
@@ -80,5 +81,11 @@ func discovery(issuer string) []byte {
 	})
 }
 
-// Metadata returns the discovery document.
-func (p *Provider) Metadata() json.RawMessage { return p.metadata }
+// Metadata returns the discovery document and its entity tag.
+func (p *Provider) Metadata() (document []byte, etag string) { return p.metadata, p.metadataTag }
+
+// entityTag returns a strong validator of a document (RFC 9110 section 8.8.3).
+func entityTag(document []byte) string {
+	sum := sha256.Sum256(document)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}

@@ -36,14 +36,15 @@ type Provider struct {
 	Impersonation *impersonation.Service
 	Keys          *Keyring
 
-	config    Config
-	store     *storage.Store
-	log       *slog.Logger
-	fosite    *fosite.Fosite
-	passwords *passwords
-	verified  *verifiedTokens
-	caller    *caller
-	metadata  []byte
+	config      Config
+	store       *storage.Store
+	log         *slog.Logger
+	fosite      *fosite.Fosite
+	passwords   *passwords
+	verified    *verifiedTokens
+	caller      *caller
+	metadata    []byte
+	metadataTag string
 
 	pairwiseSalt atomic.Pointer[string] // nil: not read yet
 }
@@ -67,6 +68,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)
 	p.metadata = discovery(c.Issuer)
+	p.metadataTag = entityTag(p.metadata)
 	return p
 }
 
