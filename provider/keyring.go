@@ -13,11 +13,11 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,9 +31,6 @@ const (
 	purposeToken      = "token"
 	purposeCheckpoint = "checkpoint"
 )
-
-// publishAhead is how long a key is published before it signs (SECURITY I03).
-const publishAhead = 24 * time.Hour
 
 // wanted are the keys without which nothing works.
 var wanted = []struct{ purpose, alg string }{
@@ -53,6 +50,8 @@ type Keyring struct {
 	seals   []cipher.AEAD // the first encrypts, all decrypt
 	keys    atomic.Pointer[keys]
 	changed func() // called when the set of trusted keys changed
+
+	loading sync.Mutex // what was read first must not come in last
 }
 
 // keys are what was loaded at one time.
@@ -103,7 +102,7 @@ func (k *Keyring) Ensure(ctx context.Context, now time.Time) error {
 	}
 	var made []*storage.SigningKey
 	for _, want := range wanted {
-		if holds(have, want.purpose, want.alg, now) {
+		if holds(have, want.purpose, want.alg) {
 			continue
 		}
 		row, err := k.generate(want.purpose, want.alg, now)
@@ -115,16 +114,9 @@ func (k *Keyring) Ensure(ctx context.Context, now time.Time) error {
 	if len(made) == 0 {
 		return k.Load(ctx, now)
 	}
-	err = k.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.LockKeys(ctx); err != nil {
-			return err
-		}
-		have, err := tx.SigningKeys(ctx) // another process may have been first
-		if err != nil {
-			return err
-		}
+	err = k.locked(ctx, func(tx *storage.Tx, have []storage.SigningKey) error { // another process may have been first
 		for _, row := range made {
-			if holds(have, row.Purpose, row.Alg, now) {
+			if holds(have, row.Purpose, row.Alg) {
 				continue
 			}
 			if err := storeKey(ctx, tx, row, storage.Cause{}, now); err != nil {
@@ -140,65 +132,10 @@ func (k *Keyring) Ensure(ctx context.Context, now time.Time) error {
 }
 
 // holds reports whether one of the keys is for the purpose and not retired.
-func holds(keys []storage.SigningKey, purpose, alg string, now time.Time) bool {
+func holds(keys []storage.SigningKey, purpose, alg string) bool {
 	return slices.ContainsFunc(keys, func(k storage.SigningKey) bool {
-		return k.Purpose == purpose && k.Alg == alg && !k.RetiredAt.Passed(now)
+		return k.Purpose == purpose && k.Alg == alg && !k.RetiredAt.Set()
 	})
-}
-
-// Rotate publishes the next token key of an algorithm, which signs from 24 hours
-// later on, and returns its id.
-func (k *Keyring) Rotate(ctx context.Context, alg string, by storage.Cause, now time.Time) (string, error) {
-	if alg != algRS256 && alg != algES256 {
-		return "", fmt.Errorf("algorithm %q: want RS256 or ES256", alg)
-	}
-	row, err := k.generate(purposeToken, alg, now.Add(publishAhead))
-	if err != nil {
-		return "", err
-	}
-	err = k.store.Write(ctx, func(tx *storage.Tx) error { return storeKey(ctx, tx, row, by, now) })
-	if err != nil {
-		return "", fmt.Errorf("store key: %w", err)
-	}
-	return row.ID, k.Load(ctx, now)
-}
-
-// Prune deletes token keys that were replaced at least longestToken ago, so that
-// nothing they signed is still valid, and returns their ids.
-func (k *Keyring) Prune(ctx context.Context, longestToken time.Duration, by storage.Cause, now time.Time) ([]string, error) {
-	all, err := k.store.SigningKeys(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load keys: %w", err)
-	}
-	var gone []string
-	for i, key := range all {
-		if key.Purpose != purposeToken || !replaced(all[i+1:], key.Alg, now.Add(-longestToken)) {
-			continue
-		}
-		err := k.store.Write(ctx, func(tx *storage.Tx) error {
-			if err := tx.DeleteSigningKey(ctx, key.ID); err != nil {
-				return err
-			}
-			return tx.Record(ctx, storage.Event{
-				Type: storage.EventKeyRetired, ActorID: by.By, Data: storage.Data{"kid": key.ID, "alg": key.Alg},
-			}, storage.Private{}, by.Request, now)
-		})
-		if err != nil {
-			return gone, fmt.Errorf("delete key %s: %w", key.ID, err)
-		}
-		gone = append(gone, key.ID)
-	}
-	return gone, k.Load(ctx, now)
-}
-
-// replaced reports whether a later key of the algorithm has signed since then.
-func replaced(later []storage.SigningKey, alg string, since time.Time) bool {
-	for _, l := range later {
-		if l.Purpose == purposeToken && l.Alg == alg && l.ActivatesAt.Passed(since) {
-			return true
-		}
-	}
-	return false
 }
 
 // generate makes a key, to be stored.
@@ -218,8 +155,7 @@ func (k *Keyring) generate(purpose, alg string, activates time.Time) (*storage.S
 	id := storage.NewID("key")
 	return &storage.SigningKey{
 		ID: id, Purpose: purpose, Alg: alg, PublicKey: pub,
-		PrivateKey:  k.seals[0].Seal(nil, nil, priv, []byte(id)), //nolint:gosec // this AEAD takes a random nonce by itself
-		ActivatesAt: storage.At(activates),
+		PrivateKey: k.seal(id, priv), ActivatesAt: storage.At(activates),
 	}, nil
 }
 
@@ -247,19 +183,21 @@ func newKey(alg string) (crypto.Signer, error) {
 // Load reads the keys again, and so takes up what another process made. ErrNoKeys:
 // some are missing, and what was loaded before stays.
 func (k *Keyring) Load(ctx context.Context, now time.Time) error {
+	k.loading.Lock()
+	defer k.loading.Unlock()
 	rows, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("load keys: %w", err)
 	}
 	for _, want := range wanted {
-		if !holds(rows, want.purpose, want.alg, now) {
+		if !holds(rows, want.purpose, want.alg) {
 			return ErrNoKeys
 		}
 	}
 	next := &keys{byID: map[string]*publicKey{}, signers: map[string]map[string]jose.Signer{}}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	active := map[string]storage.SigningKey{}
-	for _, row := range rows { // in the order of activation: the last active one stays
+	signs := signing(rows, now)
+	for _, row := range rows {
 		if row.Purpose == purposeCheckpoint {
 			key, err := k.openCheckpoint(row)
 			if err != nil {
@@ -267,7 +205,7 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 			}
 			next.verify = append(next.verify, key)
 		}
-		if row.RetiredAt.Passed(now) {
+		if row.RetiredAt.Set() {
 			continue
 		}
 		pub, err := x509.ParsePKIXPublicKey(row.PublicKey)
@@ -278,21 +216,20 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 			next.byID[row.ID] = &publicKey{row.Alg, pub}
 			set.Keys = append(set.Keys, jose.JSONWebKey{Key: pub, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"})
 		}
-		kind := row.Purpose + row.Alg
-		if _, found := active[kind]; !found || row.ActivatesAt.Passed(now) { // the first signs although its maker's clock is ahead
-			active[kind] = row
+		switch {
+		case signs[row.ID]:
+			err = k.activate(next, row)
+		case !row.ActivatesAt.Passed(now): // not only when its time has come
+			_, err = k.open(row)
 		}
-	}
-	for _, row := range active {
-		if err := k.activate(next, row); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	if next.set, err = json.Marshal(set); err != nil {
 		return fmt.Errorf("key set: %w", err)
 	}
-	sum := sha256.Sum256(next.set)
-	next.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	next.etag = entityTag(next.set)
 	if was := k.keys.Swap(next); was != nil && was.etag != next.etag {
 		k.changed()
 	}
@@ -326,12 +263,26 @@ func (k *Keyring) activate(into *keys, row storage.SigningKey) error {
 }
 
 func (k *Keyring) open(row storage.SigningKey) (any, error) {
-	for _, seal := range k.seals {
+	plain, _, err := k.unseal(row)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParsePKCS8PrivateKey(plain)
+}
+
+// seal encrypts a private key; it cannot be opened under another id.
+func (k *Keyring) seal(id string, plain []byte) []byte {
+	return k.seals[0].Seal(nil, nil, plain, []byte(id)) //nolint:gosec // this AEAD takes a random nonce by itself
+}
+
+// unseal decrypts a private key. previous: only an earlier secret does.
+func (k *Keyring) unseal(row storage.SigningKey) (plain []byte, previous bool, err error) {
+	for i, seal := range k.seals {
 		if plain, err := seal.Open(nil, nil, row.PrivateKey, []byte(row.ID)); err == nil {
-			return x509.ParsePKCS8PrivateKey(plain)
+			return plain, i > 0, nil
 		}
 	}
-	return nil, fmt.Errorf("key %s: %w", row.ID, ErrSecret)
+	return nil, false, fmt.Errorf("key %s: %w", row.ID, ErrSecret)
 }
 
 // openCheckpoint opens a key of checkpoints. Its public half is to be taken from

@@ -45,6 +45,9 @@ const (
 	EventSettingsUpdated      EventType = "settings.updated"
 	EventKeyCreated           EventType = "key.created"
 	EventKeyRetired           EventType = "key.retired"
+	EventKeyReencrypted       EventType = "key.reencrypted"
+	EventSetupLinkCreated     EventType = "setup_link.created"
+	EventSetupLinkUsed        EventType = "setup_link.used"
 )
 
 // Event is one append-only audit record.

@@ -14,7 +14,7 @@ type SigningKey struct {
 	PrivateKey  []byte // encrypted
 	CreatedAt   Time   `gorm:"autoCreateTime:false"`
 	ActivatesAt Time   // published before, signs from then on
-	RetiredAt   Time   // leaves the key set then
+	RetiredAt   Time   // when it left the key set; never again does it sign or verify
 }
 
 // SigningKeys returns all keys, oldest first.
@@ -41,6 +41,17 @@ func (tx *Tx) LockKeys(ctx context.Context) error {
 func (tx *Tx) CreateSigningKey(ctx context.Context, k *SigningKey, now time.Time) error {
 	k.CreatedAt = At(now)
 	return translate(tx.conn(ctx).Create(k).Error)
+}
+
+// RetireSigningKey takes a key out of the key set. ErrSpent: it is out, or gone.
+func (tx *Tx) RetireSigningKey(ctx context.Context, id string, now time.Time) error {
+	return tx.spend(ctx, `UPDATE signing_keys SET retired_at = ? WHERE id = ? AND retired_at = 0`, At(now), id)
+}
+
+// ReencryptSigningKey replaces the encrypted private half. ErrSpent: it is no
+// longer the one that was read, or gone.
+func (tx *Tx) ReencryptSigningKey(ctx context.Context, id string, old, encrypted []byte) error {
+	return tx.spend(ctx, `UPDATE signing_keys SET private_key = ? WHERE id = ? AND private_key = ?`, encrypted, id, old)
 }
 
 // DeleteSigningKey removes a key.

@@ -47,6 +47,15 @@ func (s site) file(name, content string) string {
 
 // run runs a command line with this site's configuration.
 func (s site) run(stdin string, args ...string) (stdout string, err error) {
+	stdout, problems, err := s.said(stdin, args...)
+	if problems != "" {
+		s.t.Errorf("%v: wrote to standard error: %s", args, problems)
+	}
+	return stdout, err
+}
+
+// said is run for a command line that has something to say besides its output.
+func (s site) said(stdin string, args ...string) (stdout, stderr string, err error) {
 	var out, problems bytes.Buffer
 	root := newRoot()
 	root.SetArgs(append(args, "--config", s.config()))
@@ -54,10 +63,7 @@ func (s site) run(stdin string, args ...string) (stdout string, err error) {
 	root.SetOut(&out)
 	root.SetErr(&problems)
 	err = root.ExecuteContext(s.t.Context())
-	if problems.Len() > 0 {
-		s.t.Errorf("%v: wrote to standard error: %s", args, problems.String())
-	}
-	return out.String(), err
+	return out.String(), problems.String(), err
 }
 
 // ok runs a command line that must succeed.
@@ -383,12 +389,39 @@ func TestKeyCommands(t *testing.T) {
 		return n
 	}
 	rotated := map[string]int{
-		"token RS256 active": 1, "token ES256 active": 1, "checkpoint EdDSA active": 1, "token RS256 next": 1, "token ES256 next": 1,
+		"token RS256 signing": 1, "token ES256 signing": 1, "checkpoint EdDSA signing": 1, "token ES256 next": 1,
 	}
-	want(t, "rotated", states(s.list("key", "rotate")), rotated)
-	want(t, "pruned", states(s.list("key", "prune")), rotated) // nothing was replaced yet
-	rotated["token ES256 next"]++
 	want(t, "rotated one", states(s.list("key", "rotate", "--alg", "ES256")), rotated)
+	out, problems, err := s.said("", "key", "rotate")
+	if err != nil || !strings.Contains(problems, "ES256: the next key is published already: key_") || strings.Contains(problems, "RS256") {
+		t.Errorf("rotated a second time: %v, %s", err, problems)
+	}
+	if strings.Count(out, "next") != 2 || strings.Count(out, "now") != 5 {
+		t.Errorf("got %s", out)
+	}
+	rotated["token RS256 next"]++
+	want(t, "pruned", states(s.list("key", "prune")), rotated) // nothing was replaced yet
+	now := time.Now()
+	s.exec(`UPDATE signing_keys SET activates_at = ? WHERE alg = 'RS256' AND activates_at > ?`, storage.At(now.Add(-time.Hour)), storage.At(now))
+	s.exec(`UPDATE signing_keys SET activates_at = ?, created_at = ? WHERE alg = 'RS256' AND activates_at > ?`,
+		storage.At(now.Add(-60*24*time.Hour)), storage.At(now.Add(-60*24*time.Hour)), storage.At(now.Add(-time.Minute)))
+	for _, line := range strings.Split(s.ok("key", "list"), "\n") {
+		if strings.Contains(line, "verifying") && (!strings.Contains(line, "60 days") || !strings.Contains(line, "verifying until "+now.UTC().Format("2006-"))) {
+			t.Errorf("got %s", line)
+		}
+	}
+	want(t, "emergency", states(s.list("key", "rotate", "--emergency")), map[string]int{
+		"token RS256 signing": 1, "token ES256 signing": 1, "checkpoint EdDSA signing": 1, "token ES256 retired": 2, "token RS256 retired": 2,
+	})
+}
+
+func TestAgeOf(t *testing.T) {
+	t.Parallel()
+	for age, wanted := range map[time.Duration]string{
+		-time.Hour: "now", time.Second: "now", time.Minute: "1 min", 119 * time.Minute: "1 h", 47 * time.Hour: "47 h", 48 * time.Hour: "2 days",
+	} {
+		want(t, age.String(), ageOf(age), wanted)
+	}
 }
 
 func TestImpersonationCommands(t *testing.T) {

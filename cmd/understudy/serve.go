@@ -136,6 +136,7 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 const (
 	expireEvery = time.Second
 	reloadEvery = 10 * time.Second
+	rotateEvery = time.Hour
 	sweepEvery  = 5 * time.Minute
 	drainTime   = 20 * time.Second
 	drainPause  = time.Second
@@ -161,6 +162,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return s.auditor.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
+	g.Go(func() error { return s.maintainKeys(work) })
 	g.Go(func() error { return every(work, sweepEvery, s.logged("sweep", s.sweep)) })
 	g.Go(func() error {
 		select {
@@ -241,6 +243,39 @@ func (s *service) expire(ctx context.Context) error {
 }
 
 func (s *service) reload(ctx context.Context) error { return s.keys.Load(ctx, time.Now()) }
+
+// maintainKeys rotates keys and encrypts them anew, at the start and from time to
+// time.
+func (s *service) maintainKeys(ctx context.Context) error {
+	maintain := s.logged("maintain keys", func(ctx context.Context) error {
+		done, err := s.keys.Maintain(ctx, s.config.Keys.RotationInterval, longestUse(s.config), time.Now())
+		for what, kids := range map[string][]string{
+			"the next signing key was published": done.Published, "a replaced signing key was removed": done.Removed,
+			"a signing key was encrypted with secrets.system": done.Reencrypted,
+		} {
+			for _, kid := range kids {
+				s.log.InfoContext(ctx, what, "kid", kid)
+			}
+		}
+		return err
+	})
+	maintain(ctx)
+	if len(s.config.Secrets.Previous) > 0 {
+		s.reportSecrets(ctx)
+	}
+	return every(ctx, rotateEvery, maintain)
+}
+
+// reportSecrets says when an earlier secret has served its time.
+func (s *service) reportSecrets(ctx context.Context) {
+	keys, err := s.store.SigningKeys(ctx)
+	if err != nil { // as maintain has logged
+		return
+	}
+	if previous, _ := s.keys.Sealed(keys); len(previous) == 0 {
+		s.log.InfoContext(ctx, "no key needs secrets.previous any more: remove it when every server has this secrets.system")
+	}
+}
 
 func (s *service) sweep(ctx context.Context) error {
 	_, err := s.store.Sweep(ctx, time.Now())
