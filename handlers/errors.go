@@ -16,6 +16,7 @@ import (
 type pageErr struct {
 	Status                int
 	Code, Message, Advice string
+	Heading               string // empty: one that fits the status
 	BackURL, BackLabel    string
 	Cause                 error
 	RetryAfter            time.Duration
@@ -98,7 +99,7 @@ func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Security-Policy", pagePolicy(""))
 	p := templates.ErrorPage{
-		Code: e.Code, Message: e.Message, Advice: e.Advice, RequestID: requestID(r.Context()),
+		Code: e.Code, Heading: e.Heading, Message: e.Message, Advice: e.Advice, RequestID: requestID(r.Context()),
 		BackURL: e.BackURL, BackLabel: e.BackLabel,
 	}
 	if err := s.pages.Error(w, e.Status, p); err != nil {

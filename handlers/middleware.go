@@ -176,5 +176,13 @@ func (s *Server) logAnswer(r *http.Request, status int, code string, err error) 
 		level = slog.LevelError
 	}
 	s.log.Log(r.Context(), level, "request refused",
-		"request_id", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "status", status, "code", code, "cause", err.Error())
+		"request_id", requestID(r.Context()), "method", r.Method, "path", loggedPath(r), "status", status, "code", code, "cause", err.Error())
+}
+
+// loggedPath is a request's path without what opens something (SECURITY G04).
+func loggedPath(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, "/setup/") {
+		return "/setup/{token}"
+	}
+	return r.URL.Path
 }

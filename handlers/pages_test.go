@@ -98,6 +98,13 @@ func visited(t *testing.T, idp *idptest.IDP, text string) map[string]*idptest.Re
 	pages["no method"] = b.Do(httptest.NewRequest(http.MethodDelete, "/login", nil))
 	pages["no interaction"] = b.Get("/consent/" + url.PathEscape(text))
 	pages["another site"] = idp.Do(crossSite("/login", url.Values{"username": {text}}, "Sec-Fetch-Site", "cross-site"))
+	link := setupLink(t, idp)
+	pages["setup"] = b.Get(link)
+	pages["setup, refused"] = b.Post(link, url.Values{"name": {text + "\x1b"}, "email": {text}, "password": {"short"}})
+	pages["setup, not a link"] = b.Get("/setup/" + url.PathEscape(text))
+	root := person(t, idp, "root")
+	pages["setup, signed in"] = root.Get(link)
+	pages["checklist"] = root.Get("/setup")
 	for name, w := range pages {
 		if !strings.HasPrefix(w.Header.Get("Content-Type"), "text/html") {
 			t.Errorf("%s: no page: %d %v %s", name, w.Status, w.Header, w.Body)
@@ -225,7 +232,8 @@ func TestCrossSite(t *testing.T) {
 	everything, err := url.ParseQuery(query)
 	check(t, err)
 	maps.Copy(everything, idptest.Wish("usr_ada", having(
-		"username", "root@example.test", "password", idptest.Password, "id", a.id, "confirmed", "yes")))
+		"username", "root@example.test", "password", idptest.Password, "id", a.id, "confirmed", "yes", "name", "Eve", "email", "eve@example.test")))
+	link := setupLink(t, idp)
 	paths := handlers.PagePosts()
 	if len(paths) < 5 {
 		t.Fatalf("routes: %v", paths)
@@ -237,7 +245,7 @@ func TestCrossSite(t *testing.T) {
 		return idp.Do(r)
 	}
 	for pattern, byDesign := range paths {
-		path := strings.Replace(pattern, "/consent/{interaction}", consent, 1)
+		path := strings.NewReplacer("/consent/{interaction}", consent, "/setup/{token}", link).Replace(pattern)
 		for _, header := range [][2]string{
 			{"Sec-Fetch-Site", "cross-site"},
 			{"Sec-Fetch-Site", "same-site"},
@@ -323,6 +331,14 @@ func TestNoSecretInTheLog(t *testing.T) {
 	a := begun(t, idp)
 	keep("actor", a.browser)
 	secrets["code"] = a.code
+	link := setupLink(t, idp)
+	_, secrets["setup link"], _ = strings.Cut(link, "/setup/")
+	idp.Do(crossSite(link, url.Values{}, "Sec-Fetch-Site", "cross-site"))
+	idp.Do(httptest.NewRequest(http.MethodPut, link, nil))
+	a.browser.Get(link)                                                  // while acting
+	idp.Browser(t).Post(link, url.Values{"name": {"x", "y"}})            // malformed
+	idp.Browser(t).Post(link, url.Values{"password": {typed}})           // refused
+	idp.Browser(t).Get(strings.Replace(link, "/setup/", "//setup//", 1)) // cleaned
 	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
 		secrets[name] = str(t, a.tokens, name)
 	}

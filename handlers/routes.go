@@ -35,6 +35,10 @@ var routes = []route{
 	{"GET /consent/{interaction}", page, (*Server).consentForm},
 	{"POST /consent/{interaction}", page, (*Server).consent},
 
+	{"GET /setup", page, (*Server).checklist},
+	{"GET /setup/{token}", page, (*Server).setupForm},
+	{"POST /setup/{token}", page, (*Server).setup},
+
 	{"GET /impersonation/stop", page, (*Server).stopForm},
 	{"POST /impersonation/stop", page, (*Server).stop},
 	{"GET /impersonation/stopped", page, (*Server).stopped},

@@ -36,41 +36,54 @@ func (d *Directory) CreateUser(
 		return err
 	}
 	if password != "" {
-		hash, err := HashPassword(password)
-		if err != nil {
+		if err := newPassword(u, password, now); err != nil {
 			return err
 		}
-		u.PasswordHash, u.PasswordChangedAt = hash, storage.At(now)
 	}
-	return d.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := freeIdentifier(ctx, tx, u.ID); err != nil {
+	return d.store.Write(ctx, func(tx *storage.Tx) error { return createUser(ctx, tx, u, roles, orgs, by, now) })
+}
+
+// newPassword gives somebody who is not stored yet a password.
+func newPassword(u *storage.User, password string, now time.Time) error {
+	hash, err := HashPassword(password)
+	if err != nil {
+		return err
+	}
+	u.PasswordHash, u.PasswordChangedAt = hash, storage.At(now)
+	return nil
+}
+
+// createUser adds a user who was validated, and records it.
+func createUser(
+	ctx context.Context, tx *storage.Tx, u *storage.User, roles []string, orgs []OrgRole, by storage.Cause, now time.Time,
+) error {
+	if err := freeIdentifier(ctx, tx, u.ID); err != nil {
+		return err
+	}
+	if _, err := tx.UserByEmail(ctx, u.Email); err == nil {
+		return fmt.Errorf("email %q of a user: %w", u.Email, storage.ErrExists)
+	}
+	if err := tx.CreateUser(ctx, u, now); err != nil {
+		return fmt.Errorf("user %q: %w", u.Email, err)
+	}
+	err := tx.Record(ctx, storage.Event{
+		Type: storage.EventUserCreated, ActorID: by.By, SubjectID: u.ID,
+		Data: storage.Data{"password": u.PasswordHash != "", "email_verified": u.EmailVerified, "never_impersonate": u.NeverImpersonate},
+	}, storage.Private{}, by.Request, now)
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if err := grantEverywhere(ctx, tx, u.ID, role, by, now); err != nil {
 			return err
 		}
-		if _, err := tx.UserByEmail(ctx, u.Email); err == nil {
-			return fmt.Errorf("email %q of a user: %w", u.Email, storage.ErrExists)
-		}
-		if err := tx.CreateUser(ctx, u, now); err != nil {
-			return fmt.Errorf("user %q: %w", u.Email, err)
-		}
-		err := tx.Record(ctx, storage.Event{
-			Type: storage.EventUserCreated, ActorID: by.By, SubjectID: u.ID,
-			Data: storage.Data{"password": u.PasswordHash != "", "email_verified": u.EmailVerified, "never_impersonate": u.NeverImpersonate},
-		}, storage.Private{}, by.Request, now)
-		if err != nil {
+	}
+	for _, o := range orgs {
+		if err := member(ctx, tx, u.ID, o, by, now); err != nil {
 			return err
 		}
-		for _, role := range roles {
-			if err := grantEverywhere(ctx, tx, u.ID, role, by, now); err != nil {
-				return err
-			}
-		}
-		for _, o := range orgs {
-			if err := member(ctx, tx, u.ID, o, by, now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // freeIdentifier keeps users and clients from sharing an id: sub and client_id

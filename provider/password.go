@@ -55,10 +55,18 @@ func dummyHash() string {
 
 // HashPassword returns the hash to store for a password.
 func HashPassword(password string) (string, error) {
-	if n := len([]rune(password)); n < 8 || len(password) > maxPassword {
-		return "", fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)
+	if err := checkPassword(password); err != nil {
+		return "", err
 	}
 	return argon2id.CreateHash(password, hashing)
+}
+
+// checkPassword says whether somebody may have it as a password.
+func checkPassword(password string) error {
+	if n := len([]rune(password)); n < 8 || len(password) > maxPassword {
+		return fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)
+	}
+	return nil
 }
 
 // check compares a password with a stored hash; an empty hash matches nothing and

@@ -48,6 +48,7 @@ func TestStableElements(t *testing.T) {
 		"login":        {"form#login-form", "input#username[name=username]", "input#password[name=password]", "button#login-submit"},
 		"login_reauth": {"form#login-form", "input#username[name=username]", "input#password[name=password]", "button#login-submit"},
 		"consent":      {"form#consent-form", "button#consent-deny[name=action]", "button#consent-submit[name=action]"},
+		"setup":        {"form#setup-form", "input#name[name=name]", "input#email[name=email]", "input#password[name=password]", "button#setup-submit"},
 		"logout":       {"form#logout-form", "button#logout-submit"},
 		"stop":         {"form#stop-form", "button#stop-submit"},
 		"error":        {"section#error-page", "code#error-code"},
@@ -244,11 +245,16 @@ func elements(t testing.TB, body string) []html.Token {
 	return list
 }
 
+// textOf is what a page says in its own words: not what people type at a prompt.
 func textOf(t testing.TB, body string) string {
 	t.Helper()
 	var text strings.Builder
+	code := false
 	for z := html.NewTokenizer(strings.NewReader(body)); z.Next() != html.ErrorToken; {
-		if token := z.Token(); token.Type == html.TextToken {
+		switch token := z.Token(); {
+		case token.Data == "code":
+			code = token.Type == html.StartTagToken
+		case token.Type == html.TextToken && !code:
 			text.WriteString(token.Data)
 		}
 	}

@@ -36,6 +36,18 @@ func samples() map[string]any {
 		"consent_nobody":     with(choice(), func(p *ConsentPage) { p.Query, p.Searched = "zoe", true }),
 		"consent_incomplete": with(found(), incomplete),
 
+		"setup":           SetupPage{Action: "/setup/usl_x"},
+		"setup_signed_in": SetupPage{Page: Page{Person: sam}, Action: "/setup/usl_x"},
+		"setup_incomplete": SetupPage{Action: "/setup/usl_x", Name: "Root", Email: "root", Errors: []FieldError{
+			{"email", "Type an e-mail address like ada@example.com."}, {"password", "A password has 8 to 1024 characters."},
+		}},
+		"checklist": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{
+			{Title: "Add an application", State: "There is one application.", Done: true, Commands: []string{"understudy client create --id shop"}},
+			{Title: "Add users", State: "There is nobody but administrators yet.", Commands: []string{"understudy user create --email ada@example.com", "understudy user create --role support"}},
+			{Title: "Switch on signing in as someone else", State: "It is off.", Commands: []string{"understudy impersonation enable"}},
+		}},
+		"checklist_done": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{{Title: "Add users", State: "There is one user.", Done: true}}},
+
 		"logout":           LogoutPage{Page: Page{Person: sam}, Action: "/oauth2/logout", Hidden: []HiddenField{{"state", "s1"}, {"id", "l1"}}, ClientName: "Acme Billing"},
 		"loggedout":        LoggedOutPage{},
 		"loggedout_return": LoggedOutPage{ReturnURL: "https://billing.acme.example/", ReturnLabel: "Back to Acme Billing"},
@@ -145,6 +157,10 @@ func show(s *Set, w http.ResponseWriter, page any) error {
 		return s.Login(w, http.StatusOK, p)
 	case ConsentPage:
 		return s.Consent(w, http.StatusOK, p)
+	case SetupPage:
+		return s.Setup(w, http.StatusOK, p)
+	case ChecklistPage:
+		return s.Checklist(w, http.StatusOK, p)
 	case LogoutPage:
 		return s.Logout(w, http.StatusOK, p)
 	case LoggedOutPage:

@@ -73,10 +73,9 @@ func initialize(cmd *cobra.Command, file, issuer, dsn string) error {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s, migrated the database (%d steps), made the signing keys\n", file, steps)
-	fmt.Fprintf(cmd.OutOrStdout(), "next: understudy user create --config %s --email you@example.com --role admin --password-file -\n", strconv.Quote(file))
-	fmt.Fprintf(cmd.OutOrStdout(), "      understudy client create --help\n")
-	fmt.Fprintf(cmd.OutOrStdout(), "      understudy impersonation enable --config %s\n", strconv.Quote(file))
-	fmt.Fprintf(cmd.OutOrStdout(), "      understudy serve --config %s\n", strconv.Quote(file))
+	fmt.Fprintf(cmd.OutOrStdout(), "next: understudy serve --config %s\n", strconv.Quote(file))
+	fmt.Fprintf(cmd.OutOrStdout(), "      understudy setup-link --config %s   # a link that makes you an administrator\n", strconv.Quote(file))
+	fmt.Fprintf(cmd.OutOrStdout(), "      understudy doctor --config %s\n", strconv.Quote(file))
 	return nil
 }
 

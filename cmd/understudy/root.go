@@ -25,7 +25,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().String("config", os.Getenv("UNDERSTUDY_CONFIG"), "configuration file (YAML)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newDemoCmd(), newInitCmd(), newServeCmd(), newMigrateCmd(),
+		newDemoCmd(), newInitCmd(), newServeCmd(), newSetupLinkCmd(), newMigrateCmd(),
 		newUserCmd(), newOrgCmd(), newClientCmd(), newKeyCmd(),
 		newImpersonationCmd(), newAuditCmd(), newConfigCmd(), newHealthcheckCmd(), newVersionCmd(),
 	)

@@ -54,6 +54,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if have, err := store.Progress(ctx); err == nil && have.Administrators == 0 {
+		log.WarnContext(ctx, "no administrator yet; run understudy setup-link")
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
