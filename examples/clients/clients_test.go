@@ -1,0 +1,177 @@
+// Package clients_test runs the programs of this directory against a real
+// provider, and plays the person with the browser.
+package clients_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// secret has every character that HTTP Basic authentication needs encoded, or that
+// libraries disagree about (RFC 6749 section 2.3.1).
+const secret = "a+b/c d%e:f-_.~*'()!&=?ü"
+
+// programs by the directory they are in.
+var programs = []struct {
+	name  string
+	start func(t *testing.T, directory string) *exec.Cmd
+}{
+	{"go-oidc", goProgram},
+	{"openid-client-6", nodeProgram},
+	{"openid-client-5", nodeProgram},
+	{"oauth4webapi", nodeProgram},
+}
+
+// Every library, unmodified, against everything a relying party does.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	issuer := "http://" + server.Listener.Addr().String()
+	idp := idptest.New(t, idptest.Options{Issuer: issuer, Provider: provider.Config{Impersonation: idptest.Limits()}})
+	server.Config.Handler = idp.Handler
+	server.Start()
+	t.Cleanup(server.Close)
+	for _, program := range programs {
+		if testing.Short() && program.name != "go-oidc" {
+			continue // they need Node.js, and a registry the first time
+		}
+		t.Run(program.name, func(t *testing.T) {
+			t.Parallel()
+			app := run(t, program.start(t, program.name), "ISSUER="+issuer, "CLIENT_ID="+program.name, "CLIENT_SECRET="+secret)
+			register(t, idp, program.name, app)
+			for _, c := range stories {
+				t.Run(c.name, func(t *testing.T) {
+					c.play(&visitor{t: t, idp: idp, issuer: issuer, client: program.name, app: app})
+				})
+			}
+		})
+	}
+}
+
+// register makes a client of the program, as `understudy client create` does.
+func register(t *testing.T, idp *idptest.IDP, id, address string) {
+	t.Helper()
+	c := idptest.App()
+	c.ID, c.Name, c.FirstParty, c.SecretHash = id, id, false, storage.Hash(secret)
+	c.RedirectURIs, c.PostLogoutRedirectURIs = storage.List{address + "/callback"}, storage.List{address + "/"}
+	c.IDTokenSignedResponseAlg = "RS256"
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.CreateClient(ctx, c, time.Now()) })
+}
+
+// run starts a program and returns the address that it prints. It ends with the test.
+func run(t *testing.T, program *exec.Cmd, environment ...string) (address string) {
+	t.Helper()
+	var problems bytes.Buffer
+	program.Env = append(append(os.Environ(), "PORT=0", "BASE_URL="), environment...)
+	program.Stderr, program.WaitDelay = &problems, 10*time.Second
+	out, err := program.StdoutPipe()
+	if err == nil {
+		err = program.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := time.AfterFunc(time.Minute, func() { _ = program.Process.Kill() }) // it prints nothing
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	stop.Stop()
+	t.Cleanup(func() {
+		_ = program.Process.Kill()
+		_ = program.Wait()
+		if t.Failed() {
+			t.Logf("%s wrote: %s", program, problems.String())
+		}
+	})
+	var ready struct {
+		Address string `json:"address"`
+	}
+	if err == nil {
+		err = json.Unmarshal(line, &ready)
+	}
+	if err != nil {
+		t.Fatalf("%s did not start: %v", program, err)
+	}
+	return ready.Address
+}
+
+func goProgram(t *testing.T, directory string) *exec.Cmd {
+	t.Helper()
+	sources(t, directory+"/*.go")
+	binary := filepath.Join(t.TempDir(), directory)
+	command(t, ".", 5*time.Minute, "go", "build", "-buildvcs=false", "-o", binary, "./"+directory)
+	return exec.CommandContext(t.Context(), binary)
+}
+
+func nodeProgram(t *testing.T, directory string) *exec.Cmd {
+	t.Helper()
+	sources(t, "*.mjs", directory+"/*.mjs", directory+"/*.json")
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("%v: .ci/install-test-tools installs it from Debian's packages", err)
+		}
+	}
+	if outdated(t, directory) {
+		command(t, directory, 3*time.Minute, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	}
+	arguments := []string{"app.mjs"}
+	if version := command(t, ".", time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
+		arguments = []string{"--experimental-global-webcrypto", "app.mjs"}
+	}
+	program := exec.CommandContext(t.Context(), "node", arguments...)
+	program.Dir = directory
+	return program
+}
+
+// outdated reports whether node_modules is not what package-lock.json says. npm
+// writes the file inside when it is done.
+func outdated(t *testing.T, directory string) bool {
+	t.Helper()
+	lock, err := os.Stat(filepath.Join(directory, "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed, err := os.Stat(filepath.Join(directory, "node_modules", ".package-lock.json"))
+	return err != nil || installed.ModTime().Before(lock.ModTime())
+}
+
+// sources lets `go test` know what the result depends on: it does not see what
+// programs read that it did not build.
+func sources(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			if _, err := os.Stat(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func command(t *testing.T, directory string, limit time.Duration, name string, arguments ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, arguments...)
+	c.Dir, c.WaitDelay = directory, 10*time.Second
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s in examples/clients/%s: %v\n%s", c, directory, err, out)
+	}
+	return string(out)
+}
