@@ -166,6 +166,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	}
 	switch {
 	case on && have.ClientsOptedIn > 0:
+		signInAs.Commands = nil
 		signInAs.State = "It is on, and " + count(have.ClientsOptedIn, "one application allows it", "%d applications allow it") + "."
 	case on:
 		signInAs.State = "It is on, but no application allows it yet."

@@ -201,6 +201,20 @@ func (a *Auditor) latest(ctx context.Context, size int64) (*storage.Checkpoint, 
 	return c, nil
 }
 
+// Latest returns the latest stored checkpoint and the size of the tree.
+// ErrRewritten: the checkpoint is not one of ours, or the tree is not its
+// continuation. storage.ErrNotFound: there is no checkpoint, and the size still counts.
+func (a *Auditor) Latest(ctx context.Context) (*storage.Checkpoint, int64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	size, err := a.store.TreeSize(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("tree size: %w", err)
+	}
+	latest, err := a.latest(ctx, size)
+	return latest, size, err
+}
+
 func (a *Auditor) remember(tree tlog.Tree) {
 	if a.last == nil || a.last.N < tree.N {
 		a.last = &tree

@@ -32,22 +32,3 @@ func (q Queries) SetupLinkStands(ctx context.Context, tokenHash []byte, now time
 func (tx *Tx) UseSetupLink(ctx context.Context, tokenHash []byte, now time.Time) error {
 	return tx.spend(ctx, `UPDATE setup_links SET used_at = ? WHERE token_hash = ? AND used_at = 0 AND expires_at > ?`, At(now), tokenHash, At(now))
 }
-
-// Progress is how far an installation has been set up.
-type Progress struct {
-	Administrators int64 // active users who hold the role admin everywhere
-	Users          int64 // all others
-	Clients        int64
-	ClientsOptedIn int64 // of these, staff may be signed in to as a user
-}
-
-// Progress counts what there is.
-func (q Queries) Progress(ctx context.Context) (Progress, error) {
-	var p Progress
-	err := q.scan(ctx, []any{&p.Administrators, &p.Users, &p.Clients, &p.ClientsOptedIn}, `
-		SELECT (SELECT COUNT(*) FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = 'admin' AND u.status = 'active'),
-			(SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = 'admin')),
-			(SELECT COUNT(*) FROM clients WHERE status = 'active'),
-			(SELECT COUNT(*) FROM clients WHERE status = 'active' AND allow_impersonation = ?)`, true)
-	return p, err
-}

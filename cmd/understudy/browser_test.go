@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -338,6 +339,35 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click("#logout-submit")
 	b.until(`!document.querySelector("#logout-form")`)
 	visit(b, "logged-out")
+
+	link := setupLink(b.t, d)
+	b.open(link, "#setup-form")
+	visit(b, "setup")
+	b.write("#name", "Eve Newcomer")
+	b.write("#email", "ada@globex.test")
+	b.write("#password", demoPassword)
+	b.click("#setup-submit")
+	b.see("#error-summary [href='#email']")
+	visit(b, "setup-errors")
+	b.write("#email", "eve@understudy.test")
+	b.write("#password", demoPassword)
+	b.click("#setup-submit")
+	b.see("#checklist")
+	visit(b, "setup-checklist")
+	b.open(link, "#error-page")
+	visit(b, "setup-link-used")
+	b.open(setupLink(b.t, d), "#setup-form")
+	visit(b, "setup-signed-in")
+}
+
+// setupLink is the address at which somebody becomes administrator.
+func setupLink(t *testing.T, d *demo) string {
+	t.Helper()
+	token, err := provider.NewDirectory(d.service.store).CreateSetupLink(context.Background(), time.Hour, storage.Cause{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.providerURL + "/setup/" + token
 }
 
 // authorize is an authorization request that nobody takes the answer of.

@@ -396,7 +396,7 @@ func TestKeyCommands(t *testing.T) {
 	if err != nil || !strings.Contains(problems, "ES256: the next key is published already: key_") || strings.Contains(problems, "RS256") {
 		t.Errorf("rotated a second time: %v, %s", err, problems)
 	}
-	if strings.Count(out, "next") != 2 || strings.Count(out, "now") != 5 {
+	if strings.Count(out, "next") != 2 || strings.Count(out, "new") != 5 {
 		t.Errorf("got %s", out)
 	}
 	rotated["token RS256 next"]++
@@ -418,7 +418,7 @@ func TestKeyCommands(t *testing.T) {
 func TestAgeOf(t *testing.T) {
 	t.Parallel()
 	for age, wanted := range map[time.Duration]string{
-		-time.Hour: "now", time.Second: "now", time.Minute: "1 min", 119 * time.Minute: "1 h", 47 * time.Hour: "47 h", 48 * time.Hour: "2 days",
+		-time.Hour: "new", time.Second: "new", time.Minute: "1 min", 119 * time.Minute: "1 h", 47 * time.Hour: "47 h", 48 * time.Hour: "2 days",
 	} {
 		want(t, age.String(), ageOf(age), wanted)
 	}

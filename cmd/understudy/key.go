@@ -77,7 +77,7 @@ func (k *keyRecord) state() string {
 func ageOf(d time.Duration) string {
 	switch {
 	case d < time.Minute:
-		return "now"
+		return "new"
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
 	case d < 48*time.Hour:

@@ -27,7 +27,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDemoCmd(), newInitCmd(), newServeCmd(), newSetupLinkCmd(), newMigrateCmd(),
 		newUserCmd(), newOrgCmd(), newClientCmd(), newKeyCmd(),
-		newImpersonationCmd(), newAuditCmd(), newConfigCmd(), newHealthcheckCmd(), newVersionCmd(),
+		newImpersonationCmd(), newAuditCmd(), newConfigCmd(), newDoctorCmd(), newHealthcheckCmd(), newVersionCmd(),
 	)
 	markUsage(root)
 	return root

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package main
+
+func filesystem(string) (volume, error) { return volume{}, errNoVolume }
