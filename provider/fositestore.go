@@ -220,7 +220,9 @@ func (s *fositeStore) GetRefreshTokenSession(ctx context.Context, hash string, _
 	if !g.Token.UsedAt.Set() {
 		return r, nil
 	}
-	if leeway := s.p.config.RefreshReuseLeeway; g.ImpersonationID != "" || leeway == 0 || now.Sub(g.Token.UsedAt.Time()) > leeway {
+	// A clock that was set back makes no retry of what came long ago (SECURITY B09).
+	since := now.Sub(g.Token.UsedAt.Time()).Abs()
+	if leeway := s.p.config.RefreshReuseLeeway; g.ImpersonationID != "" || leeway == 0 || since > leeway {
 		return r, fosite.ErrInactiveToken
 	}
 	successor := openSuccessor(form.Get("refresh_token"), g.Token.Successor)

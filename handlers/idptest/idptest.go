@@ -44,6 +44,8 @@ type IDP struct {
 	Handler  http.Handler
 	Log      io.Writer
 	DSN      string // of its database
+
+	options Options
 }
 
 // Options change what New makes. Zero values are the product's defaults.
@@ -69,6 +71,20 @@ func Each(t *testing.T, test func(t *testing.T, idp *IDP)) {
 // New starts a provider.
 func New(t testing.TB, o Options) *IDP {
 	t.Helper()
+	idp := start(t, o)
+	idp.seed(t, !o.SwitchOff)
+	return idp
+}
+
+// Again starts another provider on the same database: the one after a restart, or a
+// second server.
+func (idp *IDP) Again(t testing.TB) *IDP {
+	t.Helper()
+	return start(t, idp.options)
+}
+
+func start(t testing.TB, o Options) *IDP {
+	t.Helper()
 	ctx := context.Background()
 	if o.DSN == "" {
 		o.DSN = "sqlite:" + filepath.Join(t.TempDir(), "understudy.db")
@@ -91,11 +107,10 @@ func New(t testing.TB, o Options) *IDP {
 	pages, err := templates.New(templates.Branding{})
 	check(t, err)
 	log := slog.New(slog.NewJSONHandler(o.Log, nil))
-	idp := &IDP{Store: store, Keys: keys, Log: o.Log, DSN: o.DSN}
+	idp := &IDP{Store: store, Keys: keys, Log: o.Log, DSN: o.DSN, options: o}
 	idp.Provider = provider.New(o.Provider, store, keys, log)
 	idp.Server = handlers.New(o.Handlers, idp.Provider, store, pages, log)
 	idp.Handler = idp.Server.Handler()
-	idp.seed(t, !o.SwitchOff)
 	return idp
 }
 
