@@ -523,7 +523,8 @@ func TestCrossOrigin(t *testing.T) {
 	idp := idptest.New(t, idptest.Options{})
 	open := map[string]bool{
 		"/.well-known/openid-configuration": true, "/.well-known/jwks.json": true, "/oauth2/token": true, "/oauth2/userinfo": true,
-		"/oauth2/revoke": true, "/oauth2/introspect": false, "/oauth2/authorize": false, "/oauth2/logout": false, "/login": false, "/": false,
+		"/oauth2/revoke": true, "/oauth2/par": true, "/oauth2/introspect": false, "/oauth2/authorize": false, "/oauth2/authorize/x": false,
+		"/oauth2/logout": false, "/login": false, "/": false, "/consent/x": false, "/impersonation/stop": false, "/impersonation/stopped": false,
 	}
 	for path, want := range open {
 		for _, origin := range []string{"https://app.example", "null"} {
@@ -593,7 +594,7 @@ func TestRequestLimits(t *testing.T) {
 		repeated.Add("resource", fmt.Sprint("https://", i, ".example"))
 	}
 	long := url.Values{"state": {strings.Repeat("x", 8<<10+1)}}
-	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/userinfo", "/oauth2/authorize", "/oauth2/logout", "/login"} {
+	for _, path := range []string{"/oauth2/token", "/oauth2/par", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/userinfo", "/oauth2/authorize", "/oauth2/logout", "/login"} {
 		t.Run("H01 "+path, func(t *testing.T) {
 			wantStatus(t, "65 KiB", idp.Call(path, "", "", large), http.StatusRequestEntityTooLarge)
 			if path == "/oauth2/authorize" || path == "/oauth2/logout" {
@@ -621,7 +622,7 @@ func TestRequestLimits(t *testing.T) {
 func TestDirectEndpoints(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
-	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"} {
+	for _, path := range []string{"/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/par"} {
 		t.Run("F02 "+path, func(t *testing.T) {
 			credentials := "client_id=app&client_secret=" + idptest.Secret + "&grant_type=client_credentials&token=x"
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete} {

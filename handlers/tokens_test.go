@@ -490,7 +490,8 @@ func TestDatabaseDump(t *testing.T) {
 		"postgres": {postgres, func(t *testing.T) []byte { return dumpPostgres(t, postgres) }},
 	} {
 		t.Run("B14 "+name, func(t *testing.T) {
-			idp := idptest.New(t, idptest.Options{DSN: db.dsn})
+			idp := idptest.New(t, idptest.Options{DSN: db.dsn, Provider: provider.Config{RefreshReuseLeeway: 10 * time.Second}})
+			addClient(t, idp, "every", func(c *storage.Client) { everyResponseType(c); c.AccessTokenFormat = "opaque" })
 			b := idp.Browser(t)
 			at, _ := b.Follow(asking())
 			secrets := map[string]string{"interaction": strings.TrimPrefix(at, "/login?interaction="), "client secret": idptest.Secret, "password": idptest.Password}
@@ -508,6 +509,19 @@ func TestDatabaseDump(t *testing.T) {
 			first := idp.Tokens(t, secrets["spent code"])
 			keep("own", first)
 			keep("refreshed", refresh(idp, str(t, first, "refresh_token")).JSON(t))
+			keep("repeated", refresh(idp, str(t, first, "refresh_token")).JSON(t))
+			for _, which := range []string{"pending pushed request", "spent pushed request"} {
+				request := pushed(t, idp)
+				secrets[which] = strings.TrimPrefix(mustQuery(request).Get("request_uri"), "urn:ietf:params:oauth:request_uri:")
+				if which == "spent pushed request" {
+					b.Code(request)
+				}
+			}
+			for name, values := range frontTokens(t, b) {
+				if strings.HasSuffix(name, "_token") || name == "code" {
+					secrets["front channel "+name] = values[0]
+				}
+			}
 			keep("public", publicTokens(t, idp, b))
 			s := idp.Browser(t)
 			s.SignIn("sam")
@@ -518,7 +532,7 @@ func TestDatabaseDump(t *testing.T) {
 					secrets[who+"'s cookie "+cookie] = value
 				}
 			}
-			if len(secrets) < 18 {
+			if len(secrets) < 26 {
 				t.Fatalf("only %d secrets", len(secrets))
 			}
 			all := db.dump(t)
@@ -604,22 +618,67 @@ func TestConcurrentLogins(t *testing.T) {
 		}
 		return nil
 	})
-	next := make(chan int, n)
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	var workers sync.WaitGroup
-	for range 32 {
-		workers.Go(func() {
-			for i := range next {
-				if err := ownLogin(idp, i); err != nil {
-					t.Errorf("B17 login %d: %v", i, err)
-				}
+	addClient(t, idp, "every", everyResponseType)
+	for name, login := range map[string]func(*idptest.IDP, int) error{"B17 code": ownLogin, "B17 hybrid": ownHybridLogin} {
+		t.Run(name, func(t *testing.T) {
+			next := make(chan int, n)
+			for i := range n {
+				next <- i
 			}
+			close(next)
+			var workers sync.WaitGroup
+			for range 32 {
+				workers.Go(func() {
+					for i := range next {
+						if err := login(idp, i); err != nil {
+							t.Errorf("login %d: %v", i, err)
+						}
+					}
+				})
+			}
+			workers.Wait()
 		})
 	}
-	workers.Wait()
+}
+
+// ownHybridLogin does it with everything that the authorization endpoint brings back.
+func ownHybridLogin(idp *idptest.IDP, i int) error {
+	id, nonce, state := fmt.Sprint("usr_n", i), fmt.Sprint("nonce ", i), fmt.Sprint("state ", i)
+	mode := []string{"fragment", "form_post"}[i%2]
+	r := httptest.NewRequest(http.MethodGet, asking("client_id", "every", "response_type", "code id_token token", "nonce", nonce, "state", state, "response_mode", mode), nil)
+	r.Header.Set("Cookie", fmt.Sprintf("__Host-understudy=session %d", i))
+	_, said := answered(idp.Do(r))
+	w := idp.Call("/oauth2/token", "every", idptest.Secret, idptest.Exchange(said.Get("code"), nil))
+	var tokens struct {
+		Access string `json:"access_token"`
+		ID     string `json:"id_token"`
+	}
+	if err := json.Unmarshal([]byte(w.Body), &tokens); err != nil || said.Get("state") != state {
+		return fmt.Errorf("token: %d %s, said %v", w.Status, w.Body, said)
+	}
+	for what, token := range map[string]string{
+		"ID token": said.Get("id_token"), "access token": said.Get("access_token"), "second ID token": tokens.ID, "second access token": tokens.Access,
+	} {
+		var claims struct {
+			Subject string `json:"sub"`
+			Nonce   string `json:"nonce"`
+			SID     string `json:"sid"`
+			AtHash  string `json:"at_hash"`
+			CHash   string `json:"c_hash"`
+		}
+		if err := payload(token, &claims); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if claims.Subject != id || claims.SID != fmt.Sprint("sid_n", i) || strings.Contains(what, "ID") && claims.Nonce != nonce ||
+			what == "ID token" && (claims.AtHash != halfHash(said.Get("access_token")) || claims.CHash != halfHash(said.Get("code"))) {
+			return fmt.Errorf("%s: %+v", what, claims)
+		}
+	}
+	var info struct{ Sub string }
+	if w = userinfo(idp, said.Get("access_token")); json.Unmarshal([]byte(w.Body), &info) != nil || info.Sub != id {
+		return fmt.Errorf("userinfo: %s", w.Body)
+	}
+	return nil
 }
 
 // ownLogin signs person number i in and checks that all there is says so.
@@ -876,7 +935,7 @@ func TestClientAuthentication(t *testing.T) {
 	addClient(t, idp, "odd id+%", nil)
 	addClient(t, idp, "nokey", func(c *storage.Client) { c.SecretHash = nil })
 	addClient(t, idp, "off", func(c *storage.Client) { c.Status = storage.ClientDisabled })
-	for _, endpoint := range []string{"token", "introspect", "revoke"} {
+	for _, endpoint := range []string{"token", "introspect", "revoke", "par"} {
 		send := func(change func(*http.Request), pairs ...string) *idptest.Response {
 			form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"ur_x"}, "token": {"x"}}
 			having(pairs...)(form)
