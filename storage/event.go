@@ -42,6 +42,8 @@ const (
 	EventClientUpdated        EventType = "client.updated"
 	EventClientDeleted        EventType = "client.deleted"
 	EventClientSecretRotated  EventType = "client.secret_rotated"
+	EventInitialTokenCreated  EventType = "registration_token.created"
+	EventInitialTokenRevoked  EventType = "registration_token.revoked"
 	EventSettingsUpdated      EventType = "settings.updated"
 	EventKeyCreated           EventType = "key.created"
 	EventKeyRetired           EventType = "key.retired"

@@ -24,6 +24,7 @@ func TestUseOnce(t *testing.T) {
 			"ticket":        func(ctx context.Context, tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", t0) },
 			"interaction":   func(ctx context.Context, tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), t0) },
 			"impersonation": func(ctx context.Context, tx *Tx) error { return tx.StopImpersonation(ctx, "imp_2", Cause{}, t0) },
+			"initial token": func(ctx context.Context, tx *Tx) error { return tx.SpendInitialAccessToken(ctx, "iat_1", t0) },
 		} {
 			var winners atomic.Int64
 			concurrently(100, func(int) {
@@ -49,7 +50,7 @@ func TestUseOnce(t *testing.T) {
 	})
 }
 
-// single adds a ticket and an interaction.
+// single adds a ticket, an initial access token and an interaction.
 func single(t testing.TB, s *Store) {
 	t.Helper()
 	write(t, s, func(ctx context.Context, tx *Tx) error {
@@ -58,6 +59,11 @@ func single(t testing.TB, s *Store) {
 			Binding: "bearer", Reason: "invoice", Access: "full", Duration: 1, CreatedAt: At(t0), ExpiresAt: At(t0.Add(time.Minute)),
 		})
 		if err != nil {
+			return err
+		}
+		if err := tx.CreateInitialAccessToken(ctx, &InitialAccessToken{
+			ID: "iat_1", TokenHash: Hash("initial"), UsesLeft: 1, CreatedAt: At(t0), ExpiresAt: At(t0.Add(time.Minute)),
+		}); err != nil {
 			return err
 		}
 		return tx.CreateInteraction(ctx, &Interaction{

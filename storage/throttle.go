@@ -81,3 +81,21 @@ func (tx *Tx) Forgive(ctx context.Context, key []byte) error {
 	}
 	return err
 }
+
+// Take counts one more under a key whose count begins anew with each window. Where
+// there are limit already it counts nothing and returns when the window ends.
+func (tx *Tx) Take(ctx context.Context, key []byte, limit int64, window time.Duration, now time.Time) (full time.Time, err error) {
+	n, err := tx.exec(ctx, `
+		INSERT INTO throttles (failures, key_hash, blocked_until, expires_at) VALUES (1, ?, 0, ?)
+		ON CONFLICT (key_hash) DO UPDATE SET
+			failures = CASE WHEN throttles.expires_at <= ? THEN 1 ELSE throttles.failures + 1 END,
+			expires_at = CASE WHEN throttles.expires_at <= ? THEN excluded.expires_at ELSE throttles.expires_at END
+		WHERE throttles.expires_at <= ? OR throttles.failures < ?`,
+		key, At(now.Add(window)), At(now), At(now), At(now), limit)
+	if err != nil || n == 1 {
+		return time.Time{}, err
+	}
+	var until Time
+	err = tx.scan(ctx, []any{&until}, `SELECT expires_at FROM throttles WHERE key_hash = ?`, key)
+	return until.Time(), err
+}
