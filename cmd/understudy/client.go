@@ -19,7 +19,7 @@ import (
 func newClientCmd() *cobra.Command {
 	return group("client", "Applications that people sign in to, and services",
 		newClientCreateCmd(), newClientListCmd(), newClientShowCmd(), newClientUpdateCmd(),
-		newClientRotateSecretCmd(), newClientDeleteCmd())
+		newClientRotateSecretCmd(), newClientDeleteCmd(), newRegistrationTokenCmd())
 }
 
 // clientRecord is a client as --json shows it; the secret is there once, when it

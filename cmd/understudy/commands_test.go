@@ -185,6 +185,9 @@ func TestExitCodes(t *testing.T) {
 		{"client rotate-secret nothing", exitFailure, `client "nothing"`},
 		{"client create --id x --redirect-uri http://x.test/", exitFailure, "redirect_uri"},
 		{"client create --id x --type batch --redirect-uri https://x.test/", exitFailure, `type "batch"`},
+		{"client registration-token create --uses 0", exitFailure, "uses 0: want 1 to 1000000"},
+		{"client registration-token create --expires -1s", exitFailure, "expires -1s"},
+		{"client registration-token revoke iat_none", exitFailure, `initial access token "iat_none"`},
 		{"impersonation stop imp_none", exitFailure, `impersonation "imp_none"`},
 		{"key rotate --alg none", exitFailure, "want RS256 or ES256"},
 		{"healthcheck --url http://127.0.0.1:1/", exitFailure, "refused"},
@@ -201,6 +204,7 @@ func TestExitCodes(t *testing.T) {
 		{"user create --email a@b.test --password-file - --claims-file -", exitUsage, "standard input"},
 		{"user set-password ada", exitUsage, "--password-file"},
 		{"client create", exitUsage, "--name"},
+		{"client registration-token revoke", exitUsage, "ID is missing"},
 		{"impersonation stop", exitUsage, "--all"},
 		{"impersonation stop --all imp_1", exitUsage, "--all"},
 		{"impersonation list --limit many", exitUsage, "limit"},
@@ -308,6 +312,51 @@ func TestUserCommands(t *testing.T) {
 		"key.created": 3, "organization.created": 2, "organization.member_added": 2, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
 		"user.password_changed": 1, "user.role_granted": 4, "user.role_revoked": 2, "user.updated": 2,
 	})
+}
+
+func TestRegistrationTokenCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	one := s.object("client", "registration-token", "create")
+	token, _ := one["token"].(string)
+	if id, _ := one["id"].(string); !strings.HasPrefix(token, "uit_") || !strings.HasPrefix(id, "iat_") || one["uses_left"] != 1.0 {
+		t.Errorf("got %v", one)
+	}
+	many := s.object("client", "registration-token", "create", "--uses", "5", "--expires", "1h", "--description", "for CI")
+	want(t, "uses", many["uses_left"], 5)
+	want(t, "description", many["description"], "for CI")
+	created, _ := time.Parse(time.RFC3339, fmt.Sprint(many["created_at"]))
+	expires, _ := time.Parse(time.RFC3339, fmt.Sprint(many["expires_at"]))
+	want(t, "lifetime", expires.Sub(created), time.Hour)
+
+	store := s.store()
+	row, err := store.InitialAccessToken(t.Context(), storage.Hash(token))
+	if err := errors.Join(err, store.Close()); err != nil || row.ID != one["id"] {
+		t.Errorf("got %+v, %v", row, err)
+	}
+	want(t, "revoked", s.object("client", "registration-token", "revoke", row.ID)["revoked"], true)
+	if _, err := s.run("", "client", "registration-token", "revoke", row.ID); err == nil || !strings.Contains(err.Error(), "none with this id") {
+		t.Errorf("revoked twice: got %v", err)
+	}
+	list := s.list("client", "registration-token", "list")
+	want(t, "tokens", len(list), 2)
+	for _, r := range list {
+		if r["token"] != nil || (r["revoked_at"] != nil) != (r["id"] == row.ID) {
+			t.Errorf("got %v", r)
+		}
+	}
+	if out := s.ok("client", "registration-token", "list"); !strings.Contains(out, "for CI") || strings.Contains(out, "uit_") {
+		t.Errorf("got %s", out)
+	}
+	types := map[string]int{}
+	for line := range strings.Lines(s.ok("audit", "export")) {
+		var e struct{ Type string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || strings.Contains(line, token) {
+			t.Errorf("%v: %s", err, line)
+		}
+		types[e.Type]++
+	}
+	want(t, "events", types, map[string]int{"key.created": 3, "registration_token.created": 2, "registration_token.revoked": 1})
 }
 
 func TestClientCommands(t *testing.T) {
