@@ -211,8 +211,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 		Page:       templates.Page{Person: personOf(&i.login.User)},
 		SignOutURL: signOutURL(i),
 		Action:     "/consent/" + url.PathEscape(i.id) + "?" + url.Values{shownTo: {i.login.User.ID}}.Encode(), ClientName: c.Name, ClientHost: i.request.GetRedirectURI().Host,
-		PolicyURL: c.PolicyURI, TermsURL: c.TermsOfServiceURI,
-		NeedsConsent: i.request.NeedsConsent(situation.Consented), CanImpersonate: situation.MayAct,
+		ClientURL: c.ClientURI, PolicyURL: c.PolicyURI, TermsURL: c.TermsOfServiceURI,
+		SelfRegistered: c.RegisteredWith != "" && !c.FirstParty,
+		NeedsConsent:   i.request.NeedsConsent(situation.Consented), CanImpersonate: situation.MayAct,
 		ContinueAs: cmp.Or(form.Get("continue_as"), "me"),
 		Query:      form.Get("q"), Reason: form.Get("reason"), ReasonMin: impersonation.MinReason, ReasonMax: impersonation.MaxReason,
 		TicketRef: form.Get("ticket_ref"), Access: cmp.Or(form.Get("access"), string(impersonation.ReadOnly)),
@@ -234,7 +235,11 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 	for _, d := range denials {
 		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: d.Message()})
 	}
-	w.Header().Set("Content-Security-Policy", pagePolicy(originOf(i.request.GetRedirectURI().String())))
+	policy := pagePolicy(originOf(i.request.GetRedirectURI().String()))
+	if provider.CheckWebURI("logo_uri", c.LogoURI) == nil { // on this page only: the client's server learns who comes
+		p.LogoURL, policy = c.LogoURI, strings.Replace(policy, "img-src 'self'", "img-src 'self' "+originOf(c.LogoURI), 1)
+	}
+	w.Header().Set("Content-Security-Policy", policy)
 	return s.pages.Consent(w, status, p)
 }
 

@@ -93,6 +93,9 @@ func CheckWebURI(name, uri string) error {
 	if u.Hostname() == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopbackHost(u.Hostname())) {
 		return fmt.Errorf("%s %q: want https, or http on a loopback address", name, uri)
 	}
+	if strings.ContainsAny(u.Host, ";,'") { // its origin may stand in a content security policy
+		return fmt.Errorf("%s %q: has no host", name, uri)
+	}
 	return nil
 }
 

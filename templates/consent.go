@@ -20,7 +20,10 @@ type ConsentPage struct {
 	Action                 string
 	ClientName, ClientHost string
 	SignOutURL             string // where "Not you?" leads; empty: the logout page
-	PolicyURL, TermsURL    string // shown if https, or http on loopback
+	LogoURL                string // in place of the initial; the policy of the page must let it in
+	ClientURL              string // this and the next two are shown if https, or http on loopback
+	PolicyURL, TermsURL    string
+	SelfRegistered         bool // nobody here has looked at the application
 	Scopes                 []Scope
 	NeedsConsent           bool // list Scopes and ask for them
 	CanImpersonate         bool

@@ -29,7 +29,8 @@ type Acting struct {
 // HiddenField is carried by a form from one request to the next.
 type HiddenField struct{ Name, Value string }
 
-// initial stands for a logo: logos are remote, and pages load nothing remote.
+// initial stands for a logo: logos are remote, and no page but the consent page
+// loads anything remote.
 func initial(name string) string {
 	for _, r := range name {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {

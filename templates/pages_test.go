@@ -176,7 +176,7 @@ func TestLinksThatAreNotRendered(t *testing.T) {
 			ErrorPage{BackURL: u},
 			LoggedOutPage{ReturnURL: u},
 			StoppedPage{ReturnURL: u},
-			ConsentPage{PolicyURL: u, TermsURL: u},
+			ConsentPage{LogoURL: u, ClientURL: u, PolicyURL: u, TermsURL: u},
 			HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{{StopURL: u}}},
 			LoginPage{Page: Page{Acting: &Acting{StopURL: u}}},
 		} {
@@ -185,7 +185,7 @@ func TestLinksThatAreNotRendered(t *testing.T) {
 			}
 		}
 	}
-	if body := rendered(t, s, ConsentPage{PolicyURL: "http://acme.example/privacy"}); strings.Contains(body, "acme.example") {
+	if body := rendered(t, s, ConsentPage{PolicyURL: "http://acme.example/privacy", LogoURL: "http://acme.example/logo.png"}); strings.Contains(body, "acme.example") {
 		t.Error("a policy over http is linked")
 	}
 }

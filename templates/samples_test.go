@@ -30,6 +30,7 @@ func samples() map[string]any {
 		"login_reauth": LoginPage{Page: Page{Person: sam}, Action: "/login", Username: "sam@corp.example", Reauth: true, ReauthWhy: "to sign in as someone else"},
 
 		"consent":            consent(),
+		"consent_stranger":   with(consent(), stranger),
 		"consent_me":         with(choice(), func(p *ConsentPage) { p.ContinueAs, p.NeedsConsent, p.Scopes = "me", true, consent().Scopes }),
 		"consent_other":      choice(),
 		"consent_results":    found(),
@@ -103,6 +104,11 @@ func consent() ConsentPage {
 			{Name: "invoices.read"},
 		},
 	}
+}
+
+// stranger is an application that registered itself.
+func stranger(p *ConsentPage) {
+	p.SelfRegistered, p.LogoURL, p.ClientURL = true, "https://acme.example/logo.png", "https://acme.example/"
 }
 
 func choice() ConsentPage {
