@@ -68,8 +68,11 @@ func (s *Server) oauthError(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", `Bearer realm="understudy", error="`+e.Code+`", error_description="`+e.Description+`"`)
 	case e.Status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-	case e.Status == http.StatusMethodNotAllowed:
+	case e.Status == http.StatusMethodNotAllowed && h.Get("Allow") == "":
 		h.Set("Allow", "POST")
+	}
+	if wait, ok := errors.AsType[provider.Throttled](err); ok {
+		h.Set("Retry-After", strconv.Itoa(int(time.Until(wait.Until)/time.Second)+1))
 	}
 	s.logAnswer(r, e.Status, e.Code, err)
 	writeJSON(w, e.Status, struct {

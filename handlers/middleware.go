@@ -85,12 +85,12 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // not take, or an address that is not there.
 func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var allowed []string
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
+		var allowed, patterns []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			other := r.Clone(r.Context())
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/" {
-				allowed = append(allowed, method)
+				allowed, patterns = append(allowed, method), append(patterns, pattern)
 			}
 		}
 		if len(allowed) == 0 {
@@ -99,9 +99,10 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		if slices.ContainsFunc(routes, func(rt route) bool {
-			return rt.kind != page && rt.kind != entry && strings.HasSuffix(rt.pattern, " "+r.URL.Path)
+			return rt.kind != page && rt.kind != entry && slices.Contains(patterns, rt.pattern)
 		}) {
-			s.oauthError(w, r, provider.ErrPostOnly)
+			w.Header().Set("Cache-Control", "no-store")
+			s.oauthError(w, r, provider.ErrMethod)
 			return
 		}
 		s.pageError(w, r, errMethod)
@@ -156,7 +157,7 @@ func pagePolicy(formAction string) string {
 // looks at cookies, so every origin may (SECURITY C12).
 func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
 	switch r.PathValue("endpoint") {
-	case "authorize", "logout", "introspect":
+	case "authorize", "logout", "introspect", "register":
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}

@@ -55,6 +55,11 @@ var routes = []route{
 	{"GET /oauth2/revoke", api, (*Server).postOnly},
 	{"GET /oauth2/userinfo", api, (*Server).userinfo},
 	{"POST /oauth2/userinfo", api, (*Server).userinfo},
+	{"POST /oauth2/register", internal, (*Server).register},
+	{"GET /oauth2/register", internal, (*Server).register},
+	{"GET /oauth2/register/{client}", internal, (*Server).registration},
+	{"PUT /oauth2/register/{client}", internal, (*Server).replaceRegistration},
+	{"DELETE /oauth2/register/{client}", internal, (*Server).endRegistration},
 }
 
 // Handler returns everything that the main listener answers.

@@ -19,6 +19,7 @@ type metadata struct {
 	IntrospectionEndpoint         string   `json:"introspection_endpoint"`
 	EndSessionEndpoint            string   `json:"end_session_endpoint"`
 	PushedRequestEndpoint         string   `json:"pushed_authorization_request_endpoint"`
+	RegistrationEndpoint          string   `json:"registration_endpoint,omitempty"`
 	ScopesSupported               []string `json:"scopes_supported"`
 	ResponseTypesSupported        []string `json:"response_types_supported"`
 	ResponseModesSupported        []string `json:"response_modes_supported"`
@@ -43,8 +44,12 @@ type metadata struct {
 	AuthorizationResponseIssParam bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
-func discovery(issuer string) []byte {
+func discovery(issuer string, registers bool) []byte {
 	secrets := []string{authBasic, authPost}
+	registration := ""
+	if registers {
+		registration = issuer + registrationPath
+	}
 	return asRaw(metadata{
 		Issuer:                   issuer,
 		AuthorizationEndpoint:    issuer + "/oauth2/authorize",
@@ -55,6 +60,7 @@ func discovery(issuer string) []byte {
 		IntrospectionEndpoint:    issuer + "/oauth2/introspect",
 		EndSessionEndpoint:       issuer + "/oauth2/logout",
 		PushedRequestEndpoint:    issuer + "/oauth2/par",
+		RegistrationEndpoint:     registration,
 		ScopesSupported:          []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
 		ResponseTypesSupported:   responseTypes,
 		ResponseModesSupported:   []string{"query", "fragment", "form_post"},

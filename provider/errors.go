@@ -68,6 +68,9 @@ var (
 	errServer               = &Error{Code: "server_error", Description: "Something went wrong.", Status: http.StatusInternalServerError}
 )
 
+// ErrMethod is the answer to a method that an address for applications does not take.
+var ErrMethod error = &Error{Code: "invalid_request", Description: "This address does not take this method.", Status: http.StatusMethodNotAllowed}
+
 // ErrPostOnly is the answer to any other method at a direct endpoint.
 var ErrPostOnly error = &Error{Code: "invalid_request", Description: "Use POST.", Status: http.StatusMethodNotAllowed}
 

@@ -11,10 +11,11 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// Throttled says that sign-in has to wait.
+// Throttled says that somebody has to wait: too many sign-ins failed, or too much
+// was asked for.
 type Throttled struct{ Until time.Time }
 
-func (t Throttled) Error() string { return "too many failed sign-ins" }
+func (t Throttled) Error() string { return "too many tries" }
 
 // ErrCredentials says that name and password do not belong together, and nothing more.
 var ErrCredentials = errors.New("wrong name or password")

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,8 @@ type Config struct {
 	MaxConcurrentHashes       int            // number of cores
 	HashQueueTimeout          time.Duration  // 2 s
 	AllowedNetworks           []netip.Prefix // may be called although they are private
+	RegistrationMode          string         // RegistrationWithToken, RegistrationOpen; else nobody registers themselves
+	RegistrationScope         string         // what clients that registered themselves may ask for; the standard scopes
 	Impersonation             impersonation.Limits
 }
 
@@ -57,6 +60,9 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	c.AuthorizationCodeLifetime = min(c.AuthorizationCodeLifetime, time.Minute) // SECURITY B04
 	otherwise(&c.RefreshTokenIdle, 14*24*time.Hour)
 	otherwise(&c.RefreshTokenLifetime, 30*24*time.Hour)
+	if c.RegistrationScope == "" {
+		c.RegistrationScope = strings.Join([]string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess}, " ")
+	}
 	p := &Provider{
 		Impersonation: impersonation.New(store, c.Impersonation),
 		Keys:          keys,
@@ -67,7 +73,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	}
 	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)
-	p.metadata = discovery(c.Issuer)
+	p.metadata = discovery(c.Issuer, c.registers())
 	p.metadataTag = entityTag(p.metadata)
 	return p
 }

@@ -165,8 +165,9 @@ type Registration struct{ store *storage.Store }
 func NewRegistration(store *storage.Store) *Registration { return &Registration{store} }
 
 // Register adds a client; it fills an empty id. Where the client authenticates
-// with a secret it returns it: secret itself, or a new one where that is empty.
-// storage.ErrExists: the id is taken.
+// with a secret it returns it: secret itself, or a new one where that is empty. A
+// client that was registered with an initial access token takes one of its uses.
+// storage.ErrExists: the id is taken. storage.ErrSpent: the token has no use left.
 func (r *Registration) Register(ctx context.Context, c *storage.Client, secret string, by storage.Cause, now time.Time) (string, error) {
 	if c.ID == "" {
 		c.ID = storage.NewID("client")
@@ -188,12 +189,17 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 		if err := knownOrganizations(ctx, tx, c); err != nil {
 			return err
 		}
+		if c.RegisteredWith != "" && c.RegisteredWith != RegistrationOpen {
+			if err := tx.SpendInitialAccessToken(ctx, c.RegisteredWith, now); err != nil {
+				return fmt.Errorf("initial access token %q: %w", c.RegisteredWith, err)
+			}
+		}
 		if err := tx.CreateClient(ctx, c, now); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
-		return recordClient(ctx, tx, storage.EventClientCreated, c.ID, storage.Data{
+		return recordClient(ctx, tx, storage.EventClientCreated, c.ID, withOrigin(c, storage.Data{
 			"type": c.Type, "allow_impersonation": c.AllowImpersonation,
-		}, by, now)
+		}), by, now)
 	})
 }
 
@@ -232,9 +238,9 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
 		stored.Version, stored.UpdatedAt = c.Version+1, storage.At(now)
-		err = recordClient(ctx, tx, storage.EventClientUpdated, c.ID, storage.Data{
+		err = recordClient(ctx, tx, storage.EventClientUpdated, c.ID, withOrigin(c, storage.Data{
 			"changed": names, "allow_impersonation": c.AllowImpersonation,
-		}, by, now)
+		}), by, now)
 		if err != nil {
 			return err
 		}
@@ -249,10 +255,14 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 // Delete removes a client and everything granted to it.
 func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, now time.Time) error {
 	return r.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.DeleteClient(ctx, id, by, now); err != nil {
+		c, err := tx.Client(ctx, id)
+		if err == nil {
+			err = tx.DeleteClient(ctx, id, by, now)
+		}
+		if err != nil {
 			return fmt.Errorf("client %q: %w", id, err)
 		}
-		return recordClient(ctx, tx, storage.EventClientDeleted, id, nil, by, now)
+		return recordClient(ctx, tx, storage.EventClientDeleted, id, withOrigin(c, storage.Data{}), by, now)
 	})
 }
 
@@ -279,6 +289,14 @@ func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, b
 		}
 		return recordClient(ctx, tx, storage.EventClientSecretRotated, id, storage.Data{"previous_kept": keep}, by, now)
 	})
+}
+
+// withOrigin adds how a client registered itself, if it did, to what an event says of it.
+func withOrigin(c *storage.Client, d storage.Data) storage.Data {
+	if c.RegisteredWith != "" {
+		d["registered_with"] = c.RegisteredWith
+	}
+	return d
 }
 
 func recordClient(
@@ -333,6 +351,7 @@ func ValidateClient(c *storage.Client) error {
 	p.redirects(c)
 	p.pages(c)
 	p.tokens(c)
+	p.connect(c)
 	p.impersonation(c)
 	return errors.Join(p...)
 }

@@ -115,6 +115,8 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 		MaxConcurrentHashes:       c.Login.MaxConcurrentHashes,
 		HashQueueTimeout:          c.Login.QueueTimeout,
 		AllowedNetworks:           c.Outgoing.AllowedNetworks,
+		RegistrationMode:          c.Registration.Mode,
+		RegistrationScope:         c.Registration.Scope,
 		Impersonation: impersonation.Limits{
 			DefaultDuration:        c.Impersonation.DefaultDuration,
 			MaxDuration:            c.Impersonation.MaxDuration,
