@@ -115,7 +115,7 @@ func (s *Server) loggedOut(w http.ResponseWriter, request *provider.LogoutReques
 		redirect(w, request.Redirect)
 		return nil
 	}
-	p := templates.LoggedOutPage{}
+	p := templates.LoggedOutPage{Astray: request.Astray}
 	if c := request.Client; c != nil && c.ClientURI != "" {
 		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
 	}

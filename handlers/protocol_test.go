@@ -700,6 +700,10 @@ func TestLogout(t *testing.T) {
 				if got := w.Header.Get("Location"); got != c.to {
 					t.Errorf("redirect to %q, want %q", got, c.to)
 				}
+				astray := c.to == "" && !c.asked && q.Has("post_logout_redirect_uri")
+				if said := w.Element("logout-astray") != nil; said != astray {
+					t.Errorf("says that the address is not registered: %v, want %v", said, astray)
+				}
 				if asked := w.Element("logout-form") != nil; asked != c.asked {
 					t.Errorf("asked: %v, want %v", asked, c.asked)
 				}

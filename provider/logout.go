@@ -39,6 +39,7 @@ type LogoutRequest struct {
 	Client   *storage.Client // nil: not known
 	Hint     *Hint           // nil: none, or not a good one
 	Redirect string          // where to go afterwards; empty: nowhere
+	Astray   bool            // where it asks to go is not registered for its client
 }
 
 // NewLogoutRequest reads a logout request. Nothing about it is an error: what is
@@ -61,8 +62,11 @@ func (p *Provider) NewLogoutRequest(ctx context.Context, form url.Values) (*Logo
 		return nil, err
 	}
 	l.Client, l.Hint = c, hint
-	if uri := form.Get("post_logout_redirect_uri"); uri != "" && slices.Contains(c.PostLogoutRedirectURIs, uri) {
+	switch uri := form.Get("post_logout_redirect_uri"); {
+	case slices.Contains(c.PostLogoutRedirectURIs, uri):
 		l.Redirect = withState(uri, form.Get("state"))
+	case uri != "":
+		l.Astray = true
 	}
 	return l, nil
 }

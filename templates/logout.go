@@ -17,9 +17,11 @@ func (s *Set) Logout(w http.ResponseWriter, status int, p LogoutPage) error {
 }
 
 // LoggedOutPage says that it is done. Without a ReturnURL it offers to sign in.
+// Astray says that the application named a place to go on to that is not its own.
 type LoggedOutPage struct {
 	Page
 	ReturnURL, ReturnLabel string
+	Astray                 bool
 }
 
 // LoggedOut has no form.

@@ -51,6 +51,7 @@ func samples() map[string]any {
 
 		"logout":           LogoutPage{Page: Page{Person: sam}, Action: "/oauth2/logout", Hidden: []HiddenField{{"state", "s1"}, {"id", "l1"}}, ClientName: "Acme Billing"},
 		"loggedout":        LoggedOutPage{},
+		"loggedout_astray": LoggedOutPage{Astray: true},
 		"loggedout_return": LoggedOutPage{ReturnURL: "https://billing.acme.example/", ReturnLabel: "Back to Acme Billing"},
 
 		"error": ErrorPage{
