@@ -51,7 +51,13 @@ func clocked(t *testing.T, o idptest.Options, test func(t *testing.T, idp *idpte
 // password.
 func person(t testing.TB, idp *idptest.IDP, name string) *idptest.Browser {
 	t.Helper()
-	b, id, now := idp.Browser(t), provider.NewSecret("us_"), time.Now()
+	return personSince(t, idp, name, time.Now())
+}
+
+// personSince is a browser in which somebody signed in at a time that is past.
+func personSince(t testing.TB, idp *idptest.IDP, name string, now time.Time) *idptest.Browser {
+	t.Helper()
+	b, id := idp.Browser(t), provider.NewSecret("us_")
 	later := storage.At(now.Add(1000 * time.Hour))
 	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
 		return tx.CreateLoginSession(ctx, &storage.LoginSession{
