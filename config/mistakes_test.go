@@ -82,16 +82,16 @@ func TestMistakes(t *testing.T) {
 		{name: "no connections", old: "max_connections: 8", new: "max_connections: 0", key: "database.max_connections", message: "1 to 1000"},
 		{name: "connections in words", old: "max_connections: 8", new: "max_connections: eight", key: "database.max_connections", message: "whole number"},
 		{name: "half a connection", old: "max_connections: 8", new: "max_connections: 8.5", key: "database.max_connections", message: "whole number"},
-		{name: "no secret", old: "  system: " + systemSecret + "\n", key: "secrets.system", message: "is required"},
-		{name: "short secret", old: systemSecret, new: "hunter2", key: "secrets.system", message: "32 bytes"},
-		{name: "example secret", old: systemSecret, new: "change-me-hunter2-change-me-0123456789", key: "secrets.system", message: "example"},
-		{name: "one letter", old: systemSecret, new: strings.Repeat("a", 40), key: "secrets.system", message: "repeats"},
-		{name: "repeated word", old: systemSecret, new: strings.Repeat("hunter2-", 5), key: "secrets.system", message: "repeats"},
+		{name: "I02 no secret", old: "  system: " + systemSecret + "\n", key: "secrets.system", message: "is required"},
+		{name: "I02 short secret", old: systemSecret, new: "hunter2", key: "secrets.system", message: "32 bytes"},
+		{name: "I02 example secret", old: systemSecret, new: "change-me-hunter2-change-me-0123456789", key: "secrets.system", message: "example"},
+		{name: "I02 one letter", old: systemSecret, new: strings.Repeat("a", 40), key: "secrets.system", message: "repeats"},
+		{name: "I02 repeated word", old: systemSecret, new: strings.Repeat("hunter2-", 5), key: "secrets.system", message: "repeats"},
 		{name: "secret a number", old: systemSecret, new: "12345678901234567890123456789012", key: "secrets.system", message: "quotes"},
 		{name: "secrets not a section", do: func(t *testing.T, s *setup) {
 			s.yaml = strings.Replace(s.yaml, "secrets:\n  system: "+systemSecret+"\n  previous: ["+oldSecret+"]\n", "secrets: "+systemSecret+"\n", 1)
 		}, key: "secrets", message: "system, previous"},
-		{name: "short previous secret", old: "[" + oldSecret, new: "[hunter2", key: "secrets.previous[0]", message: "32 bytes"},
+		{name: "I02 short previous secret", old: "[" + oldSecret, new: "[hunter2", key: "secrets.previous[0]", message: "32 bytes"},
 		{name: "previous is current", old: oldSecret, new: systemSecret, key: "secrets.previous[0]", message: "rotation"},
 		{name: "previous twice", old: oldSecret, new: oldSecret + ", " + oldSecret, key: "secrets.previous", message: "twice"},
 		{name: "endless access tokens", old: "access_token_lifetime: 15m", new: "access_token_lifetime: 25h", key: "tokens.access_token_lifetime", message: "24h"},
@@ -151,7 +151,7 @@ func TestMistakes(t *testing.T) {
 		{name: "two documents", old: "issuer:", new: "listen: 127.0.0.1:1\n---\nissuer:", key: "understudy.yaml", message: "single YAML document"},
 		{name: "the secret itself for a file", do: func(_ *testing.T, s *setup) { s.yaml = systemSecret }, key: "understudy.yaml", message: "mapping"},
 		{name: "secret read as an alias", old: systemSecret, new: "*" + systemSecret, key: "understudy.yaml", message: "anchor"},
-		{name: "public file with secret", do: func(_ *testing.T, s *setup) { s.mode = 0o644 }, key: "secrets.system", message: "UNDERSTUDY_SECRETS__SYSTEM_FILE"},
+		{name: "I02 public file with secret", do: func(_ *testing.T, s *setup) { s.mode = 0o644 }, key: "secrets.system", message: "UNDERSTUDY_SECRETS__SYSTEM_FILE"},
 		{name: "public file with password", do: func(_ *testing.T, s *setup) { s.mode = 0o604 }, key: "database.dsn", message: "0600"},
 
 		{
@@ -190,7 +190,7 @@ func TestMistakes(t *testing.T) {
 		{name: "empty secret file", do: func(t *testing.T, s *setup) {
 			s.env("UNDERSTUDY_SECRETS__SYSTEM_FILE", s.write(t, "system", "\n", 0o600))
 		}, key: "secrets.system", message: "empty"},
-		{name: "public secret file", do: func(t *testing.T, s *setup) {
+		{name: "I02 public secret file", do: func(t *testing.T, s *setup) {
 			s.env("UNDERSTUDY_SECRETS__SYSTEM_FILE", s.write(t, "system", systemSecret, 0o604))
 		}, key: "secrets.system", message: "0600"},
 		{name: "secret and its file", do: func(t *testing.T, s *setup) {

@@ -3,7 +3,7 @@
 //
 // Read server.go and routes.go first. session.go says who sits in front of the
 // browser; authorize.go, login.go, consent.go are the way of a login; stop.go and
-// logout.go its end; direct.go has the endpoints that applications call
+// logout.go its end; setup.go makes the first administrator; direct.go has the endpoints that applications call
 // themselves; errors.go renders every error in the form its caller expects;
 // middleware.go is what every request passes; ops.go is the second listener.
 package handlers

@@ -5,10 +5,11 @@
 // next.go (what its person has to do), work.go and fositestore.go (how fosite's
 // calls become one Write), token.go (the token endpoint), accesstoken.go and
 // idtoken.go (what is signed, after the commit). clients.go, clientauth.go and
-// redirect.go say who a client is; keyring.go and jwt.go hold the keys;
+// redirect.go say who a client is; keyring.go, rotation.go and jwt.go hold the
+// keys;
 // introspect.go, userinfo.go, revoke.go, logout.go and discovery.go are the other
-// endpoints; password.go and login.go check people. directory.go and
-// registration.go are what administrators do to people and clients, each change
+// endpoints; password.go and login.go check people. directory.go, setup.go
+// and registration.go are what administrators do to people and clients, each change
 // with its event; audit.go orders the record and signs it.
 //
 // The protocol is fosite's where fosite is right. Where it is not, the comment at

@@ -268,51 +268,63 @@ func onLoopback(host string) bool {
 const signedWithin = 10 * time.Minute
 
 func (e *examination) checkRecord(ctx context.Context) ([]finding, error) {
-	if e.keys == nil {
-		return []finding{{"record", warn, "cannot be checked without the keys", ""}}, nil
+	if e.keys == nil { // checkpoints cannot be verified, and the keys were reported
+		return []finding{}, nil
 	}
 	auditor := provider.NewAuditor(e.store, e.keys, e.config.Issuer)
-	const rewritten = "Keep the database as it is. Run understudy audit verify --against a checkpoint kept elsewhere."
 	if e.full {
 		v, checkpoints, err := auditor.Verify(ctx)
-		if err == nil {
-			err = v.Err()
-		}
-		if err != nil {
-			return []finding{{"record", bad, err.Error(), rewritten}}, nil
-		}
-		return []finding{{"record", good, fmt.Sprintf("all %d events are whole, compared with %d checkpoints", v.Size, checkpoints), ""}}, nil
+		return []finding{wholeRecord(v, checkpoints, err)}, nil
 	}
 	latest, size, err := auditor.Latest(ctx)
-	switch {
-	case errors.Is(err, provider.ErrRewritten):
-		return []finding{{"record", bad, err.Error(), rewritten}}, nil
-	case err != nil && !errors.Is(err, storage.ErrNotFound):
+	if errors.Is(err, provider.ErrRewritten) {
+		return []finding{notWhole(err)}, nil
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return nil, err
+	}
+	if latest == nil {
+		latest = &storage.Checkpoint{}
+	}
+	unsigned, err := e.store.Events(ctx, storage.EventFilter{From: latest.Size, Limit: 1})
+	if err != nil {
 		return nil, err
 	}
 	waiting, err := e.store.PendingEvents(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	return []finding{recordFinding(latest, size, waiting, e.now)}, nil
+	return []finding{recordFinding(latest, size, append(unsigned, waiting...), e.now)}, nil
 }
 
-// recordFinding judges a record whose latest checkpoint, nil where there is none,
-// is sound.
-func recordFinding(latest *storage.Checkpoint, size int64, waiting []storage.Event, now time.Time) finding {
-	const idle = "See that a server runs, and what it logs about the audit record. understudy audit checkpoint does it by hand."
-	since := "never"
-	signed := int64(0)
-	if latest != nil {
-		signed, since = latest.Size, latest.CreatedAt.Time().Format(time.RFC3339)
+func notWhole(err error) finding {
+	return finding{"record", bad, err.Error(), "Keep the database as it is. Run understudy audit verify --against a checkpoint kept elsewhere."}
+}
+
+// wholeRecord judges a record that was read from end to end.
+func wholeRecord(v storage.Verification, checkpoints int, err error) finding {
+	if err := errors.Join(err, v.Err()); err != nil {
+		return notWhole(err)
 	}
-	switch {
-	case len(waiting) > 0 && now.Sub(waiting[0].Time.Time()) > signedWithin:
-		return finding{"record", warn, "events have had no place in the tree since " + moment(waiting[0].Time), idle}
-	case size > signed && (latest == nil || now.Sub(latest.CreatedAt.Time()) > signedWithin):
-		return finding{"record", warn, fmt.Sprintf("%d events are not signed; the last checkpoint: %s", size-signed, since), idle}
+	return finding{"record", good, fmt.Sprintf("all %d events are whole, compared with %d checkpoints", v.Size, checkpoints), ""}
+}
+
+// recordFinding judges a record whose latest checkpoint is sound, empty where there
+// is none. unsigned are the first events that it does not cover.
+func recordFinding(latest *storage.Checkpoint, size int64, unsigned []storage.Event, now time.Time) finding {
+	for _, event := range unsigned {
+		if now.Sub(event.Time.Time()) > signedWithin {
+			return finding{
+				"record", warn, "events have not been signed since " + moment(event.Time),
+				"See that a server runs, and what it logs about the audit record. understudy audit checkpoint does it by hand.",
+			}
+		}
 	}
-	return finding{"record", good, fmt.Sprintf("%d events; signed %s", size, since), ""}
+	detail := fmt.Sprintf("%d events", size)
+	if latest.Size > 0 {
+		detail += "; signed " + moment(latest.CreatedAt)
+	}
+	return finding{"record", good, detail, ""}
 }
 
 func (e *examination) checkLogoutNotices(ctx context.Context) ([]finding, error) {

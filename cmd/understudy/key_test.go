@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -71,4 +77,76 @@ func TestLongestUse(t *testing.T) {
 			t.Errorf("%+v: got %v", test, got)
 		}
 	}
+}
+
+// output is what a server writes while a test looks on.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+// wait returns what was written as soon as all of it is there.
+func (o *output) wait(t *testing.T, parts ...string) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		o.mu.Lock()
+		text := o.text.String()
+		o.mu.Unlock()
+		missing := slices.DeleteFunc(slices.Clone(parts), func(part string) bool { return strings.Contains(text, part) })
+		if len(missing) == 0 {
+			return text
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in\n%s", missing, text)
+		}
+	}
+}
+
+// I02: a server that starts with another secret encrypts the keys anew and says when
+// the old secret may go; with a wrong one it does not start.
+func TestServeWithAnotherSecret(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	before := s.list("key", "list")
+	text := readAll(t, s.config())
+	_, old, _ := strings.Cut(text, `system: "`)
+	old, _, _ = strings.Cut(old, `"`)
+	const another = "Zx9!qWe7-another-secret-of-a-test-0815"
+	configure := func(secrets string) {
+		changed := strings.NewReplacer(`system: "`+old+`"`, secrets, `listen: "localhost:8080"`, "listen: \"127.0.0.1:0\"\nops_listen: \"\"").Replace(text)
+		if err := os.WriteFile(s.config(), []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure(`system: "` + another + `"`)
+	if _, err := s.run("", "serve"); !errors.Is(err, provider.ErrSecret) || exitCode(err) != exitFailure {
+		t.Errorf("a wrong secret: got %v", err)
+	}
+	configure(`system: "` + another + "\"\n  previous: [\"" + old + `"]`)
+	ctx, stop := context.WithCancel(t.Context())
+	var log output
+	root := newRoot()
+	root.SetArgs([]string{"serve", "--config", s.config()})
+	root.SetErr(&log)
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	said := log.wait(t, "no administrator yet; run understudy setup-link", "no key needs secrets.previous any more", `"reencrypted":["key_`)
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(said, "/setup/") || strings.Contains(said, old) || strings.Contains(said, another) {
+		t.Errorf("G04: the log has a secret:\n%s", said)
+	}
+	configure(`system: "` + another + `"`) // the old one is removed
+	for i, k := range s.list("key", "rotate", "--alg", "ES256")[:3] {
+		want(t, "key", k["kid"], before[i]["kid"])
+	}
+	s.ok("audit", "verify")
 }

@@ -254,13 +254,8 @@ func (s *service) reload(ctx context.Context) error { return s.keys.Load(ctx, ti
 func (s *service) maintainKeys(ctx context.Context) error {
 	maintain := s.logged("maintain keys", func(ctx context.Context) error {
 		done, err := s.keys.Maintain(ctx, s.config.Keys.RotationInterval, longestUse(s.config), time.Now())
-		for what, kids := range map[string][]string{
-			"the next signing key was published": done.Published, "a replaced signing key was removed": done.Removed,
-			"a signing key was encrypted with secrets.system": done.Reencrypted,
-		} {
-			for _, kid := range kids {
-				s.log.InfoContext(ctx, what, "kid", kid)
-			}
+		if len(done.Published)+len(done.Removed)+len(done.Reencrypted) > 0 {
+			s.log.InfoContext(ctx, "signing keys changed", "published", done.Published, "removed", done.Removed, "reencrypted", done.Reencrypted)
 		}
 		return err
 	})

@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestSetupLinks(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, s *Store) {
+		ctx, now := t.Context(), time.Now()
+		token, other := Hash("usl_token"), Hash("usl_other")
+		use := func(hash []byte, at time.Time) error {
+			stands := s.SetupLinkStands(ctx, hash, at)
+			err := s.Write(ctx, func(tx *Tx) error { return tx.UseSetupLink(ctx, hash, at) })
+			if !errors.Is(err, stands) {
+				t.Errorf("stands: %v, use: %v", stands, err)
+			}
+			return err
+		}
+		for _, hash := range [][]byte{token, other} {
+			err := s.Write(ctx, func(tx *Tx) error {
+				return tx.CreateSetupLink(ctx, &SetupLink{TokenHash: hash, CreatedAt: At(now), ExpiresAt: At(now.Add(time.Hour))})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, step := range []struct {
+			name string
+			hash []byte
+			at   time.Time
+			want error
+		}{
+			{"never made", Hash("usl_none"), now, ErrSpent},
+			{"expired", token, now.Add(time.Hour), ErrSpent},
+			{"good", token, now.Add(time.Hour - time.Microsecond), nil},
+			{"B09 used, and the clock set back", token, now.Add(-time.Hour), ErrSpent},
+			{"another", other, now, nil},
+		} {
+			if err := use(step.hash, step.at); !errors.Is(err, step.want) {
+				t.Errorf("%s: got %v, want %v", step.name, err, step.want)
+			}
+		}
+	})
+}
+
+func TestOverview(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, s *Store) {
+		ctx, now := t.Context(), time.Now()
+		if p, err := s.Progress(ctx); err != nil || p != (Progress{}) {
+			t.Errorf("empty: got %+v, %v", p, err)
+		}
+		err := s.Write(ctx, func(tx *Tx) error {
+			for id, role := range map[string]string{"root": "admin", "gone": "admin", "sam": "support", "ada": ""} {
+				if err := tx.CreateUser(ctx, &User{ID: id, Email: id + "@x.test"}, now); err != nil {
+					return err
+				}
+				if role != "" {
+					if err := tx.GrantRole(ctx, id, role, now); err != nil {
+						return err
+					}
+				}
+			}
+			for status, n := range map[string]Time{"failed": At(now), "pending": At(now), "delivered": At(now)} {
+				for _, at := range []Time{n, At(now.Add(-25 * time.Hour))} {
+					_, err := tx.exec(ctx, `INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, done_at, expires_at)
+						VALUES (?, 'shop', 'ada', 'sid', ?, 1, 1, ?, 1)`, NewID("n"), status, at)
+					if err != nil {
+						return err
+					}
+				}
+			}
+			return tx.DisableUser(ctx, "gone", Cause{}, now)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Progress(ctx); err != nil || p != (Progress{Administrators: 1, Users: 2}) {
+			t.Errorf("got %+v, %v", p, err)
+		}
+		if n, err := s.FailedLogoutNotices(ctx, now.Add(-24*time.Hour)); err != nil || n != 1 {
+			t.Errorf("failed notices: got %d, %v", n, err)
+		}
+	})
+}
