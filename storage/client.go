@@ -189,6 +189,9 @@ func (tx *Tx) DeleteClient(ctx context.Context, id string, by Cause, now time.Ti
 	if err := tx.revokeClient(ctx, id, now); err != nil {
 		return err
 	}
+	if err := tx.dropNotices(ctx, id, now); err != nil {
+		return err
+	}
 	res := tx.conn(ctx).Exec(`DELETE FROM clients WHERE id = ?`, id)
 	if res.Error == nil && res.RowsAffected == 0 {
 		return ErrNotFound

@@ -185,7 +185,7 @@ func (tx *Tx) StopImpersonation(ctx context.Context, id string, by Cause, now ti
 }
 
 // EndImpersonations ends all that the filter selects and that had not ended,
-// revokes what they granted and records each end.
+// revokes what they granted, records each end and has the clients told of it.
 func (tx *Tx) EndImpersonations(ctx context.Context, f ImpersonationFilter, by Cause, now time.Time) error {
 	_, err := tx.endImpersonations(ctx, f, by, now)
 	return err
@@ -231,6 +231,9 @@ func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.T
 			return err
 		}
 		if err := tx.revokeGrants(ctx, now, "impersonation_id = ?", i.ID); err != nil {
+			return err
+		}
+		if err := tx.notify(ctx, now, i.ID, "= ?", i.ID); err != nil {
 			return err
 		}
 		err = tx.Record(ctx, Event{

@@ -139,8 +139,11 @@ func (tx *Tx) ReplaceLoginSession(ctx context.Context, old []byte, successor *Lo
 	return tx.CreateLoginSession(ctx, successor)
 }
 
-// EndLogin ends one session and the impersonations that run over it. It reports
-// ErrSpent when the session had ended before.
+// EndLogin ends one session, the impersonations that run over it and what clients
+// were granted for as long as it lasts: all but offline_access, and that too where a
+// client asks for it (OpenID Connect Back-Channel Logout 1.0 section 2.7). Clients
+// that want to hear of it are told. It reports ErrSpent when the session had ended
+// before.
 func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time) error {
 	res := tx.conn(ctx).Exec(`UPDATE login_sessions SET revoked_at = ? WHERE sid = ? AND revoked_at = 0`, At(now), sid)
 	if res.Error != nil {
@@ -149,10 +152,22 @@ func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time)
 	if res.RowsAffected == 0 {
 		return ErrSpent
 	}
+	err := tx.revokeGrants(ctx, now, `user_id = (SELECT user_id FROM login_sessions WHERE sid = ?) AND login_sid = ? AND impersonation_id = ''
+		AND (' ' || scope || ' ' NOT LIKE '% offline\_access %' ESCAPE '\' OR client_id IN (SELECT id FROM clients WHERE revoke_on_logout))`, sid, sid)
+	if err != nil {
+		return err
+	}
+	if err := tx.notify(ctx, now, "", "= ?", sid); err != nil {
+		return err
+	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{LoginSID: sid}, by.With(EndSignedOut), now)
 }
 
-func (tx *Tx) endLoginSessions(ctx context.Context, now time.Time, where string, args ...any) error {
-	return translate(tx.conn(ctx).Model(&LoginSession{}).Where("revoked_at = 0").Where(where, args...).
-		UpdateColumn("revoked_at", At(now)).Error)
+// endLoginSessions ends all sessions of a user and has clients told of it.
+func (tx *Tx) endLoginSessions(ctx context.Context, userID string, now time.Time) error {
+	err := tx.conn(ctx).Model(&LoginSession{}).Where("revoked_at = 0 AND user_id = ?", userID).UpdateColumn("revoked_at", At(now)).Error
+	if err != nil {
+		return translate(err)
+	}
+	return tx.notify(ctx, now, "", "IN (SELECT sid FROM login_sessions WHERE user_id = ?)", userID)
 }

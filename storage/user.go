@@ -171,7 +171,7 @@ func (tx *Tx) SetPassword(ctx context.Context, userID, hash string, by Cause, no
 	if err != nil {
 		return err
 	}
-	if err := tx.endLoginSessions(ctx, now, "user_id = ?", userID); err != nil {
+	if err := tx.endLoginSessions(ctx, userID, now); err != nil {
 		return err
 	}
 	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
@@ -192,7 +192,7 @@ func (tx *Tx) DisableUser(ctx context.Context, userID string, by Cause, now time
 	if err := tx.updateUser(ctx, userID, now, map[string]any{"status": UserDisabled}); err != nil {
 		return err
 	}
-	if err := tx.endLoginSessions(ctx, now, "user_id = ?", userID); err != nil {
+	if err := tx.endLoginSessions(ctx, userID, now); err != nil {
 		return err
 	}
 	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
