@@ -24,7 +24,7 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logout is the same by POST, and the answer of the page. A form that another site
-// posts is asked about like a GET.
+// posts brings no cookie of ours: the browser comes back with it by GET.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	form, err := postForm(r)
 	if err != nil {
@@ -51,6 +51,9 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 	switch {
 	case request.Hint != nil && request.Hint.Acting:
 		return s.stopByHint(w, r, request, login)
+	case login == nil && s.crossSite(r):
+		redirect(w, "/oauth2/logout?"+again(form).Encode())
+		return nil
 	case login == nil:
 		return s.loggedOut(w, request)
 	case confirmed, request.Hint != nil && request.Hint.SID == login.SID:
@@ -120,6 +123,21 @@ func (s *Server) loggedOut(w http.ResponseWriter, request *provider.LogoutReques
 		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
 	}
 	return s.pages.LoggedOut(w, http.StatusOK, p)
+}
+
+// crossSite reports whether another site posts a form, so that cookies of ours
+// were kept back (SameSite=Lax).
+func (s *Server) crossSite(r *http.Request) bool { return s.sameSite.Check(r) != nil }
+
+// again returns the parameters of RP-Initiated Logout 1.0 section 2, as they came.
+func again(form url.Values) url.Values {
+	kept := url.Values{}
+	for _, name := range []string{"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} {
+		if values := form[name]; len(values) > 0 {
+			kept[name] = values
+		}
+	}
+	return kept
 }
 
 // interactionID is what the id of an interaction looks like.
