@@ -17,6 +17,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	logouts  *prometheus.CounterVec
 	draining atomic.Bool
 }
 
@@ -30,8 +31,11 @@ func newMetrics() *metrics {
 			Name: "understudy_http_request_seconds", Help: "How long answers took, by route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route"}),
+		logouts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "understudy_logout_tokens_total", Help: "Logout tokens sent to clients, by what came of it: delivered, retry or failed.",
+		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds,
+	m.registry.MustRegister(m.requests, m.seconds, m.logouts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +69,9 @@ func (s *Server) Ops() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	return mux
 }
+
+// ObserveLogout counts what came of sending a logout token.
+func (s *Server) ObserveLogout(result string) { s.metrics.logouts.WithLabelValues(result).Inc() }
 
 // Drain makes /readyz say no, so that no new requests are sent here.
 func (s *Server) Drain() { s.metrics.draining.Store(true) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
@@ -122,6 +123,14 @@ func TestStatements(t *testing.T) {
 			measure("discovery", 0, 0, 0, func() *idptest.Response { return ada.Get("/.well-known/openid-configuration") })
 			measure("key set", 0, 0, 0, func() *idptest.Response { return ada.Get("/.well-known/jwks.json") })
 
+			addClient(t, idp, "told", func(c *storage.Client) { c.BackchannelLogoutURI = "https://told.example/logout" })
+			ada.Code(asking("client_id", "told"))
+			code = ada.Code(asking("client_id", "told"))
+			measure("code exchange of an application that is to be told", 2, 2, 4, func() *idptest.Response {
+				return idp.Call("/oauth2/token", "told", idptest.Secret, idptest.Exchange(code, nil))
+			})
+			measure("sign out", 2, 5, 7, func() *idptest.Response { return ada.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}}) })
+
 			path := sam.Consent(asking("prompt", "select_account"))
 			w = measure("impersonated: consent", 17, 4, 21, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
 			w = measure("impersonated: code exchange", 10, 2, 12, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
@@ -131,7 +140,7 @@ func TestStatements(t *testing.T) {
 				return idp.Call("/oauth2/introspect", "app", idptest.Secret, url.Values{"token": {access}})
 			})
 			sid := str(t, idptest.Claims(t, access), "sid")
-			w = measure("impersonated: stop", 4, 3, 7, func() *idptest.Response { return sam.Post("/impersonation/stop", url.Values{"id": {sid}}) })
+			w = measure("impersonated: stop", 4, 4, 8, func() *idptest.Response { return sam.Post("/impersonation/stop", url.Values{"id": {sid}}) })
 			wantStatus(t, "stop", w, http.StatusSeeOther)
 		})
 	}

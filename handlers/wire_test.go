@@ -65,7 +65,7 @@ var varying = map[string]bool{
 }
 
 // kinds are what our identifiers and tokens begin with.
-var kinds = map[string]bool{"uc": true, "ur": true, "ua": true, "key": true, "imp": true, "at": true, "gr": true, "sid": true}
+var kinds = map[string]bool{"uc": true, "ur": true, "ua": true, "key": true, "imp": true, "at": true, "gr": true, "sid": true, "lo": true}
 
 // named puts names in the place of values that vary, and times relative to the
 // start.

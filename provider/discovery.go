@@ -42,6 +42,8 @@ type metadata struct {
 	RequestURIParameterSupported  bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIRegistration bool     `json:"require_request_uri_registration"`
 	AuthorizationResponseIssParam bool     `json:"authorization_response_iss_parameter_supported"`
+	BackchannelLogout             bool     `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession      bool     `json:"backchannel_logout_session_supported"`
 }
 
 func discovery(issuer string, registers bool) []byte {
@@ -84,6 +86,8 @@ func discovery(issuer string, registers bool) []byte {
 		PromptValuesSupported:         []string{"none", "login", "consent", "select_account"},
 		UILocalesSupported:            []string{"en"},
 		AuthorizationResponseIssParam: true,
+		BackchannelLogout:             true,
+		BackchannelLogoutSession:      true,
 	})
 }
 

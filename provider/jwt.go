@@ -21,6 +21,7 @@ const (
 	typAccessToken = "at+jwt"
 	typIDToken     = "JWT"
 	typUserinfo    = "userinfo+jwt"
+	typLogoutToken = "logout+jwt"
 )
 
 // maxJWT is how long a JWT may be that somebody presents.

@@ -248,7 +248,7 @@ func (k *Keyring) activate(into *keys, row storage.SigningKey) error {
 		return err
 	}
 	into.signers[row.Alg] = map[string]jose.Signer{}
-	for _, typ := range []string{typAccessToken, typIDToken, typUserinfo} {
+	for _, typ := range []string{typAccessToken, typIDToken, typUserinfo, typLogoutToken} {
 		key := jose.SigningKey{
 			Algorithm: jose.SignatureAlgorithm(row.Alg),
 			Key:       jose.JSONWebKey{Key: private, KeyID: row.ID},

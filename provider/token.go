@@ -87,6 +87,11 @@ func (p *Provider) newAccessResponse(ctx context.Context, r fosite.AccessRequest
 	if err != nil {
 		return nil, err
 	}
+	if r.GetGrantTypes().ExactOne(string(fosite.GrantTypeAuthorizationCode)) {
+		// First, so that rows are locked in the order of whoever ends the session:
+		// session, then grant.
+		p.noteSession(ctx, clientOf(r.GetClient()), r.GetSession().(*Session))
+	}
 	response, err := p.fosite.NewAccessResponse(ctx, r)
 	if err != nil {
 		return nil, errors.Join(err, store.Rollback(ctx))

@@ -75,6 +75,7 @@ type service struct {
 	prov    *provider.Provider
 	server  *handlers.Server
 	auditor *provider.Auditor
+	logouts *provider.LogoutSender
 
 	drainPause time.Duration // between saying that it goes and going
 }
@@ -100,7 +101,9 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	}, p, store, pages, log)
 	auditor := provider.NewAuditor(store, keys, c.Issuer)
 	auditor.Log = log
-	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor}, nil
+	logouts := provider.NewLogoutSender(p)
+	logouts.Observe = server.ObserveLogout
+	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts}, nil
 }
 
 func providerConfig(c *config.Config) (provider.Config, error) {
@@ -165,6 +168,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 		g.Go(func() error { return closed(second.Serve(ops)) })
 	}
 	g.Go(func() error { return s.auditor.Run(work) })
+	g.Go(func() error { return s.logouts.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
 	g.Go(func() error { return s.maintainKeys(work) })

@@ -1,0 +1,267 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// logoutTokenLifetime is short: a token is made anew for each attempt (OpenID
+// Connect Back-Channel Logout 1.0 section 2.4).
+const logoutTokenLifetime = 2 * time.Minute
+
+// logoutEvent is the member of events that makes a JWT a logout token.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// logoutToken tells a client that a session has ended (section 2.4). There is no
+// nonce, so that it cannot pass as an ID token.
+type logoutToken struct {
+	Issuer   string              `json:"iss"`
+	Subject  string              `json:"sub,omitempty"`
+	Audience string              `json:"aud"`
+	Expires  int64               `json:"exp"`
+	IssuedAt int64               `json:"iat"`
+	ID       string              `json:"jti"`
+	SID      string              `json:"sid"`
+	Events   map[string]struct{} `json:"events"`
+}
+
+// newLogoutToken returns the claims of a notice.
+func (p *Provider) newLogoutToken(n *storage.LogoutNotice, now time.Time) *logoutToken {
+	return &logoutToken{
+		Issuer: p.config.Issuer, Subject: logoutSubject(n), Audience: n.ClientID,
+		Expires: now.Add(logoutTokenLifetime).Unix(), IssuedAt: now.Unix(), ID: storage.NewID("lo"),
+		SID: n.SID, Events: map[string]struct{}{logoutEvent: {}},
+	}
+}
+
+// logoutSubject is whom a client is told of beside the session. The end of an
+// impersonation names nobody: a client that goes by sub would sign the real user
+// out (SECURITY A13, T32).
+func logoutSubject(n *storage.LogoutNotice) string {
+	if n.ImpersonationID != "" {
+		return ""
+	}
+	return n.UserID
+}
+
+// noteSession adds to the unit of work that a client gets a session under the sid
+// of s, if it wants to be told of its end. The unit fails with storage.ErrSpent
+// when the session has ended meanwhile.
+func (p *Provider) noteSession(ctx context.Context, c *storage.Client, s *Session) {
+	if c.BackchannelLogoutURI == "" || s.SID == "" {
+		return
+	}
+	w := workOf(ctx)
+	w.writes = append(w.writes, func(tx *storage.Tx) error {
+		if s.ImpersonationID != "" {
+			return tx.NoteImpersonation(ctx, s.ImpersonationID)
+		}
+		return tx.NoteLogin(ctx, s.SID, c.ID, time.Now())
+	})
+}
+
+// How logout tokens are sent.
+const (
+	lookEvery      = 250 * time.Millisecond
+	lookAfterError = 2 * time.Second
+	sendAtOnce     = 32
+	sendToOne      = 4                // at once: who is slow holds up nobody else
+	sendLease      = 30 * time.Second // longer than an attempt can take
+	sendDrain      = time.Second      // for attempts under way when the process ends
+	sendFor        = 24 * time.Hour   // from the end of the session on
+	longestPause   = 10 * time.Minute // between two attempts
+)
+
+// LogoutSender tells clients that sessions have ended (OpenID Connect Back-Channel
+// Logout 1.0). What is to be told was stored with the end itself, and any number of
+// senders share it: a notice is claimed for one attempt by one UPDATE, so that a
+// process that dies delays it and loses nothing.
+type LogoutSender struct {
+	// Every is how often it looks for notices; zero means 250 ms.
+	Every time.Duration
+	// Observe, where set, is called after each attempt with what came of it:
+	// delivered, retry or failed.
+	Observe func(result string)
+
+	p    *Provider
+	busy map[string]int // attempts under way, by client
+	all  int
+	done chan string // the client of an attempt that ended
+}
+
+// NewLogoutSender returns the sender of a provider's logout tokens.
+func NewLogoutSender(p *Provider) *LogoutSender {
+	return &LogoutSender{p: p, busy: map[string]int{}, done: make(chan string)}
+}
+
+// Run sends until ctx ends. Attempts under way then have a second left.
+func (s *LogoutSender) Run(ctx context.Context) error {
+	otherwise(&s.Every, lookEvery)
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	more := false // notices may be waiting for an attempt to end
+	for {
+		select {
+		case <-ctx.Done():
+			defer time.AfterFunc(sendDrain, cancel).Stop()
+			for ; s.all > 0; s.all-- {
+				<-s.done
+			}
+			return nil
+		case client := <-s.done:
+			s.all--
+			if s.busy[client]--; s.busy[client] == 0 {
+				delete(s.busy, client)
+			}
+			if !more {
+				continue
+			}
+		case <-timer.C:
+		}
+		pause := s.Every
+		var err error
+		if more, err = s.look(ctx, sending); err != nil && ctx.Err() == nil {
+			s.p.log.ErrorContext(ctx, "background work failed", "work", "look for logout tokens to send", "cause", err.Error())
+			pause = lookAfterError
+		}
+		timer.Reset(pause)
+	}
+}
+
+// look begins an attempt for as many due notices as may be under way, and reports
+// whether more may be due.
+func (s *LogoutSender) look(ctx, sending context.Context) (more bool, err error) {
+	now := time.Now()
+	due, err := s.p.store.DueLogoutClients(ctx, now)
+	if err != nil {
+		return false, err
+	}
+	for _, client := range due {
+		limit := min(sendToOne-s.busy[client], sendAtOnce-s.all)
+		if limit <= 0 {
+			more = true
+			continue
+		}
+		var claimed []storage.LogoutNotice
+		err := s.p.store.Write(ctx, func(tx *storage.Tx) (err error) {
+			claimed, err = tx.ClaimLogoutNotices(ctx, client, limit, now, now.Add(sendLease))
+			return err
+		})
+		if err != nil {
+			return more, err
+		}
+		more = more || len(claimed) == limit
+		for _, n := range claimed {
+			s.busy[client]++
+			s.all++
+			go func() {
+				s.attempt(sending, &n)
+				s.done <- client
+			}()
+		}
+	}
+	return more, nil
+}
+
+// attempt sends one logout token and stores what came of it.
+func (s *LogoutSender) attempt(ctx context.Context, n *storage.LogoutNotice) {
+	status, err := s.p.sendLogout(ctx, n, time.Now())
+	ctx, now := context.WithoutCancel(ctx), time.Now()
+	judge(n, status, err, rand.Float64(), now) //nolint:gosec // no secret
+	err = s.p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishLogoutNotice(ctx, n, now) })
+	if errors.Is(err, storage.ErrSpent) {
+		return // another sender's word stands
+	}
+	if err != nil { // it is sent again, and finds nothing left to end
+		s.p.log.ErrorContext(ctx, "what came of a logout token is not stored", "client_id", n.ClientID, "sid", n.SID, "cause", err.Error())
+	}
+	result := string(n.Status)
+	if n.Status == storage.NoticePending {
+		result = "retry"
+	}
+	if n.Status == storage.NoticeFailed {
+		s.p.log.WarnContext(ctx, "a client was not told that a session ended",
+			"client_id", n.ClientID, "sid", n.SID, "attempts", n.Attempts, "status", n.HTTPStatus, "cause", n.Error)
+	}
+	if s.Observe != nil {
+		s.Observe(result)
+	}
+}
+
+// errNotWanted says that a client has no back-channel logout URI any more.
+var errNotWanted = errors.New("the client has no backchannel_logout_uri any more")
+
+// sendLogout posts a logout token and returns the status of the answer, zero where
+// there was none (section 2.5).
+func (p *Provider) sendLogout(ctx context.Context, n *storage.LogoutNotice, now time.Time) (int, error) {
+	c, err := p.store.Client(ctx, n.ClientID)
+	if isNotFound(err) || err == nil && c.BackchannelLogoutURI == "" {
+		return 0, errNotWanted
+	}
+	if err != nil {
+		return 0, err
+	}
+	token, err := p.Keys.sign(c.IDTokenSignedResponseAlg, typLogoutToken, p.newLogoutToken(n, now))
+	if err != nil {
+		return 0, err
+	}
+	return p.caller.post(ctx, c.BackchannelLogoutURI, url.Values{"logout_token": {token}})
+}
+
+// judge writes into a notice what an attempt came to: an answer's status, zero for
+// none, and an error. The status decides: whoever said 200 has heard, whatever
+// became of the rest of the answer. A client that understood and refused would
+// refuse again; anything else may pass.
+func judge(n *storage.LogoutNotice, status int, err error, jitter float64, now time.Time) {
+	n.HTTPStatus, n.Error = int64(status), ""
+	refused := status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
+	switch {
+	case status >= 200 && status < 300:
+		n.Status = storage.NoticeDelivered
+		return
+	case err != nil:
+		n.Error = causeOf(err)
+	default:
+		n.Error = fmt.Sprintf("the answer was %d", status)
+	}
+	next := now.Add(pauseAfter(n.Attempts, jitter))
+	if refused || errors.Is(err, errNotWanted) || next.Sub(n.CreatedAt.Time()) > sendFor {
+		n.Status = storage.NoticeFailed
+		return
+	}
+	n.NextAttemptAt = storage.At(next)
+}
+
+// pauseAfter is how long to wait after so many attempts: a second, then twice as
+// long each time up to ten minutes, each a fifth more or less so that those that
+// failed together do not come back together. jitter is in [0,1).
+func pauseAfter(attempts int64, jitter float64) time.Duration {
+	pause := longestPause
+	if attempts <= 10 { // the eleventh would be longer
+		pause = min(pause, time.Second<<max(0, attempts-1))
+	}
+	return time.Duration(float64(pause) * (0.8 + 0.4*jitter))
+}
+
+// maxCause is how much is kept of an error.
+const maxCause = 200
+
+// causeOf says why there was no answer, without the address: a query may have a
+// secret in it.
+func causeOf(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	s := err.Error()
+	return strings.ToValidUTF8(s[:min(len(s), maxCause)], "")
+}
