@@ -526,6 +526,34 @@ func TestImpersonationCommands(t *testing.T) {
 	s.ok("impersonation", "disable")
 	want(t, "switched off", enabled(t, s), false)
 	want(t, "ended with it", len(s.list("impersonation", "list")), 0)
+	want(t, "nobody to tell", s.object("impersonation", "show", "imp_4")["logout"], "[]")
+	if _, err := s.run("", "impersonation", "show", "imp_none"); err == nil || !strings.Contains(err.Error(), "there is none with this id") {
+		t.Errorf("show what there is not: got %v", err)
+	}
+
+	s.ok("client", "create", "--id", "shop", "--redirect-uri", "https://shop.test/cb", "--backchannel-logout-uri", "https://shop.test/logout")
+	start("imp_5")
+	s.write(func(tx *storage.Tx) error { return tx.NoteImpersonation(t.Context(), "imp_5") })
+	s.ok("impersonation", "stop", "imp_5")
+	told := func(status string) map[string]any {
+		return map[string]any{"client_id": "shop", "status": status, "attempts": 0, "http_status": 0, "error": ""}
+	}
+	want(t, "still to be told", s.object("impersonation", "show", "imp_5")["logout"], []any{told("pending")})
+	want(t, "the same in the list", s.list("impersonation", "list", "--all", "--limit", "1")[0]["logout"], []any{told("pending")})
+	if out := s.ok("impersonation", "show", "imp_5"); !strings.Contains(out, "shop is to be told") {
+		t.Errorf("as text: %s", out)
+	}
+	s.write(func(tx *storage.Tx) error {
+		claimed, err := tx.ClaimLogoutNotices(t.Context(), "shop", 1, time.Now(), time.Now().Add(time.Minute))
+		if err != nil {
+			return err
+		}
+		claimed[0].Status, claimed[0].HTTPStatus, claimed[0].Error = storage.NoticeFailed, 400, "the answer was 400"
+		return tx.FinishLogoutNotice(t.Context(), &claimed[0], time.Now())
+	})
+	if out := s.ok("impersonation", "show", "imp_5"); !strings.Contains(out, "shop was not told: the answer was 400") {
+		t.Errorf("as text: %s", out)
+	}
 
 	rows, err := csv.NewReader(strings.NewReader(s.ok("audit", "export", "--format", "csv"))).ReadAll()
 	if err != nil || rows[0][10] != "reason" {
@@ -539,6 +567,15 @@ func TestImpersonationCommands(t *testing.T) {
 	}
 	from := strings.Count(s.ok("audit", "export", "--from", "3"), "\n")
 	want(t, "from a position", from, len(rows)-1-3)
+}
+
+// write changes the database behind the commands' back.
+func (s site) write(fn func(tx *storage.Tx) error) {
+	s.t.Helper()
+	store := s.store()
+	if err := errors.Join(store.Write(s.t.Context(), fn), store.Close()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func enabled(t *testing.T, s site) bool {

@@ -14,7 +14,7 @@ import (
 )
 
 func newImpersonationCmd() *cobra.Command {
-	return group("impersonation", "Who acts as whom", newImpersonationListCmd(), newImpersonationStopCmd(),
+	return group("impersonation", "Who acts as whom", newImpersonationListCmd(), newImpersonationShowCmd(), newImpersonationStopCmd(),
 		newImpersonationSwitchCmd("enable", "Let staff sign in as users, at clients that allow it", true),
 		newImpersonationSwitchCmd("disable", "Switch it off, and end all that run", false))
 }
@@ -35,6 +35,31 @@ type impersonationRecord struct {
 	EndedAt      *time.Time `json:"ended_at"`
 	EndedBy      string     `json:"ended_by,omitempty"`
 	EndReason    string     `json:"end_reason,omitempty"`
+
+	// Logout is what clients were told of the end.
+	Logout []logoutRecord `json:"logout"`
+}
+
+type logoutRecord struct {
+	ClientID   string `json:"client_id"`
+	Status     string `json:"status"`
+	Attempts   int64  `json:"attempts"`
+	HTTPStatus int64  `json:"http_status"`
+	Error      string `json:"error"`
+}
+
+// String says in a few words what became of a notice.
+func (l logoutRecord) String() string {
+	switch storage.NoticeStatus(l.Status) {
+	case storage.NoticeDelivered:
+		return "told " + l.ClientID
+	case storage.NoticeFailed:
+		return fmt.Sprintf("%s was not told: %s", l.ClientID, l.Error)
+	}
+	if l.Error != "" {
+		return fmt.Sprintf("%s is still to be told: %s", l.ClientID, l.Error)
+	}
+	return l.ClientID + " is to be told"
 }
 
 func newImpersonationListCmd() *cobra.Command {
@@ -59,7 +84,7 @@ func newImpersonationListCmd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return showImpersonations(cmd, found, now)
+				return showImpersonations(ctx, cmd, store, found, now)
 			})
 		},
 	})
@@ -71,13 +96,64 @@ func newImpersonationListCmd() *cobra.Command {
 	return cmd
 }
 
-func showImpersonations(cmd *cobra.Command, found []storage.Impersonation, now time.Time) error {
-	records, rows := []impersonationRecord{}, [][]string{{"ID", "ACTOR", "SUBJECT", "CLIENT", "STARTED", "STATE", "REASON"}}
+func newImpersonationShowCmd() *cobra.Command {
+	return jsonFlag(&cobra.Command{
+		Use: "show ID", Short: "Show an impersonation, and who was told of its end", Args: named("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
+				i, err := store.Impersonation(ctx, args[0])
+				if errors.Is(err, storage.ErrNotFound) {
+					return noImpersonation(args[0])
+				}
+				if err != nil {
+					return err
+				}
+				records, err := impersonationRecords(ctx, store, []storage.Impersonation{*i}, time.Now())
+				if err != nil {
+					return err
+				}
+				return show(cmd, records[0], func(w io.Writer) error { return record(w, records[0]) })
+			})
+		},
+	})
+}
+
+func noImpersonation(id string) error {
+	return fmt.Errorf("impersonation %q: there is none with this id", id)
+}
+
+// impersonationRecords returns what --json shows of impersonations.
+func impersonationRecords(ctx context.Context, store *storage.Store, found []storage.Impersonation, now time.Time) ([]impersonationRecord, error) {
+	var ids []string
+	for _, i := range found {
+		ids = append(ids, i.ID)
+	}
+	notices, err := store.LogoutNotices(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	told := map[string][]logoutRecord{}
+	for _, n := range notices {
+		told[n.ImpersonationID] = append(told[n.ImpersonationID], logoutRecord{n.ClientID, string(n.Status), n.Attempts, n.HTTPStatus, n.Error})
+	}
+	records := []impersonationRecord{}
 	for _, i := range found {
 		records = append(records, impersonationRecord{
 			i.ID, i.ActorID, i.SubjectID, i.ClientID, i.OrganizationID, i.Entry, i.Reason, i.TicketRef, i.Access,
 			i.Running(now), i.StartedAt.Time(), i.ExpiresAt.Time(), when(i.EndedAt), i.EndedBy, string(i.EndReason),
+			append([]logoutRecord{}, told[i.ID]...),
 		})
+	}
+	return records, nil
+}
+
+func showImpersonations(ctx context.Context, cmd *cobra.Command, store *storage.Store, found []storage.Impersonation, now time.Time) error {
+	records, err := impersonationRecords(ctx, store, found, now)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"ID", "ACTOR", "SUBJECT", "CLIENT", "STARTED", "STATE", "REASON"}}
+	for _, i := range found {
 		state := string(i.EndReason)
 		switch {
 		case i.Running(now):
@@ -104,7 +180,7 @@ func newImpersonationStopCmd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return showImpersonations(cmd, stopped, now)
+				return showImpersonations(ctx, cmd, store, stopped, now)
 			})
 		},
 	})
@@ -132,7 +208,7 @@ func stopImpersonations(ctx context.Context, store *storage.Store, ids []string,
 		for _, id := range ids {
 			if err := tx.StopImpersonation(ctx, id, by, now); err != nil {
 				if _, unknown := tx.Impersonation(ctx, id); errors.Is(unknown, storage.ErrNotFound) {
-					return fmt.Errorf("impersonation %q: there is none with this id", id)
+					return noImpersonation(id)
 				}
 				if errors.Is(err, storage.ErrSpent) {
 					return fmt.Errorf("impersonation %q: has ended before", id)
