@@ -184,7 +184,11 @@ func (d *demo) run(ctx context.Context, story func(context.Context) error, wait 
 		<-group.Done()
 		end, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer stop()
-		return application.Shutdown(end)
+		err := application.Shutdown(end)
+		if errors.Is(err, context.DeadlineExceeded) { // a connection that nobody used yet, for one
+			err = application.Close()
+		}
+		return err
 	})
 	g.Go(func() error {
 		err := story(group)

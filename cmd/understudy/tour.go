@@ -37,6 +37,7 @@ func runTour(ctx context.Context, w io.Writer, d *demo) error {
 		{"Sam goes back to sign in as Ada, from the consent page", (*visitor).actsAsAda},
 		{"What must be refused is refused", (*visitor).isRefused},
 		{"Sam stops and is Sam again", (*visitor).stops},
+		{"A stop at the provider reaches the application", (*visitor).isToldOfTheStop},
 		{"Stop, seen from the token endpoint", (*visitor).tokensDie},
 		{"The record is complete and nobody changed it", (*visitor).recordHolds},
 	} {
@@ -191,6 +192,49 @@ func (v *visitor) stops() error {
 	}
 	return v.check("the impersonation has ended because it was stopped", i.EndedAt.Set() && i.EndReason == storage.EndStopped)
 }
+
+// isToldOfTheStop stops at the provider, behind the application's back.
+func (v *visitor) isToldOfTheStop() error {
+	if err := v.open(v.d.appURL + "/login?switch=1"); err != nil {
+		return err
+	}
+	if err := v.submit("consent-form", v.wish("usr_ada", "Looking whether the application hears of a stop")); err != nil {
+		return err
+	}
+	if err := v.check("the application shows Ada again", v.text("app-user") == "ada@globex.test"); err != nil {
+		return err
+	}
+	id, _ := v.claims("id-token")["sid"].(string)
+	if err := v.open(v.d.providerURL + "/impersonation/stop?id=" + url.QueryEscape(id)); err != nil {
+		return err
+	}
+	stopped := time.Now()
+	if err := v.submit("stop-form", nil); err != nil {
+		return err
+	}
+	for delivered := false; !delivered; time.Sleep(20 * time.Millisecond) {
+		notices, err := v.d.service.store.LogoutNotices(v.ctx, []string{id})
+		if err != nil {
+			return err
+		}
+		delivered = len(notices) == 1 && notices[0].Status == storage.NoticeDelivered
+		if !delivered && time.Since(stopped) > toldWithin {
+			return v.check("the application was sent a logout token", false)
+		}
+	}
+	took := time.Since(stopped).Round(time.Millisecond)
+	if err := v.check(fmt.Sprintf("the application was sent a logout token, %v after the stop", took), true); err != nil {
+		return err
+	}
+	if err := v.open(v.d.appURL + "/"); err != nil {
+		return err
+	}
+	return v.check("and its session is gone", v.status == http.StatusOK && !v.has("app-user") && !v.has("acting-bar"))
+}
+
+// toldWithin is when the tour gives up waiting. An idle machine takes a quarter of
+// a second.
+const toldWithin = 10 * time.Second
 
 // tokensDie plays the application's part too: it exchanges the code itself, and
 // looks at the tokens before and after the stop page was used.
