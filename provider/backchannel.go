@@ -211,7 +211,13 @@ func (p *Provider) sendLogout(ctx context.Context, n *storage.LogoutNotice, now 
 	if err != nil {
 		return 0, err
 	}
-	token, err := p.Keys.sign(c.IDTokenSignedResponseAlg, typLogoutToken, p.newLogoutToken(n, now))
+	claims := p.newLogoutToken(n, now)
+	if claims.Subject != "" {
+		if claims.Subject, err = p.subjectFor(ctx, c, claims.Subject); err != nil {
+			return 0, err
+		}
+	}
+	token, err := p.Keys.sign(c.IDTokenSignedResponseAlg, typLogoutToken, claims)
 	if err != nil {
 		return 0, err
 	}

@@ -39,6 +39,7 @@ func (h *frontChannel) HandleAuthorizeEndpointRequest(ctx context.Context, r fos
 	} else if err := h.store.createGrant(ctx, nil, r); err != nil {
 		return err
 	}
+	h.p.noteSession(ctx, clientOf(r.GetClient()), r.GetSession().(*Session))
 	if types.Has("token") {
 		if err := h.accessToken(ctx, r, response); err != nil {
 			return err
