@@ -84,6 +84,10 @@ type Tokens struct {
 	// application may have lost the answer. After it, reuse counts as theft and ends
 	// everything that came of the sign-in. Impersonations have no such time. `0s` is strict.
 	RefreshReuseLeeway time.Duration `koanf:"refresh_reuse_leeway" default:"10s" validate:"min=0s,max=10s"`
+	// Whom an application that authenticates with `private_key_jwt` may name as `aud`:
+	// the `issuer` only, which is safe when it signs in at several providers, or the URL
+	// of the `token_endpoint`, too, as older libraries do.
+	AssertionAudience string `koanf:"assertion_audience" default:"issuer" validate:"oneof=issuer token_endpoint"`
 }
 
 // Sessions says how long a browser stays signed in at this provider.

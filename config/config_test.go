@@ -186,7 +186,7 @@ func TestDefaults(t *testing.T) {
 		"tls.cert_file": "", "tls.key_file": "", "database.dsn": "sqlite:understudy.db", "database.max_connections": 8,
 		"secrets.previous": []any{}, "tokens.access_token_lifetime": "15m", "tokens.id_token_lifetime": "15m",
 		"tokens.authorization_code_lifetime": "1m", "tokens.refresh_token_idle": "336h", "tokens.refresh_token_lifetime": "720h",
-		"tokens.refresh_reuse_leeway": "10s", "sessions.idle": "1h", "sessions.lifetime": "24h", "sessions.cookie_name": "understudy",
+		"tokens.refresh_reuse_leeway": "10s", "tokens.assertion_audience": "issuer", "sessions.idle": "1h", "sessions.lifetime": "24h", "sessions.cookie_name": "understudy",
 		"impersonation.default_duration": "30m", "impersonation.max_duration": "1h", "impersonation.step_up_max_age": "5m",
 		"impersonation.max_starts_per_hour": 10, "impersonation.max_concurrent": 3, "impersonation.max_concurrent_per_client": 1,
 		"impersonation.prompt": "always", "impersonation.ticket_ref_pattern": "", "impersonation.ticket_ref_required": false,

@@ -328,7 +328,7 @@ func TestDiscoveryIsTrue(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]bool{
-			"request_uri_parameter_supported": false, "request_parameter_supported": false, "claims_parameter_supported": true,
+			"request_uri_parameter_supported": true, "request_parameter_supported": true, "claims_parameter_supported": true,
 			"authorization_response_iss_parameter_supported": true,
 		} {
 			if got, stated := document[name].(bool); !stated || got != want {
@@ -397,6 +397,8 @@ func TestDiscoveryIsTrue(t *testing.T) {
 		}
 	})
 	t.Run("F11 algorithms and client authentication", func(t *testing.T) {
+		key := idptest.NewKey(t, "k", "ES256")
+		addKeyClient(t, idp, "keyed", idptest.KeySet(key), nil)
 		spa := idptest.Request(having("client_id", "public", "redirect_uri", "https://spa.example/cb"))
 		public := idptest.Exchange(b.Code(spa), having("client_id", "public", "redirect_uri", "https://spa.example/cb"))
 		post := idptest.Exchange(b.Code(asking("client_id", "rs256")), having("client_id", "rs256", "client_secret", idptest.Secret))
@@ -404,6 +406,7 @@ func TestDiscoveryIsTrue(t *testing.T) {
 			"client_secret_basic": redeem(idp, b.Code(asking())),
 			"client_secret_post":  idp.Call("/oauth2/token", "", "", post),
 			"none":                idp.Call("/oauth2/token", "", "", public),
+			"private_key_jwt":     idp.Call("/oauth2/token", "", "", key.Assert(t, "keyed", idptest.Exchange(b.Code(asking("client_id", "keyed")), nil))),
 		}
 		algs := map[string]bool{}
 		for _, method := range list("token_endpoint_auth_methods_supported") {
@@ -430,6 +433,20 @@ func TestDiscoveryIsTrue(t *testing.T) {
 				want = http.StatusOK
 			}
 			wantStatus(t, endpoint+" with none", idp.Call(path, "", "", url.Values{"client_id": {"public"}, "token": {"x"}}), want)
+			wantStatus(t, endpoint+" with private_key_jwt", idp.Call(path, "", "", key.Assert(t, "keyed", url.Values{"token": {"x"}})), http.StatusOK)
+		}
+		for _, endpoint := range []string{"token", "introspection", "revocation"} {
+			for _, alg := range list(endpoint + "_endpoint_auth_signing_alg_values_supported") {
+				key, id := idptest.NewKey(t, "k", alg), endpoint+alg
+				addKeyClient(t, idp, id, idptest.KeySet(key), func(c *storage.Client) { c.TokenEndpointAuthSigningAlg = alg })
+				path := strings.TrimPrefix(str(t, document, endpoint+"_endpoint"), idptest.Issuer)
+				form := url.Values{"grant_type": {"client_credentials"}, "token": {"x"}}
+				wantStatus(t, endpoint+" with "+alg, idp.Call(path, "", "", key.Assert(t, id, form)), http.StatusOK)
+			}
+			methods := list(endpoint + "_endpoint_auth_methods_supported")
+			if !slices.Contains(methods, "private_key_jwt") || !slices.Contains(methods, "client_secret_basic") || !slices.Contains(methods, "client_secret_post") {
+				t.Errorf("%s: %v", endpoint, methods)
+			}
 		}
 	})
 	t.Run("F11 prompts and challenge methods", func(t *testing.T) {

@@ -809,7 +809,7 @@ func TestRegisteredClientSignsIn(t *testing.T) {
 		w := exchange(b.Code(request))
 		wantStatus(t, "exchange", w, http.StatusOK)
 		tokens := w.JSON(t)
-		if claims := idptest.Claims(t, tokens["id_token"]); claims["sub"] != "usr_ada" || fmt.Sprint(claims["aud"]) != "["+c.id+"]" {
+		if claims := idptest.Claims(t, tokens["id_token"]); claims["sub"] != "usr_ada" || claims["aud"] != c.id {
 			t.Errorf("claims %v", claims)
 		}
 		wantStatus(t, "userinfo", userinfo(idp, str(t, tokens, "access_token")), http.StatusOK)

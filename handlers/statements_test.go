@@ -115,6 +115,25 @@ func TestStatements(t *testing.T) {
 			measure("client_credentials", 1, 0, 1, func() *idptest.Response {
 				return idp.Call("/oauth2/token", "service", idptest.Secret, url.Values{"grant_type": {"client_credentials"}})
 			})
+			key := idptest.NewKey(t, "k", "ES256")
+			addKeyClient(t, idp, "keyed", idptest.KeySet(key), nil)
+			asKeyed := func(path string, form url.Values) *idptest.Response {
+				return idp.Do(idptest.Form(path, key.Assert(t, "keyed", form)))
+			}
+			asKeyed("/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
+			code = ada.Code(asking(append(offline, "client_id", "keyed")...))
+			exchanged = measure("code exchange with an assertion", 2, 3, 5, func() *idptest.Response {
+				return asKeyed("/oauth2/token", idptest.Exchange(code, nil))
+			}).JSON(t)
+			measure("refresh with an assertion", 2, 3, 5, func() *idptest.Response {
+				return asKeyed("/oauth2/token", refreshing(str(t, exchanged, "refresh_token")))
+			})
+			measure("client_credentials with an assertion", 1, 1, 2, func() *idptest.Response {
+				return asKeyed("/oauth2/token", url.Values{"grant_type": {"client_credentials"}})
+			})
+			measure("introspection with an assertion", 2, 1, 3, func() *idptest.Response {
+				return asKeyed("/oauth2/introspect", url.Values{"token": {access}})
+			})
 			opaque := publicTokens(t, idp, ada)
 			measure("userinfo with an opaque token", 2, 0, 2, func() *idptest.Response { return userinfo(idp, str(t, opaque, "access_token")) })
 			measure("refresh of somebody else's application", 2, 2, 4, func() *idptest.Response {

@@ -102,9 +102,6 @@ type members struct {
 	problems problems // members of the wrong type
 }
 
-// maxJSONDepth is how deeply a registration may be nested (SECURITY H04).
-const maxJSONDepth = 32
-
 // readMembers reads the body of a registration.
 func readMembers(r *http.Request) (*members, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {

@@ -9,9 +9,6 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// clientAlgs are what clients may sign with what they send us.
-var clientAlgs = []string{algRS256, "PS256", algES256, "EdDSA"}
-
 // connect checks the metadata of OpenID Connect that are about requests, subjects
 // and sign-out (OpenID Connect Registration section 2, RFC 9101, Back-Channel Logout
 // section 2.2).
@@ -19,9 +16,6 @@ func (p *problems) connect(c *storage.Client) {
 	if alg := c.RequestObjectSigningAlg; alg != "" {
 		p.oneOf("request_object_signing_alg", alg, clientAlgs...)
 		p.unless(c.JWKS != "" || c.JWKSURI != "", "request_object_signing_alg %q: needs jwks or jwks_uri", alg)
-	}
-	if alg := c.TokenEndpointAuthSigningAlg; alg != "" {
-		p.oneOf("token_endpoint_auth_signing_alg", alg, clientAlgs...)
 	}
 	p.unless(!c.RequireSignedRequestObject || c.RequestObjectSigningAlg != "", "require_signed_request_object: needs request_object_signing_alg")
 	p.distinct("request_uris", c.RequestURIs)

@@ -46,7 +46,8 @@ func (s *fositeStore) GetClient(ctx context.Context, _ string) (fosite.Client, e
 	return nil, fosite.ErrNotFound
 }
 
-// ClientAssertionJWTValid refuses: clientauth.go does not let assertions come this far.
+// ClientAssertionJWTValid refuses: assertions are checked in assertion.go, and do not
+// come this far (fosite #31).
 func (s *fositeStore) ClientAssertionJWTValid(context.Context, string) error {
 	return fosite.ErrJTIKnown
 }

@@ -17,6 +17,8 @@ import (
 const (
 	algRS256 = "RS256"
 	algES256 = "ES256"
+	algPS256 = "PS256" // of clients only
+	algEdDSA = "EdDSA" // of clients, and of checkpoints
 
 	typAccessToken = "at+jwt"
 	typIDToken     = "JWT"

@@ -31,6 +31,7 @@ type Config struct {
 	AllowedNetworks           []netip.Prefix // may be called although they are private
 	RegistrationMode          string         // RegistrationWithToken, RegistrationOpen; else nobody registers themselves
 	RegistrationScope         string         // what clients that registered themselves may ask for; the standard scopes
+	TokenEndpointAudience     bool           // client assertions may name the token endpoint as aud, not only the issuer
 	Impersonation             impersonation.Limits
 }
 
@@ -49,7 +50,9 @@ type Provider struct {
 	metadata    []byte
 	metadataTag string
 
-	pairwiseSalt atomic.Pointer[string] // nil: not read yet
+	pairwiseSalt      atomic.Pointer[string] // nil: not read yet
+	clientKeys        *clientKeys
+	assertionAudience []string // what the aud of a client assertion may be
 }
 
 // New returns a Provider on an open, migrated store with its keys loaded.
@@ -70,6 +73,11 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout),
 		verified:  newVerifiedTokens(),
 		caller:    newCaller(c.Issuer, c.AllowedNetworks),
+	}
+	p.clientKeys = newClientKeys(p.caller)
+	p.assertionAudience = []string{c.Issuer}
+	if c.TokenEndpointAudience {
+		p.assertionAudience = append(p.assertionAudience, c.Issuer+"/oauth2/token")
 	}
 	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)

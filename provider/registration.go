@@ -408,29 +408,48 @@ func (p *problems) identity(c *storage.Client) {
 
 func (p *problems) authentication(c *storage.Client) {
 	method := c.TokenEndpointAuthMethod
-	p.unless(method != "private_key_jwt", "token_endpoint_auth_method %q: is not supported yet; use %s", method, authBasic)
 	switch c.Type {
-	case ClientSPA, ClientNative:
-		p.unless(method == authNone || method == "private_key_jwt",
-			"token_endpoint_auth_method %q: a %s client cannot keep a secret; want %s", method, c.Type, authNone)
+	case ClientSPA:
+		p.unless(method == authNone, "token_endpoint_auth_method %q: a spa client cannot keep a secret; want %s", method, authNone)
+	case ClientNative:
+		p.unless(method == authNone || method == authPrivateKey,
+			"token_endpoint_auth_method %q: a native client cannot keep a secret; want %s or, with a key of each installation, %s", method, authNone, authPrivateKey)
 	case ClientService:
-		p.unless(method != authNone, "token_endpoint_auth_method %q: a service needs a secret; want %s or %s", method, authBasic, authPost)
+		p.unless(method != authNone, "token_endpoint_auth_method %q: a service needs a secret or a key; want %s, %s or %s",
+			method, authBasic, authPost, authPrivateKey)
 	}
-	if method != "private_key_jwt" {
-		p.oneOf("token_endpoint_auth_method", method, authNone, authBasic, authPost)
-	}
+	p.oneOf("token_endpoint_auth_method", method, authNone, authBasic, authPost, authPrivateKey)
 	p.unless(!c.Public() || c.RequirePKCE, "require_pkce: a client without a secret cannot do without")
+	p.unless(method != authPrivateKey || c.JWKS != "" || c.JWKSURI != "", "token_endpoint_auth_method %q: needs jwks or jwks_uri", method)
+	alg := c.TokenEndpointAuthSigningAlg
+	p.unless(alg == "" || method == authPrivateKey, "token_endpoint_auth_signing_alg %q: is of token_endpoint_auth_method %s", alg, authPrivateKey)
+	if alg != "" {
+		p.oneOf("token_endpoint_auth_signing_alg", alg, clientAlgs...)
+	}
+	p.keys(c)
+}
+
+// keys: what a client registers itself it may as well register right; what it
+// publishes is looked at when it is fetched.
+func (p *problems) keys(c *storage.Client) {
 	p.unless(c.JWKS == "" || c.JWKSURI == "", "jwks_uri: there is jwks already; keep one")
 	if c.JWKSURI != "" {
 		p.web("jwks_uri", c.JWKSURI)
 	}
-	var set struct {
-		Keys []map[string]any `json:"keys"`
+	if c.JWKS == "" {
+		return
 	}
-	p.unless(c.JWKS == "" || json.Unmarshal([]byte(c.JWKS), &set) == nil && len(set.Keys) > 0, "jwks: want a JSON Web Key Set with at least one key")
-	for _, key := range set.Keys {
-		p.unless(key["d"] == nil && key["k"] == nil, "jwks: has a private or symmetric key; want public ones")
+	p.unless(len(c.JWKS) <= maxOutgoingBytes, "jwks: is larger than %d bytes", maxOutgoingBytes)
+	keys, wrong, err := parseKeySet([]byte(c.JWKS))
+	if err == nil && len(keys)+len(wrong) == 0 {
+		err = errNoKeySet
 	}
+	for _, err := range append(wrong, err) {
+		p.unless(err == nil, "jwks: %w", err)
+	}
+	alg := c.TokenEndpointAuthSigningAlg
+	fits := func(k clientPublicKey) bool { return k.fits(alg) }
+	p.unless(alg == "" || len(keys) == 0 || slices.ContainsFunc(keys, fits), "jwks: has no key for token_endpoint_auth_signing_alg %q", alg)
 }
 
 func (p *problems) grants(c *storage.Client) {

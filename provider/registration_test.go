@@ -27,6 +27,8 @@ func TestValidateClient(t *testing.T) {
 		}
 	}
 	type change = func(*storage.Client)
+	const goodKeys = `{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
+	keyed := func(c *storage.Client) { c.TokenEndpointAuthMethod, c.JWKS = authPrivateKey, goodKeys }
 	for _, c := range []struct {
 		clientType string
 		change     change
@@ -46,7 +48,7 @@ func TestValidateClient(t *testing.T) {
 
 		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = authPost }, ``},
 		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = authNone }, ``},
-		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = "private_key_jwt" }, `"private_key_jwt": is not supported yet`},
+		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = "private_key_jwt" }, `"private_key_jwt": needs jwks or jwks_uri`},
 		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = "tls_client_auth" }, `token_endpoint_auth_method "tls_client_auth"`},
 		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod = "" }, `token_endpoint_auth_method ""`},
 		{"web", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.RequirePKCE = authNone, false }, `require_pkce`},
@@ -59,6 +61,21 @@ func TestValidateClient(t *testing.T) {
 		{"web", func(c *storage.Client) { c.JWKS = `{"keys":[]}` }, `jwks: want`},
 		{"web", func(c *storage.Client) { c.JWKS = `{"keys":[{"kty":"EC","d":"x"}]}` }, `jwks: has a private`},
 		{"web", func(c *storage.Client) { c.JWKS = `nonsense` }, `jwks: want`},
+		{"web", func(c *storage.Client) { c.JWKS = goodKeys }, ``},
+		{"web", keyed, ``},
+		{"native", keyed, ``},
+		{"service", keyed, ``},
+		{"spa", keyed, `token_endpoint_auth_method "private_key_jwt": a spa client`},
+		{"web", func(c *storage.Client) { keyed(c); c.JWKS, c.JWKSURI = "", "https://shop.test/jwks" }, ``},
+		{"web", func(c *storage.Client) { keyed(c); c.TokenEndpointAuthSigningAlg = algES256 }, ``},
+		{"web", func(c *storage.Client) { keyed(c); c.TokenEndpointAuthSigningAlg = algRS256 }, `jwks: has no key for token_endpoint_auth_signing_alg "RS256"`},
+		{"web", func(c *storage.Client) { keyed(c); c.TokenEndpointAuthSigningAlg = "HS256" }, `token_endpoint_auth_signing_alg "HS256": want RS256 or PS256 or ES256 or EdDSA`},
+		{"web", func(c *storage.Client) { c.TokenEndpointAuthSigningAlg = algES256 }, `token_endpoint_auth_signing_alg "ES256": is of`},
+		{"web", func(c *storage.Client) { c.JWKS = `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}` }, `jwks: has a private or symmetric key`},
+		{"web", func(c *storage.Client) {
+			c.JWKS = `{"keys":[{"kid":"small","kty":"RSA","e":"AQAB","n":"` + strings.Repeat("_", 170) + `8"}]}`
+		}, `jwks: key "small": want RSA of 2048`},
+		{"web", func(c *storage.Client) { c.JWKS = strings.Replace(goodKeys, `"kty"`, `"use":"enc","kty"`, 1) }, `jwks: want`},
 		{"web", func(c *storage.Client) { c.JWKSURI = "http://shop.test/jwks" }, `jwks_uri "http://shop.test/jwks"`},
 
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantClientCredentials) }, ``},

@@ -16,9 +16,10 @@ import (
 
 // Token answers a token request, with what RFC 6749 section 5.1 lists.
 func (p *Provider) Token(r *http.Request, info storage.Request) (map[string]any, error) {
-	answer, err := p.token(r, info)
+	ctx := Begin(r.Context(), info)
+	answer, err := p.token(ctx, r)
 	if errors.Is(err, errOvertaken) { // the same refresh token, at the same moment: now it counts as sent twice
-		answer, err = p.token(r, info)
+		answer, err = p.token(beginAgain(ctx), r)
 	}
 	return answer, err
 }
@@ -26,8 +27,7 @@ func (p *Provider) Token(r *http.Request, info storage.Request) (map[string]any,
 // errOvertaken says that somebody else spent the refresh token in between.
 var errOvertaken = errors.New("the refresh token was used at the same moment")
 
-func (p *Provider) token(r *http.Request, info storage.Request) (map[string]any, error) {
-	ctx := Begin(r.Context(), info)
+func (p *Provider) token(ctx context.Context, r *http.Request) (map[string]any, error) {
 	request, err := p.newAccessRequest(ctx, r)
 	if err != nil {
 		return nil, err
@@ -62,9 +62,12 @@ func (p *Provider) newAccessRequest(ctx context.Context, r *http.Request) (fosit
 	}
 	request, err := p.fosite.NewAccessRequest(ctx, r, &Session{})
 	if lost := workOf(ctx).lost; lost != nil {
-		return nil, lost // fosite says invalid_grant although the revocation failed
+		err = lost // fosite says invalid_grant although the revocation failed
 	}
-	return request, err
+	if err != nil {
+		return nil, p.settle(ctx, err)
+	}
+	return request, nil
 }
 
 func (p *Provider) handles(ctx context.Context, grantType string) bool {
@@ -81,9 +84,10 @@ func (p *Provider) handles(ctx context.Context, grantType string) bool {
 // after that: a token exists only when its grant and its event do, and whoever
 // loses a race costs no signature. The handlers run inside one unit of work, so
 // that a failure of the last one undoes the first (fosite #38).
-func (p *Provider) newAccessResponse(ctx context.Context, r fosite.AccessRequester) (fosite.AccessResponder, error) {
+func (p *Provider) newAccessResponse(ctx context.Context, r fosite.AccessRequester) (_ fosite.AccessResponder, err error) {
+	defer func() { err = p.settle(ctx, err) }()
 	store := p.fosite.Store.(*fositeStore)
-	ctx, err := store.BeginTX(ctx)
+	ctx, err = store.BeginTX(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,9 @@ import (
 // it; one Write carries it out; then the tokens are signed. Nothing is signed
 // inside the Write, and nothing is answered before it.
 type work struct {
+	client    *storage.Client // who authenticated
+	assertion *assertion      // with what; nil: otherwise
+
 	depth     int // open BeginTX calls
 	writes    []func(*storage.Tx) error
 	granted   *storage.Granted // what the presented code or refresh token belongs to
@@ -32,6 +35,16 @@ func Begin(ctx context.Context, info storage.Request) context.Context {
 	return context.WithValue(ctx, workKey{}, &work{info: info, extra: map[string]any{}})
 }
 
+// beginAgain is Begin for a second try of the same request: its client has
+// authenticated, and spent the assertion it did so with.
+func beginAgain(ctx context.Context) context.Context {
+	w := workOf(ctx)
+	ctx = Begin(ctx, w.info)
+	again := workOf(ctx)
+	again.client, again.assertion = w.client, w.assertion
+	return ctx
+}
+
 // workOf returns the request's work. Its absence is a mistake in the program.
 func workOf(ctx context.Context) *work { return ctx.Value(workKey{}).(*work) }
 
@@ -39,10 +52,29 @@ func workOf(ctx context.Context) *work { return ctx.Value(workKey{}).(*work) }
 // unit is open: a revocation stands even though its request is refused.
 func (w *work) add(ctx context.Context, s *storage.Store, fn func(*storage.Tx) error) error {
 	if w.depth == 0 {
-		return s.Write(ctx, fn)
+		return w.write(ctx, s, fn)
 	}
 	w.writes = append(w.writes, fn)
 	return nil
+}
+
+// owes reports whether the client's assertion is still to be spent.
+func (w *work) owes() bool { return w.assertion != nil && !w.assertion.spent }
+
+// write carries a change out. The request's first one spends its client's assertion
+// before anything else: who presents one again changes nothing, and revokes nothing.
+func (w *work) write(ctx context.Context, s *storage.Store, fn func(*storage.Tx) error) error {
+	if !w.owes() {
+		return s.Write(ctx, fn)
+	}
+	err := s.Write(ctx, func(tx *storage.Tx) error {
+		if err := w.assertion.spend(ctx, tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	w.assertion.spent = err == nil
+	return err
 }
 
 // BeginTX opens a unit of work, or joins the one that is open.
@@ -59,10 +91,10 @@ func (s *fositeStore) Commit(ctx context.Context) error {
 	}
 	writes, tokens := w.writes, w.tokens
 	w.writes, w.tokens = nil, nil
-	if len(writes)+len(tokens) == 0 {
+	if len(writes)+len(tokens) == 0 && !w.owes() {
 		return nil
 	}
-	return s.store.Write(ctx, func(tx *storage.Tx) error {
+	return w.write(ctx, s.store, func(tx *storage.Tx) error {
 		for _, fn := range writes {
 			if err := fn(tx); err != nil {
 				return err

@@ -412,8 +412,22 @@ func TestClientCommands(t *testing.T) {
 	}
 	machine := s.object("client", "create", "--id", "machine", "--grant-type", "client_credentials", "--scope", "jobs:run")
 	want(t, "response types follow", machine["response_types"], "[]")
-	jwks := s.file("jwks.json", `{"keys":[{"kty":"EC","crv":"P-256","x":"x","y":"y"}]}`)
-	want(t, "jwks", s.object("client", "update", "machine", "--jwks-file", jwks)["jwks"], `{"keys":[{"kty":"EC","crv":"P-256","x":"x","y":"y"}]}`)
+	const set = `{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
+	jwks := s.file("jwks.json", set+"\n")
+	want(t, "jwks", s.object("client", "update", "machine", "--jwks-file", jwks)["jwks"], set)
+	keyed := s.object("client", "create", "--id", "keyed", "--name", "Keyed", "--redirect-uri", "https://keyed.test/cb",
+		"--auth-method", "private_key_jwt", "--jwks-file", jwks, "--auth-signing-alg", "ES256")
+	if keyed["client_secret"] != nil || keyed["token_endpoint_auth_method"] != "private_key_jwt" || keyed["token_endpoint_auth_signing_alg"] != "ES256" {
+		t.Errorf("got %v", keyed)
+	}
+	moved := s.object("client", "update", "keyed", "--jwks-file", "", "--jwks-uri", "https://keyed.test/jwks.json")
+	if moved["jwks"] != "" || moved["jwks_uri"] != "https://keyed.test/jwks.json" || moved["client_secret"] != nil {
+		t.Errorf("got %v", moved)
+	}
+	if _, err := s.run("", "client", "rotate-secret", "keyed"); err == nil || !strings.Contains(err.Error(), "has no secret") {
+		t.Errorf("a secret of a client with a key: %v", err)
+	}
+	s.ok("client", "delete", "keyed")
 
 	want(t, "clients", len(s.list("client", "list")), 4)
 	s.ok("client", "delete", "machine")

@@ -120,6 +120,7 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 		AllowedNetworks:           c.Outgoing.AllowedNetworks,
 		RegistrationMode:          c.Registration.Mode,
 		RegistrationScope:         c.Registration.Scope,
+		TokenEndpointAudience:     c.Tokens.AssertionAudience == "token_endpoint",
 		Impersonation: impersonation.Limits{
 			DefaultDuration:        c.Impersonation.DefaultDuration,
 			MaxDuration:            c.Impersonation.MaxDuration,
