@@ -30,6 +30,9 @@ type metadata struct {
 	TokenAuthMethods              []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods         []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuthMethods      []string `json:"introspection_endpoint_auth_methods_supported"`
+	TokenAuthAlgs                 []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs            []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgs         []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	CodeChallengeMethods          []string `json:"code_challenge_methods_supported"`
 	ClaimTypesSupported           []string `json:"claim_types_supported"`
 	ClaimsSupported               []string `json:"claims_supported"`
@@ -41,13 +44,15 @@ type metadata struct {
 	RequestParameterSupported     bool     `json:"request_parameter_supported"`
 	RequestURIParameterSupported  bool     `json:"request_uri_parameter_supported"`
 	RequireRequestURIRegistration bool     `json:"require_request_uri_registration"`
+	RequestObjectAlgs             []string `json:"request_object_signing_alg_values_supported"`
 	AuthorizationResponseIssParam bool     `json:"authorization_response_iss_parameter_supported"`
 	BackchannelLogout             bool     `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession      bool     `json:"backchannel_logout_session_supported"`
 }
 
 func discovery(issuer string, registers bool) []byte {
-	secrets := []string{authBasic, authPost}
+	confidential := []string{authBasic, authPost, authPrivateKey}
+	all := []string{authBasic, authPost, authPrivateKey, authNone}
 	registration := ""
 	if registers {
 		registration = issuer + registrationPath
@@ -70,9 +75,12 @@ func discovery(issuer string, registers bool) []byte {
 		SubjectTypesSupported:    []string{storage.SubjectPublic, storage.SubjectPairwise},
 		IDTokenSigningAlgs:       []string{algRS256, algES256},
 		UserinfoSigningAlgs:      []string{algRS256, algES256},
-		TokenAuthMethods:         []string{authBasic, authPost, authNone},
-		RevocationAuthMethods:    []string{authBasic, authPost, authNone},
-		IntrospectionAuthMethods: secrets,
+		TokenAuthMethods:         all,
+		RevocationAuthMethods:    all,
+		IntrospectionAuthMethods: confidential,
+		TokenAuthAlgs:            clientAlgs,
+		RevocationAuthAlgs:       clientAlgs,
+		IntrospectionAuthAlgs:    clientAlgs,
 		CodeChallengeMethods:     []string{"S256"},
 		ClaimTypesSupported:      []string{"normal"},
 		ClaimsSupported: []string{
@@ -80,9 +88,11 @@ func discovery(issuer string, registers bool) []byte {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number", "phone_number_verified", "address",
 		},
-		ACRValuesSupported:            []string{acrPassword, acrImpersonation},
-		DisplayValuesSupported:        []string{"page"},
-		ClaimsParameterSupported:      true,
+		ACRValuesSupported:        []string{acrPassword, acrImpersonation},
+		DisplayValuesSupported:    []string{"page"},
+		ClaimsParameterSupported:  true,
+		RequestParameterSupported: true, RequestURIParameterSupported: true, RequireRequestURIRegistration: true,
+		RequestObjectAlgs:             clientAlgs,
 		PromptValuesSupported:         []string{"none", "login", "consent", "select_account"},
 		UILocalesSupported:            []string{"en"},
 		AuthorizationResponseIssParam: true,
