@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +61,30 @@ var exercisedBy = map[string]string{
 	"revocation_endpoint_auth_signing_alg_values_supported":    "TestDiscoveryIsTrue",
 	"introspection_endpoint_auth_signing_alg_values_supported": "TestDiscoveryIsTrue",
 	"authorization_response_iss_parameter_supported":           "TestAuthorizeResponse",
+}
+
+// testsOf returns the tests and fuzz targets of a package, each with what it says:
+// its comments and its literals, where its subtests have their names.
+func testsOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	check(t, err)
+	tests := map[string]string{}
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		check(t, err)
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, source, parser.ParseComments)
+		check(t, err)
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") && !strings.HasPrefix(f.Name.Name, "Fuzz") {
+				continue
+			}
+			tests[f.Name.Name] = f.Doc.Text() + string(source[fset.Position(f.Pos()).Offset:fset.Position(f.End()).Offset])
+		}
+	}
+	return tests
 }
 
 // F11: nothing is advertised that no test exercises, and what is advertised of
