@@ -4,10 +4,13 @@ package idptest
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -81,6 +84,20 @@ func New(t testing.TB, o Options) *IDP {
 func (idp *IDP) Again(t testing.TB) *IDP {
 	t.Helper()
 	return start(t, idp.options)
+}
+
+// Copy starts another provider on a copy of the SQLite database, which costs less
+// than a new one.
+func (idp *IDP) Copy(t testing.TB) *IDP {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "understudy.db")
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(idp.DSN, "sqlite:"))
+	check(t, err)
+	_, err = db.Exec(`VACUUM INTO ?`, file)
+	check(t, errors.Join(err, db.Close()))
+	o := idp.options
+	o.DSN = "sqlite:" + file
+	return start(t, o)
 }
 
 func start(t testing.TB, o Options) *IDP {
