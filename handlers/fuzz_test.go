@@ -50,9 +50,12 @@ func FuzzAuthorize(f *testing.F) {
 	addClient(f, idp, "every", everyResponseType)
 	known := person(f, idp, "ada")
 	_, good, _ := strings.Cut(asking(), "?")
-	for _, q := range authorizeSeeds(f, idp) {
-		f.Add(q.Encode(), "")
-		f.Add("", q.Encode())
+	for i, q := range authorizeSeeds(f, idp) {
+		query, body := q.Encode(), ""
+		if i%4 == 0 {
+			query, body = body, query
+		}
+		f.Add(query, body)
 	}
 	f.Add(good, "")
 	f.Add("", good)
@@ -327,7 +330,7 @@ func FuzzInteraction(f *testing.F) {
 	})
 }
 
-// Nobody is signed in but by the very cookie that was set, however the header is
+// D04: nobody is signed in but by the very cookie that was set, however the header is
 // written, and what is set is never what was sent.
 func FuzzCookies(f *testing.F) {
 	idp := idptest.New(f, idptest.Options{})

@@ -268,6 +268,24 @@ func TestMatchRedirectURIDifferential(t *testing.T) {
 	}
 }
 
+// browserHost returns the host that a browser makes of a URI: without what it drops,
+// with slashes for backslashes, from the last @ to the port (WHATWG URL 4.4).
+func browserHost(uri string) string {
+	uri = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.Trim(uri, "\x00\x01\x1f "))
+	_, rest, _ := strings.Cut(strings.ReplaceAll(uri, `\`, "/"), ":")
+	rest = strings.TrimLeft(rest, "/")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	rest = rest[strings.LastIndex(rest, "@")+1:]
+	if i := strings.LastIndex(rest, ":"); i > strings.LastIndex(rest, "]") {
+		rest = rest[:i]
+	}
+	return strings.ToLower(rest)
+}
+
+// C01, C02: what matches is registered byte for byte, or leads a browser to the same
+// loopback address.
 func FuzzMatchRedirectURI(f *testing.F) {
 	for _, uri := range hostile {
 		f.Add(registeredURI, uri)
@@ -284,10 +302,13 @@ func FuzzMatchRedirectURI(f *testing.F) {
 		if CheckRedirectURI(ClientNative, registered) == nil && matchRedirectURI(native, uri) && !oracle(native, uri) {
 			t.Fatalf("native, registered %q: %q matches", registered, uri)
 		}
+		if host := browserHost(uri); registered != uri && matchRedirectURI(native, uri) && (host != browserHost(registered) || host != "127.0.0.1" && host != "[::1]") {
+			t.Fatalf("native, registered %q: %q leads to %q", registered, uri, host)
+		}
 	})
 }
 
-// Whatever can be registered leads to TLS, to this machine, or to an app.
+// C03: whatever can be registered leads to TLS, to this machine, or to an app.
 func FuzzCheckRedirectURI(f *testing.F) {
 	for _, uri := range append(hostile, registeredURI, "com.example.app:/cb", "http://[::1]:1/") {
 		f.Add(uri)
