@@ -223,7 +223,8 @@ func twice(name string) func(url.Values) {
 	return func(q url.Values) { q.Add(name, q.Get(name)) }
 }
 
-// C04: the client hears of it, in the mode it asked for, once the person is known.
+// C04: the client hears of it, in the mode it asked for, once the person is known; also
+// of what A22, B05, B06, B15, B16, C06 and C08 forbid.
 func TestAuthorizeErrors(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})

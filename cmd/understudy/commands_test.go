@@ -154,7 +154,7 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// The exit code of each kind of mistake.
+// I04: the exit code of each kind of mistake, 78 for one in the configuration.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
