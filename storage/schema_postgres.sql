@@ -384,7 +384,6 @@ CREATE INDEX tokens_expiry ON public.tokens USING btree (expires_at);
 CREATE INDEX tokens_grant ON public.tokens USING btree (grant_id);
 CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (hash);
 CREATE UNIQUE INDEX tree_hashes_pkey ON public.tree_hashes USING btree ("position");
-CREATE INDEX used_assertions_expiry ON public.used_assertions USING btree (expires_at);
 CREATE UNIQUE INDEX used_assertions_pkey ON public.used_assertions USING btree (id_hash);
 CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
 CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);

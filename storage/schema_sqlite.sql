@@ -326,7 +326,6 @@ CREATE INDEX setup_links_expiry ON setup_links (expires_at);
 CREATE INDEX tickets_expiry ON tickets (expires_at);
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
-CREATE INDEX used_assertions_expiry ON used_assertions (expires_at);
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN
     SELECT RAISE(ABORT, 'checkpoints are append-only');

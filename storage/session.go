@@ -139,11 +139,9 @@ func (tx *Tx) ReplaceLoginSession(ctx context.Context, old []byte, successor *Lo
 	return tx.CreateLoginSession(ctx, successor)
 }
 
-// EndLogin ends one session, the impersonations that run over it and what clients
-// were granted for as long as it lasts: all but offline_access, and that too where a
-// client asks for it (OpenID Connect Back-Channel Logout 1.0 section 2.7). Clients
-// that want to hear of it are told. It reports ErrSpent when the session had ended
-// before.
+// EndLogin ends one session, the impersonations that run over it, and what it granted
+// to clients that are registered for that. Clients that want to hear of it are told.
+// It reports ErrSpent when the session had ended before.
 func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time) error {
 	res := tx.conn(ctx).Exec(`UPDATE login_sessions SET revoked_at = ? WHERE sid = ? AND revoked_at = 0`, At(now), sid)
 	if res.Error != nil {
@@ -153,7 +151,7 @@ func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time)
 		return ErrSpent
 	}
 	err := tx.revokeGrants(ctx, now, `user_id = (SELECT user_id FROM login_sessions WHERE sid = ?) AND login_sid = ? AND impersonation_id = ''
-		AND (' ' || scope || ' ' NOT LIKE '% offline\_access %' ESCAPE '\' OR client_id IN (SELECT id FROM clients WHERE revoke_on_logout))`, sid, sid)
+		AND client_id IN (SELECT id FROM clients WHERE revoke_on_logout)`, sid, sid)
 	if err != nil {
 		return err
 	}

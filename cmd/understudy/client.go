@@ -80,7 +80,7 @@ func (o *clientFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.c.SubjectType, "subject-type", "", "public or pairwise")
 	f.StringVar(&o.c.SectorIdentifierURI, "sector-identifier-uri", "", "where the redirect URIs of its sector are listed")
 	f.Int64Var(&o.maxAge, "default-max-age", -1, "seconds after which people sign in again, where a request says nothing; -1: none")
-	f.BoolVar(&o.c.RevokeOnLogout, "revoke-on-logout", false, "signing out ends its refresh tokens, too")
+	f.BoolVar(&o.c.RevokeOnLogout, "revoke-on-logout", false, "signing out ends its tokens, refresh tokens included")
 	f.StringVar(&o.c.InitiateLoginURI, "initiate-login-uri", "", "where a sign-in that began here is sent to")
 	f.StringVar(&o.c.BackchannelLogoutURI, "backchannel-logout-uri", "", "where the client hears that a session ended")
 	f.StringVar(&o.c.ClientURI, "client-uri", "", "home page")
