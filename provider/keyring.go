@@ -58,6 +58,7 @@ type Keyring struct {
 type keys struct {
 	byID       map[string]*publicKey
 	signers    map[string]map[string]jose.Signer // by algorithm, by typ
+	signs      map[string]string                 // by algorithm: the kid of its signers
 	checkpoint ed25519.PrivateKey                // signs
 	verify     []ed25519.PrivateKey              // all that signed checkpoints
 	set        []byte                            // the JSON Web Key Set
@@ -194,14 +195,17 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 			return ErrNoKeys
 		}
 	}
-	next := &keys{byID: map[string]*publicKey{}, signers: map[string]map[string]jose.Signer{}}
+	was := k.keys.Load()
+	next := &keys{byID: map[string]*publicKey{}, signers: map[string]map[string]jose.Signer{}, signs: map[string]string{}}
+	var closed error // a private half does not open
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	signs := signing(rows, now)
 	for _, row := range rows {
 		if row.Purpose == purposeCheckpoint {
 			key, err := k.openCheckpoint(row)
 			if err != nil {
-				return err
+				closed = err
+				continue
 			}
 			next.verify = append(next.verify, key)
 		}
@@ -223,17 +227,41 @@ func (k *Keyring) Load(ctx context.Context, now time.Time) error {
 			_, err = k.open(row)
 		}
 		if err != nil {
-			return err
+			closed = err
 		}
+	}
+	if closed != nil {
+		if was == nil {
+			return closed
+		}
+		next.keep(was)
 	}
 	if next.set, err = json.Marshal(set); err != nil {
 		return fmt.Errorf("key set: %w", err)
 	}
 	next.etag = entityTag(next.set)
-	if was := k.keys.Swap(next); was != nil && was.etag != next.etag {
+	if k.keys.Store(next); was != nil && was.etag != next.etag {
 		k.changed()
 	}
-	return nil
+	return closed
+}
+
+// keep takes over the signers that were opened before, of keys that are to sign now as
+// well, when some private halves do not open any more. A key that was retired is not
+// among them: who cannot open the next one does not sign, rather than with a key that
+// is not trusted.
+func (k *keys) keep(was *keys) {
+	for alg, kid := range was.signs {
+		if _, trusted := k.byID[kid]; trusted && k.signers[alg] == nil {
+			k.signers[alg], k.signs[alg] = was.signers[alg], kid
+		}
+	}
+	if k.checkpoint == nil {
+		k.checkpoint = was.checkpoint
+	}
+	if len(k.verify) < len(was.verify) {
+		k.verify = was.verify
+	}
 }
 
 // activate opens a private key and prepares its signers.
@@ -247,7 +275,7 @@ func (k *Keyring) activate(into *keys, row storage.SigningKey) error {
 	if err != nil {
 		return err
 	}
-	into.signers[row.Alg] = map[string]jose.Signer{}
+	into.signers[row.Alg], into.signs[row.Alg] = map[string]jose.Signer{}, row.ID
 	for _, typ := range []string{typAccessToken, typIDToken, typUserinfo, typLogoutToken} {
 		key := jose.SigningKey{
 			Algorithm: jose.SignatureAlgorithm(row.Alg),

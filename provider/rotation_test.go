@@ -454,3 +454,46 @@ func TestNextKeyIsOpenedAhead(t *testing.T) {
 		t.Errorf("got %v, want %v", err, ErrSecret)
 	}
 }
+
+// A server that cannot open the keys which replaced a compromised one neither signs
+// with that one nor believes it.
+func TestReplaceWithoutTheSecret(t *testing.T) {
+	eachDSN(t, func(t *testing.T, dsn string) {
+		ctx := t.Context()
+		behind := newTestKeyring(t, openTestStore(t, dsn))
+		if err := behind.Ensure(ctx, testTime); err != nil {
+			t.Fatal(err)
+		}
+		leaked, err := behind.sign(algES256, typIDToken, map[string]any{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead, err := NewKeyring(behind.store, "another secret of this test, long enough", testSecret)
+		if err == nil {
+			err = ahead.Load(ctx, testTime)
+		}
+		if err == nil {
+			err = ahead.Replace(ctx, algES256, storage.Cause{}, testTime)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgotten := false
+		behind.changed = func() { forgotten = true }
+		if err := behind.Load(ctx, testTime.Add(time.Second)); !errors.Is(err, ErrSecret) {
+			t.Errorf("got %v, want %v", err, ErrSecret)
+		}
+		if _, err := behind.verify(leaked, typIDToken); err == nil || !forgotten {
+			t.Errorf("what the leaked key signed counts: %v, forgotten %v", err, forgotten)
+		}
+		if token, err := behind.sign(algES256, typIDToken, map[string]any{}); err == nil {
+			t.Errorf("it signs: %s", token)
+		}
+		if _, err := behind.sign(algRS256, typIDToken, map[string]any{}); err != nil {
+			t.Errorf("the algorithm that was not replaced: %v", err)
+		}
+		if set, _ := behind.Set(); strings.Count(string(set), `"kid"`) != 2 {
+			t.Errorf("publishes %s", set)
+		}
+	})
+}
