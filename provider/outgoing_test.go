@@ -19,7 +19,8 @@ func TestReaches(t *testing.T) {
 		"127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "0.0.0.0": false, "::": false,
 		"10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false, "100.64.0.1": false,
 		"fe80::1": false, "fc00::1": false, "fd00:ec2::254": false, "224.0.0.1": false, "255.255.255.255": false,
-		"64:ff9b::a00:1": false, "2002:a00:1::": false, "198.18.0.1": false, "::ffff:10.0.0.1": false,
+		"64:ff9b::a00:1": false, "2002:a00:1::": false, "198.18.0.1": false, "::127.0.0.1": false, "::10.0.0.1": false,
+		"fec0::1": false, "100::1": false, "192.88.99.1": false, "3fff::1": false, "5f00::1": false, "::ffff:10.0.0.1": false,
 	} {
 		if got := public.reaches(netip.MustParseAddr(address)); got != want {
 			t.Errorf("F10 %s: got %v, want %v", address, got, want)

@@ -41,6 +41,9 @@ const (
 	// notedAfterEnd is how long after its end an impersonation may still have to
 	// be told of: servers that were down record it late.
 	notedAfterEnd = 24 * time.Hour
+	// longestWait is more than any notice waits for its next attempt: one that seems
+	// to was written before the clock was set back, and is due.
+	longestWait = 15 * time.Minute
 )
 
 // NoteLogin notes that a client has a session under the sid of a sign-in, so that
@@ -101,8 +104,8 @@ func (tx *Tx) dropNotices(ctx context.Context, clientID string, now time.Time) e
 // waits longest first.
 func (q Queries) DueLogoutClients(ctx context.Context, now time.Time) ([]string, error) {
 	var ids []string
-	err := q.conn(ctx).Raw(`SELECT client_id FROM logout_notices WHERE status = 'pending' AND next_attempt_at <= ?
-		GROUP BY client_id ORDER BY MIN(next_attempt_at), client_id`, At(now)).Scan(&ids).Error
+	err := q.conn(ctx).Raw(`SELECT client_id FROM logout_notices WHERE status = 'pending' AND (next_attempt_at <= ? OR next_attempt_at > ?)
+		GROUP BY client_id ORDER BY MIN(next_attempt_at), client_id`, At(now), At(now.Add(longestWait))).Scan(&ids).Error
 	return ids, translate(err)
 }
 
@@ -116,10 +119,10 @@ func (tx *Tx) ClaimLogoutNotices(ctx context.Context, clientID string, limit int
 	}
 	var claimed []LogoutNotice
 	err := tx.conn(ctx).Raw(`
-		WITH due AS (SELECT id FROM logout_notices WHERE status = 'pending' AND next_attempt_at <= ? AND client_id = ?
+		WITH due AS (SELECT id FROM logout_notices WHERE status = 'pending' AND (next_attempt_at <= ? OR next_attempt_at > ?) AND client_id = ?
 			ORDER BY next_attempt_at LIMIT ?`+lock+`)
 		UPDATE logout_notices SET attempts = attempts + 1, next_attempt_at = ? WHERE id IN (SELECT id FROM due) RETURNING *`,
-		At(now), clientID, limit, At(until)).Scan(&claimed).Error
+		At(now), At(now.Add(longestWait)), clientID, limit, At(until)).Scan(&claimed).Error
 	return claimed, translate(err)
 }
 
