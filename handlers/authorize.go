@@ -189,7 +189,7 @@ func (s *Server) claim(r *http.Request, idHash, browser []byte, now time.Time) (
 	return s.store.Interaction(r.Context(), idHash, browser, now)
 }
 
-// approve answers a request with a code, and spends the interaction in the same
+// approve answers a request, and spends the interaction in the same
 // Write; so does what before holds.
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, i *interaction, as provider.As, before func(*storage.Tx) error) error {
 	ctx := provider.Begin(r.Context(), s.info(r))

@@ -99,7 +99,15 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 	as := provider.As{Login: i.login, Scope: i.request.GetRequestedScopes()}
 	return s.approve(w, r, i, as, func(tx *storage.Tx) error {
 		if !i.request.Client.FirstParty {
-			all := union(strings.Fields(situation.Consented), i.request.Asks())
+			// In here, for another tab may have allowed something else meanwhile.
+			if err := tx.LockUser(ctx, i.login.User.ID); err != nil {
+				return err
+			}
+			before, err := tx.ConsentedScope(ctx, i.login.User.ID, i.request.Client.ID)
+			if err != nil {
+				return err
+			}
+			all := union(strings.Fields(before), i.request.Asks())
 			if err := tx.PutConsent(ctx, i.login.User.ID, i.request.Client.ID, strings.Join(all, " "), now); err != nil {
 				return err
 			}
@@ -137,7 +145,7 @@ func union(a, b []string) []string {
 // continueAs starts an impersonation. A refusal is said on the page, with nothing
 // lost of what was filled in.
 func (s *Server) continueAs(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values) error {
-	if err := i.request.CheckActing(); err != nil {
+	if err := i.request.CheckActing(form.Get("subject")); err != nil {
 		return s.refuse(w, r, i, err)
 	}
 	ask := s.ask(i, form)

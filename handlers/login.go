@@ -80,6 +80,9 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	p.Username = name
 	now := time.Now()
 	u, err := s.provider.CheckPassword(r.Context(), name, form.Get("password"), s.info(r), now)
+	if err == nil {
+		err = s.signIn(w, r, u)
+	}
 	if wait, throttled := errors.AsType[provider.Throttled](err); throttled {
 		p.RetryAfter = wait.Until.Sub(now)
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)+1))
@@ -92,9 +95,6 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return s.pages.Login(w, http.StatusUnauthorized, p)
 	}
 	if err != nil {
-		return err
-	}
-	if err := s.signIn(w, r, u); err != nil {
 		return err
 	}
 	switch stop := r.URL.Query().Get(stopParameter); {

@@ -54,9 +54,15 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 	case login == nil && s.crossSite(r):
 		redirect(w, "/oauth2/logout?"+again(form).Encode())
 		return nil
+	case login == nil && request.Hint != nil:
+		err := s.provider.SignOutIdle(r.Context(), request, s.info(r))
+		if err != nil && !errors.Is(err, storage.ErrSpent) {
+			return err
+		}
+		return s.loggedOut(w, request)
 	case login == nil:
 		return s.loggedOut(w, request)
-	case confirmed, request.Hint != nil && request.Hint.SID == login.SID:
+	case confirmed, request.Proves(login):
 		if err := s.signOut(w, r); err != nil {
 			return err
 		}

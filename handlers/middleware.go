@@ -185,5 +185,9 @@ func loggedPath(r *http.Request) string {
 	if strings.HasPrefix(r.URL.Path, "/setup/") {
 		return "/setup/{token}"
 	}
-	return r.URL.Path
+	path, _, found := strings.Cut(r.URL.Path, "usl_") // a setup link, whatever a proxy or a person made of its address
+	if found {
+		path += "{token}"
+	}
+	return path
 }

@@ -72,8 +72,13 @@ func (st *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *se
 	l.IDHash = storage.Hash(id)
 	again := session.ID != ""
 	put := func(tx *storage.Tx) error {
+		if err := tx.HoldPassword(r.Context(), &l.User); errors.Is(err, storage.ErrNotFound) {
+			return provider.ErrCredentials // it was changed since it was checked (SECURITY D06)
+		} else if err != nil {
+			return err
+		}
 		if again {
-			return tx.ReplaceLoginSession(r.Context(), old, &l.LoginSession, now)
+			return tx.RenewLoginSession(r.Context(), old, &l.LoginSession)
 		}
 		return tx.CreateLoginSession(r.Context(), &l.LoginSession)
 	}

@@ -132,34 +132,49 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 // GenerateAccessToken plans a JWT, to be signed after the commit, or makes an
 // opaque token and adds it to the unit of work.
 func (t *tokenStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, hash string, err error) {
-	w, s, c, now := workOf(ctx), r.GetSession().(*Session), clientOf(r.GetClient()), time.Now()
-	aud := audience(slices.Clone(r.GetGrantedAudience()))
-	if len(aud) == 0 {
-		aud = audience{t.p.config.Issuer}
+	w, now := workOf(ctx), time.Now()
+	if w.audience != nil { // only now: fosite grants everything once more (RFC 8707 section 2.2)
+		r.(*fosite.AccessRequest).GrantedAudience = w.audience
 	}
-	scope := strings.Join(r.GetGrantedScopes(), " ")
-	expires := s.GetExpiresAt(fosite.AccessToken)
-	if c.AccessTokenFormat == "opaque" {
+	if clientOf(r.GetClient()).AccessTokenFormat == "opaque" {
 		token = NewSecret(prefixAccess)
-		hash = hashOf(prefixAccess, token)
-		w.tokens = append(w.tokens, storage.Token{
-			Hash: []byte(hash), Kind: storage.AccessToken, GrantID: s.GrantID, ClientID: c.ID, Scope: scope,
-			Audience: strings.Join(aud, " "), CreatedAt: storage.At(now), ExpiresAt: storage.At(expires),
-		})
-		return token, hash, nil
+		w.tokens = append(w.tokens, t.row(token, r, now))
+		return token, hashOf(prefixAccess, token), nil
 	}
-	subject := s.Sub
-	if subject == "" {
-		subject = c.ID // the client acts for itself (RFC 9068 section 2.2)
-	}
-	w.access = &accessToken{
-		Issuer: t.p.config.Issuer, Subject: subject, Audience: aud,
-		Expires: expires.Unix(), IssuedAt: now.Unix(), ID: storage.NewID("at"),
-		ClientID: c.ID, Scope: scope, ACR: s.ACR, SID: s.SID, Organization: s.Organization,
-		GrantID: s.GrantID, Act: s.Act,
-	}
-	if !s.AuthTime.IsZero() {
-		w.access.AuthTime = s.AuthTime.Unix()
-	}
+	w.access = t.p.newAccessToken(r, now)
 	return "to be signed", "to be signed", nil
+}
+
+// audienceOf is whom an access token is for: this provider's userinfo, where nobody
+// asked for anything else.
+func (p *Provider) audienceOf(r fosite.Requester) audience {
+	if granted := r.GetGrantedAudience(); len(granted) > 0 {
+		return audience(slices.Clone(granted))
+	}
+	return audience{p.config.Issuer}
+}
+
+// row is an opaque access token as it is stored.
+func (t *tokenStrategy) row(token string, r fosite.Requester, now time.Time) storage.Token {
+	s := r.GetSession().(*Session)
+	return storage.Token{
+		Hash: []byte(hashOf(prefixAccess, token)), Kind: storage.AccessToken, GrantID: s.GrantID, ClientID: r.GetClient().GetID(),
+		Scope: strings.Join(r.GetGrantedScopes(), " "), Audience: strings.Join(t.p.audienceOf(r), " "),
+		CreatedAt: storage.At(now), ExpiresAt: storage.At(s.GetExpiresAt(fosite.AccessToken)),
+	}
+}
+
+// newAccessToken plans a JWT.
+func (p *Provider) newAccessToken(r fosite.Requester, now time.Time) *accessToken {
+	s, c := r.GetSession().(*Session), clientOf(r.GetClient())
+	t := &accessToken{
+		Issuer: p.config.Issuer, Subject: s.Sub, Audience: p.audienceOf(r),
+		Expires: s.GetExpiresAt(fosite.AccessToken).Unix(), IssuedAt: now.Unix(), ID: storage.NewID("at"),
+		ClientID: c.ID, Scope: strings.Join(r.GetGrantedScopes(), " "), AuthTime: unixOr(s.AuthTime), ACR: s.ACR, SID: s.SID,
+		Organization: s.Organization, GrantID: s.GrantID, Act: s.Act,
+	}
+	if t.Subject == "" {
+		t.Subject = c.ID // the client acts for itself (RFC 9068 section 2.2)
+	}
+	return t
 }

@@ -14,13 +14,18 @@ import (
 )
 
 // CheckActing says why a request cannot be answered by somebody who acts as another:
-// it asks how the subject signed in, and the subject did not (SECURITY A10).
-func (a *AuthorizeRequest) CheckActing() error {
+// it asks how the subject signed in, and the subject did not (SECURITY A10), or for
+// somebody else (OpenID Connect Core 5.5.1).
+func (a *AuthorizeRequest) CheckActing(subjectID string) error {
+	sub := subjectWith(a.salt, a.Client, subjectID)
+	chooses := slices.Contains(a.Prompt, "select_account") || a.Form.Get("impersonate") == "1"
 	switch {
-	case a.Form.Get("max_age") != "":
+	case a.HasAge:
 		return errLoginRequired.with("max_age cannot be met while somebody acts as the user.")
-	case a.Form.Get("acr_values") != "", a.Claims.acrEssential, len(a.Claims.acr) > 0:
-		return errUnmetAuthentication
+	case a.Form.Get("acr_values") != "", a.Claims.acrEssential, a.Claims.acrNamed:
+		return errUnmetAuthentication.with("The authentication asked for cannot be met while somebody acts as the user.")
+	case !a.Claims.means(sub), a.Hint != nil && a.Hint.Subject != sub && !chooses:
+		return errLoginRequired.with("The request means another user.")
 	}
 	return nil
 }
@@ -34,7 +39,7 @@ type As struct {
 	Ask *impersonation.Ask
 }
 
-// Approve answers a request with a code. before is done in the same Write: it
+// Approve answers a request with what it asks for. before is done in the same Write: it
 // spends the interaction, stores the consent. A refusal to impersonate is an
 // impersonation.Denial, and nothing was changed but for its record.
 func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, before func(*storage.Tx) error) (*Answer, error) {
@@ -49,18 +54,20 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 	if before != nil {
 		w.writes = append(w.writes, before)
 	}
-	s, err := p.ownSession(ctx, a.Client, as.Login, now)
+	var s *Session
 	if as.Ask != nil {
 		s, err = p.actingSession(ctx, as, now)
+	} else {
+		s, err = p.ownSession(ctx, a.Client, as.Login, now)
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Rollback(ctx))
 	}
-	if as.Ask == nil && slices.Contains(as.Scope, scopeOfflineAccess) {
-		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
-	}
 	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
 	r.GrantedScope = p.grantable(a, as)
+	if as.Ask == nil && r.GrantedScope.Has(scopeOfflineAccess) {
+		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
+	}
 	r.GrantedAudience = r.GetRequestedAudience()
 	response, err := p.fosite.NewAuthorizeResponse(ctx, r, s)
 	if err == nil {
@@ -81,7 +88,7 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		return nil, err
 	}
 	parameters := response.GetParameters()
-	if err := p.signFront(ctx, a.Client, parameters); err != nil {
+	if err := p.signFront(ctx, r, parameters); err != nil {
 		return nil, err
 	}
 	return p.answer(a, parameters), nil
@@ -89,9 +96,9 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 
 // ownSession is what tokens say when the person acts as themselves.
 func (p *Provider) ownSession(ctx context.Context, c *storage.Client, l *storage.Login, now time.Time) (*Session, error) {
-	sub, err := p.subjectFor(ctx, c, l.User.ID)
+	salt, err := p.saltFor(ctx, c)
 	return &Session{
-		GrantID: storage.NewID("gr"), Subject: l.User.ID, Sub: sub, SID: l.SID, LoginSID: l.SID,
+		GrantID: storage.NewID("gr"), Subject: l.User.ID, Sub: subjectWith(salt, c, l.User.ID), SID: sidWith(salt, c, l.SID), LoginSID: l.SID,
 		ACR: acrPassword, AMR: l.AMR, AuthTime: l.AuthTime.Time(),
 		NotAfter: now.Add(p.config.AuthorizationCodeLifetime + max(p.config.AccessTokenLifetime, p.config.IDTokenLifetime)),
 	}, err

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -83,9 +84,9 @@ func (p *Provider) authorizeRequest(ctx context.Context, c *storage.Client, form
 		return nil, err
 	}
 	a := &AuthorizeRequest{Client: c, Form: form, At: at, Prompt: strings.Fields(form.Get("prompt")), Claims: &claimsRequest{}, refusal: refusal, salt: salt}
-	claims := p.readClaims(a)
-	request := p.asFositeRequest(ctx, a, redirectURI)
-	a.Err = firstError(CheckParameters(form), a.refused, request, func() error { return p.checkAuthorize(a) }, claims)
+	malformed := p.readClaims(a)
+	parsed := p.asFositeRequest(ctx, a, redirectURI)
+	a.Err = cmp.Or(CheckParameters(form), a.refused(), parsed, p.checkAuthorize(a), malformed)
 	return a, nil
 }
 
@@ -97,33 +98,21 @@ func (a *AuthorizeRequest) refused() error {
 	return a.refusal
 }
 
-// readClaims reads the claims parameter, and returns what is wrong with it as a
-// function, to be asked in its turn.
-func (p *Provider) readClaims(a *AuthorizeRequest) func() error {
+// readClaims reads the claims parameter.
+func (p *Provider) readClaims(a *AuthorizeRequest) error {
 	text := a.Form.Get("claims")
 	if text == "" {
-		return func() error { return nil }
+		return nil
 	}
 	claims, err := parseClaims(text)
-	if err == nil {
-		a.Claims = claims.within(strings.Fields(a.Client.Scope))
-	}
-	return func() error {
-		if err == nil && claims.acrEssential && len(claims.acr) > 0 && !slices.Contains(claims.acr, acrPassword) {
-			return errUnmetAuthentication
-		}
+	if err != nil {
 		return err
 	}
-}
-
-func firstError(err error, more ...func() error) error {
-	for _, check := range more {
-		if err != nil {
-			return err
-		}
-		err = check()
+	a.Claims = claims.within(strings.Fields(a.Client.Scope))
+	if claims.acrEssential && claims.acrNamed && !slices.Contains(claims.acr, acrPassword) {
+		return errUnmetAuthentication
 	}
-	return err
+	return nil
 }
 
 // acceptRedirectURI returns the URI to answer at. Where there is none, or two, or
@@ -141,9 +130,8 @@ func acceptRedirectURI(c *storage.Client, form url.Values) (string, error) {
 	return "", errInvalidRequest.with("The redirect_uri is not registered for the application.")
 }
 
-// asFositeRequest fills in the parts that fosite checks, on a copy of the form. It
-// returns fosite's verdict as a function, to be asked in its turn.
-func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, redirectURI string) func() error {
+// asFositeRequest lets fosite check its parts, on a copy of the form.
+func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, redirectURI string) error {
 	form := url.Values{}
 	for name, values := range a.Form {
 		if len(values) > 0 {
@@ -169,7 +157,7 @@ func (p *Provider) asFositeRequest(ctx context.Context, a *AuthorizeRequest, red
 	r.State = form.Get("state")
 	r.RedirectURI, _ = url.Parse(redirectURI)
 	a.AuthorizeRequester = r
-	return func() error { return p.parse(ctx, a, r) }
+	return p.parse(ctx, a, r)
 }
 
 // absentState stands for a state that the client did not send, which fosite does

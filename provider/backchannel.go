@@ -64,7 +64,7 @@ func (p *Provider) noteSession(ctx context.Context, c *storage.Client, s *Sessio
 		if s.ImpersonationID != "" {
 			return tx.NoteImpersonation(ctx, s.ImpersonationID)
 		}
-		return tx.NoteLogin(ctx, s.SID, c.ID, time.Now())
+		return tx.NoteLogin(ctx, s.LoginSID, c.ID, time.Now())
 	})
 }
 
@@ -213,9 +213,11 @@ func (p *Provider) sendLogout(ctx context.Context, n *storage.LogoutNotice, now 
 	}
 	claims := p.newLogoutToken(n, now)
 	if claims.Subject != "" {
-		if claims.Subject, err = p.subjectFor(ctx, c, claims.Subject); err != nil {
+		salt, err := p.saltFor(ctx, c)
+		if err != nil {
 			return 0, err
 		}
+		claims.Subject, claims.SID = subjectWith(salt, c, claims.Subject), sidWith(salt, c, claims.SID)
 	}
 	token, err := p.Keys.sign(c.IDTokenSignedResponseAlg, typLogoutToken, claims)
 	if err != nil {
@@ -241,7 +243,7 @@ func judge(n *storage.LogoutNotice, status int, err error, jitter float64, now t
 		n.Error = fmt.Sprintf("the answer was %d", status)
 	}
 	next := now.Add(pauseAfter(n.Attempts, jitter))
-	if refused || errors.Is(err, errNotWanted) || next.Sub(n.CreatedAt.Time()) > sendFor {
+	if refused || errors.Is(err, errNotWanted) || n.Attempts > 1 && next.Sub(n.CreatedAt.Time()) > sendFor { // a clock that was set forward is not a day of trying
 		n.Status = storage.NoticeFailed
 		return
 	}

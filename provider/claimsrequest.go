@@ -9,10 +9,16 @@ import (
 // claimsRequest is what of a claims parameter means something here (OpenID Connect
 // Core 5.5). Claims that nobody knows are left out, essential or not.
 type claimsRequest struct {
-	userinfo, idToken []string // names of user claims
-	subject           string   // the value that sub is to have; empty: any
-	acr               []string // the values that acr is to have; empty: any
+	userinfo, idToken []string   // names of user claims
+	subjects          [][]string // of each list that there is, sub has to be in it
+	acr               []string   // the values that acr is to have
+	acrNamed          bool       // there are such values, although none may be a text
 	acrEssential      bool
+}
+
+// means reports whether a request that names its user means this one (section 5.5.1).
+func (c *claimsRequest) means(sub string) bool {
+	return !slices.ContainsFunc(c.subjects, func(list []string) bool { return !slices.Contains(list, sub) })
 }
 
 // What a grant keeps of its claims parameter: the names, with spaces between them.
@@ -42,10 +48,10 @@ func parseClaims(text string) (*claimsRequest, error) {
 				return nil, malformed
 			}
 			switch {
-			case name == "sub" && len(how.wanted()) > 0:
-				c.subject = how.wanted()[0]
+			case name == "sub" && how.named():
+				c.subjects = append(c.subjects, how.wanted())
 			case name == "acr" && part.into == &c.idToken:
-				c.acr, c.acrEssential = how.wanted(), how.Essential
+				c.acr, c.acrNamed, c.acrEssential = how.wanted(), how.named(), how.Essential
 			case scopeOf(name) != "":
 				*part.into = append(*part.into, name)
 			}
@@ -61,6 +67,9 @@ type claimRequest struct {
 	Value     any   `json:"value"`
 	Values    []any `json:"values"`
 }
+
+// named reports whether certain values are asked for.
+func (c claimRequest) named() bool { return c.Value != nil || c.Values != nil }
 
 // wanted returns the values that are texts, as those of sub and acr are.
 func (c claimRequest) wanted() []string {
@@ -102,4 +111,17 @@ func (c *claimsRequest) scopes() []string {
 		}
 	}
 	return scopes
+}
+
+// namesWithin returns the claims that a grant gives by name, without those whose scope
+// a token has been narrowed not to have.
+func namesWithin(names, granted, scope string) []string {
+	if names == "" {
+		return nil // as mostly
+	}
+	had, has := strings.Fields(granted), strings.Fields(scope)
+	return slices.DeleteFunc(strings.Fields(names), func(name string) bool {
+		s := scopeOf(name)
+		return slices.Contains(had, s) && !slices.Contains(has, s)
+	})
 }

@@ -58,36 +58,32 @@ func discovery(issuer string, registers bool) []byte {
 		registration = issuer + registrationPath
 	}
 	return asRaw(metadata{
-		Issuer:                   issuer,
-		AuthorizationEndpoint:    issuer + "/oauth2/authorize",
-		TokenEndpoint:            issuer + "/oauth2/token",
-		UserinfoEndpoint:         issuer + "/oauth2/userinfo",
-		JWKSURI:                  issuer + "/.well-known/jwks.json",
-		RevocationEndpoint:       issuer + "/oauth2/revoke",
-		IntrospectionEndpoint:    issuer + "/oauth2/introspect",
-		EndSessionEndpoint:       issuer + "/oauth2/logout",
-		PushedRequestEndpoint:    issuer + "/oauth2/par",
-		RegistrationEndpoint:     registration,
-		ScopesSupported:          []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
-		ResponseTypesSupported:   responseTypes,
-		ResponseModesSupported:   []string{"query", "fragment", "form_post"},
-		GrantTypesSupported:      []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials},
-		SubjectTypesSupported:    []string{storage.SubjectPublic, storage.SubjectPairwise},
-		IDTokenSigningAlgs:       []string{algRS256, algES256},
-		UserinfoSigningAlgs:      []string{algRS256, algES256},
-		TokenAuthMethods:         all,
-		RevocationAuthMethods:    all,
-		IntrospectionAuthMethods: confidential,
-		TokenAuthAlgs:            clientAlgs,
-		RevocationAuthAlgs:       clientAlgs,
-		IntrospectionAuthAlgs:    clientAlgs,
-		CodeChallengeMethods:     []string{"S256"},
-		ClaimTypesSupported:      []string{"normal"},
-		ClaimsSupported: []string{
-			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "act", "org_id",
-			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
-			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number", "phone_number_verified", "address",
-		},
+		Issuer:                    issuer,
+		AuthorizationEndpoint:     issuer + "/oauth2/authorize",
+		TokenEndpoint:             issuer + "/oauth2/token",
+		UserinfoEndpoint:          issuer + "/oauth2/userinfo",
+		JWKSURI:                   issuer + "/.well-known/jwks.json",
+		RevocationEndpoint:        issuer + "/oauth2/revoke",
+		IntrospectionEndpoint:     issuer + "/oauth2/introspect",
+		EndSessionEndpoint:        issuer + "/oauth2/logout",
+		PushedRequestEndpoint:     issuer + "/oauth2/par",
+		RegistrationEndpoint:      registration,
+		ScopesSupported:           []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
+		ResponseTypesSupported:    responseTypes,
+		ResponseModesSupported:    []string{"query", "fragment", "form_post"},
+		GrantTypesSupported:       []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials},
+		SubjectTypesSupported:     []string{storage.SubjectPublic, storage.SubjectPairwise},
+		IDTokenSigningAlgs:        []string{algRS256, algES256},
+		UserinfoSigningAlgs:       []string{algRS256, algES256},
+		TokenAuthMethods:          all,
+		RevocationAuthMethods:     all,
+		IntrospectionAuthMethods:  confidential,
+		TokenAuthAlgs:             clientAlgs,
+		RevocationAuthAlgs:        clientAlgs,
+		IntrospectionAuthAlgs:     clientAlgs,
+		CodeChallengeMethods:      []string{"S256"},
+		ClaimTypesSupported:       []string{"normal"},
+		ClaimsSupported:           claimsSupported(),
 		ACRValuesSupported:        []string{acrPassword, acrImpersonation},
 		DisplayValuesSupported:    []string{"page"},
 		ClaimsParameterSupported:  true,
@@ -99,6 +95,15 @@ func discovery(issuer string, registers bool) []byte {
 		BackchannelLogout:             true,
 		BackchannelLogoutSession:      true,
 	})
+}
+
+// claimsSupported are those of every ID token, and those about users.
+func claimsSupported() []string {
+	names := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "act", "org_id"}
+	for _, c := range userClaims {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // Metadata returns the discovery document and its entity tag.

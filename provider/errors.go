@@ -61,7 +61,7 @@ var (
 	errInvalidRequestObject = &Error{Code: "invalid_request_object", Description: "The request object is not acceptable.", Status: http.StatusBadRequest}
 	errLoginRequired        = &Error{Code: "login_required", Description: "The user has to sign in.", Status: http.StatusBadRequest}
 	errConsentRequired      = &Error{Code: "consent_required", Description: "The user has to consent.", Status: http.StatusBadRequest}
-	errUnmetAuthentication  = &Error{Code: "unmet_authentication_requirements", Description: "The authentication asked for cannot be met while somebody acts as the user.", Status: http.StatusBadRequest}
+	errUnmetAuthentication  = &Error{Code: "unmet_authentication_requirements", Description: "The authentication asked for cannot be met.", Status: http.StatusBadRequest}
 	errAccessDenied         = &Error{Code: "access_denied", Description: "The request was denied.", Status: http.StatusBadRequest}
 	errInvalidToken         = &Error{Code: "invalid_token", Description: "The access token is missing, expired, revoked or not for this.", Status: http.StatusUnauthorized}
 	errUnavailable          = &Error{Code: "temporarily_unavailable", Description: "The service cannot answer now. Try again shortly.", Status: http.StatusServiceUnavailable}

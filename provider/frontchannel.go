@@ -24,8 +24,9 @@ type frontChannel struct {
 	code   *oauth2.AuthorizeExplicitGrantHandler
 }
 
-// HandleAuthorizeEndpointRequest adds the grant to the unit of work and plans its
-// tokens. Without a code the grant has none.
+// HandleAuthorizeEndpointRequest adds the grant to the unit of work, without a code
+// where none is asked for. The tokens are made by signFront, after the commit: the
+// start of an impersonation, which is part of it, decides about their end.
 func (h *frontChannel) HandleAuthorizeEndpointRequest(ctx context.Context, r fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
 	types := r.GetResponseTypes()
 	if types.ExactOne(responseTypeCode) {
@@ -41,43 +42,28 @@ func (h *frontChannel) HandleAuthorizeEndpointRequest(ctx context.Context, r fos
 	}
 	h.p.noteSession(ctx, clientOf(r.GetClient()), r.GetSession().(*Session))
 	if types.Has("token") {
-		if err := h.accessToken(ctx, r, response); err != nil {
-			return err
-		}
+		h.accessToken(ctx, r, response)
+		r.SetResponseTypeHandled("token")
 	}
 	if types.Has("id_token") {
-		h.idToken(ctx, r)
+		r.SetResponseTypeHandled("id_token")
 	}
 	return h.record(ctx, r)
 }
 
-func (h *frontChannel) accessToken(ctx context.Context, r fosite.AuthorizeRequester, response fosite.AuthorizeResponder) error {
-	now := time.Now()
-	r.GetSession().SetExpiresAt(fosite.AccessToken, now.Add(h.p.config.AccessTokenLifetime))
-	token, _, err := h.tokens.GenerateAccessToken(ctx, r)
-	if err != nil {
-		return err
+// accessToken adds the row of an opaque access token to the unit of work, behind
+// that of its grant.
+func (h *frontChannel) accessToken(ctx context.Context, r fosite.AuthorizeRequester, response fosite.AuthorizeResponder) {
+	if clientOf(r.GetClient()).AccessTokenFormat != "opaque" {
+		return
 	}
-	expires := r.GetSession().GetExpiresAt(fosite.AccessToken)
-	response.AddParameter("access_token", token) // a JWT takes its place once it is signed
-	response.AddParameter("token_type", "Bearer")
-	response.AddParameter("expires_in", strconv.FormatInt(max(1, int64(expires.Sub(now)/time.Second)), 10))
-	response.AddParameter("scope", strings.Join(r.GetGrantedScopes(), " "))
-	r.SetResponseTypeHandled("token")
-	return nil
-}
-
-// idToken plans the ID token. Where no access token comes of the request it has the
-// claims of the scopes itself (section 5.4).
-func (h *frontChannel) idToken(ctx context.Context, r fosite.AuthorizeRequester) {
-	s, types := r.GetSession().(*Session), r.GetResponseTypes()
-	t := h.p.newIDToken(s, clientOf(r.GetClient()), r.GetRequestForm().Get("nonce"))
-	t.names = strings.Fields(r.GetRequestForm().Get(claimsOfIDToken))
-	if types.ExactOne("id_token") {
-		t.scopes = r.GetGrantedScopes()
-	}
-	workOf(ctx).id = t
-	r.SetResponseTypeHandled("id_token")
+	w, token := workOf(ctx), NewSecret(prefixAccess)
+	response.AddParameter("access_token", token)
+	w.writes = append(w.writes, func(tx *storage.Tx) error {
+		now := time.Now()
+		r.GetSession().SetExpiresAt(fosite.AccessToken, now.Add(h.p.config.AccessTokenLifetime))
+		return tx.CreateTokens(ctx, []storage.Token{h.tokens.row(token, r, now)})
+	})
 }
 
 // record notes that tokens of an impersonation were issued.
@@ -91,18 +77,31 @@ func (h *frontChannel) record(ctx context.Context, r fosite.AuthorizeRequester) 
 	})
 }
 
-// signFront makes the tokens of an authorization response.
-func (p *Provider) signFront(ctx context.Context, c *storage.Client, parameters url.Values) error {
-	w := workOf(ctx)
-	if w.access != nil {
-		token, err := p.Keys.sign(algES256, typAccessToken, w.access)
-		if err != nil {
-			return errServer.because(err)
+// signFront makes the tokens of an authorization response, of what its session has
+// become in the Write.
+func (p *Provider) signFront(ctx context.Context, r fosite.AuthorizeRequester, parameters url.Values) error {
+	s, c, types, now := r.GetSession().(*Session), clientOf(r.GetClient()), r.GetResponseTypes(), time.Now()
+	if types.Has("token") {
+		s.SetExpiresAt(fosite.AccessToken, now.Add(p.config.AccessTokenLifetime))
+		if c.AccessTokenFormat != "opaque" {
+			token, err := p.Keys.sign(algES256, typAccessToken, p.newAccessToken(r, now))
+			if err != nil {
+				return errServer.because(err)
+			}
+			parameters.Set("access_token", token)
 		}
-		parameters.Set("access_token", token)
+		lives := s.GetExpiresAt(fosite.AccessToken).Sub(now) / time.Second
+		parameters.Set("token_type", "Bearer")
+		parameters.Set("expires_in", strconv.FormatInt(max(1, int64(lives)), 10))
+		parameters.Set("scope", strings.Join(r.GetGrantedScopes(), " "))
 	}
-	if w.id != nil {
-		token, err := p.signIDToken(ctx, w.id, c, parameters.Get("access_token"), parameters.Get("code"))
+	if types.Has("id_token") {
+		t := p.newIDToken(s, c, r.GetRequestForm().Get("nonce"))
+		t.names = strings.Fields(r.GetRequestForm().Get(claimsOfIDToken))
+		if types.ExactOne("id_token") { // no access token could bring the claims of the scopes (section 5.4)
+			t.scopes = r.GetGrantedScopes()
+		}
+		token, err := p.signIDToken(ctx, t, c, parameters.Get("access_token"), parameters.Get("code"))
 		if err != nil {
 			return errServer.because(err)
 		}

@@ -39,7 +39,9 @@ type LogoutRequest struct {
 	Client   *storage.Client // nil: not known
 	Hint     *Hint           // nil: none, or not a good one
 	Redirect string          // where to go afterwards; empty: nowhere
-	Astray   bool            // where it asks to go is not registered for its client
+
+	salt   string // of the client's subjects
+	Astray bool   // where it asks to go is not registered for its client
 }
 
 // NewLogoutRequest reads a logout request. Nothing about it is an error: what is
@@ -59,6 +61,9 @@ func (p *Provider) NewLogoutRequest(ctx context.Context, form url.Values) (*Logo
 		return l, nil // the hint is of a client that is gone
 	}
 	if err != nil {
+		return nil, err
+	}
+	if l.salt, err = p.saltFor(ctx, c); err != nil {
 		return nil, err
 	}
 	l.Client, l.Hint = c, hint
@@ -82,15 +87,35 @@ func withState(uri, state string) string {
 	return uri + separator + url.Values{"state": {state}}.Encode()
 }
 
+// Proves reports whether the hint is of this sign-in: the application that shows it
+// was signed in to with it.
+func (l *LogoutRequest) Proves(login *storage.Login) bool {
+	return l.Hint != nil && l.Hint.SID == sidWith(l.salt, l.Client, login.SID)
+}
+
 // SignOut ends a login session and the impersonations that run over it.
 func (p *Provider) SignOut(ctx context.Context, l *storage.Login, r storage.Request) error {
+	return p.signOut(ctx, l.SID, l.User.ID, r, (*storage.Tx).EndLogin)
+}
+
+// SignOutIdle ends the session of a hint when it has been idle for too long: then no
+// browser shows it any more, and applications are still to be told. One that is in use
+// needs its browser. storage.ErrSpent: there is no such session.
+func (p *Provider) SignOutIdle(ctx context.Context, l *LogoutRequest, r storage.Request) error {
+	return p.signOut(ctx, l.Hint.SID, l.Hint.Subject, r, (*storage.Tx).EndIdleLogin)
+}
+
+func (p *Provider) signOut(
+	ctx context.Context, sid, userID string, r storage.Request,
+	end func(tx *storage.Tx, ctx context.Context, sid string, by storage.Cause, now time.Time) error,
+) error {
 	now := time.Now()
 	return p.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.EndLogin(ctx, l.SID, storage.Cause{By: l.User.ID, Request: r}, now); err != nil {
+		if err := end(tx, ctx, sid, storage.Cause{By: userID, Request: r}, now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, storage.Event{
-			Type: storage.EventSessionRevoked, ActorID: l.User.ID, SubjectID: l.User.ID, Data: storage.Data{"sid": l.SID},
+			Type: storage.EventSessionRevoked, ActorID: userID, SubjectID: userID, Data: storage.Data{"sid": sid},
 		}, storage.Private{}, r, now)
 	})
 }

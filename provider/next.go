@@ -16,7 +16,7 @@ const (
 	SignIn  Step = iota // nobody is signed in
 	Again               // they have to show again who they are
 	Consent             // they have to decide on the consent page
-	Proceed             // answer with a code
+	Proceed             // answer with what is asked for
 	Refuse              // answer with the error
 )
 
@@ -83,7 +83,7 @@ func (a *AuthorizeRequest) mustSignInAgain(s Situation) bool {
 // hint from an impersonation fits nobody (SECURITY T34).
 func (a *AuthorizeRequest) HintFits(l *storage.Login) bool {
 	sub := subjectWith(a.salt, a.Client, l.User.ID)
-	if a.Claims.subject != "" && a.Claims.subject != sub {
+	if !a.Claims.means(sub) {
 		return false
 	}
 	return a.Hint == nil || !a.Hint.Acting && a.Hint.Subject == sub

@@ -51,6 +51,7 @@ type Provider struct {
 	metadataTag string
 
 	pairwiseSalt      atomic.Pointer[string] // nil: not read yet
+	fetches           chan struct{}          // request objects that are being fetched
 	clientKeys        *clientKeys
 	assertionAudience []string // what the aud of a client assertion may be
 }
@@ -73,6 +74,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout),
 		verified:  newVerifiedTokens(),
 		caller:    newCaller(c.Issuer, c.AllowedNetworks),
+		fetches:   make(chan struct{}, maxFetches),
 	}
 	p.clientKeys = newClientKeys(p.caller)
 	p.assertionAudience = []string{c.Issuer}

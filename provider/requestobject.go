@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -37,7 +38,10 @@ func (p *Provider) resolveObject(ctx context.Context, c *storage.Client, form ur
 		if !slices.ContainsFunc(c.RequestURIs, func(known string) bool { return withoutFragment(known) == withoutFragment(uri) }) {
 			return form, errInvalidRequestURI, nil
 		}
-		fetched, err := p.caller.get(ctx, withoutFragment(uri))
+		fetched, err := p.fetchObject(ctx, withoutFragment(uri))
+		if errors.Is(err, errUnavailable) {
+			return form, nil, err
+		}
 		if err != nil {
 			return form, errInvalidRequestURI.with("The request object could not be fetched.").because(err), nil
 		}
@@ -48,6 +52,20 @@ func (p *Provider) resolveObject(ctx context.Context, c *storage.Client, form ur
 		return form, refusal, nil
 	}
 	return parameters, nil, nil
+}
+
+// maxFetches is how many request objects are fetched at once: anybody's browser can
+// ask for one.
+const maxFetches = 16
+
+func (p *Provider) fetchObject(ctx context.Context, uri string) ([]byte, error) {
+	select {
+	case p.fetches <- struct{}{}:
+		defer func() { <-p.fetches }()
+		return p.caller.get(ctx, uri)
+	default:
+		return nil, errUnavailable
+	}
 }
 
 // withoutFragment cuts off what a client puts behind the address of a request object

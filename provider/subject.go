@@ -39,16 +39,30 @@ func subjectWith(salt string, c *storage.Client, userID string) string {
 	if salt == "" {
 		return userID
 	}
+	return "pw_" + withSalt(salt, sectorOf(c), userID)
+}
+
+// sidWith returns the sid by which a client knows a sign-in. Clients that know their
+// users by names of their own could connect them by a sid that they share.
+func sidWith(salt string, c *storage.Client, sid string) string {
+	if salt == "" {
+		return sid
+	}
+	return "sid_" + withSalt(salt, sectorOf(c), sid)
+}
+
+func withSalt(salt, sector, name string) string {
 	mac := hmac.New(sha256.New, []byte(salt))
-	mac.Write([]byte(sectorOf(c) + "\x00" + userID))
-	return "pw_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	mac.Write([]byte(sector + "\x00" + name))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // sectorOf returns the host that a client's pairwise subjects are for: of its sector
-// identifier, or of its redirect URIs, which then have one host.
+// identifier, or of its redirect URIs, which then have one host. A loopback address is
+// nobody's, so there a client is by itself.
 func sectorOf(c *storage.Client) string {
 	for _, uri := range append([]string{c.SectorIdentifierURI}, c.RedirectURIs...) {
-		if u, err := url.Parse(uri); err == nil && u.Host != "" {
+		if u, err := url.Parse(uri); err == nil && u.Host != "" && !loopbackHost(u.Hostname()) {
 			return u.Hostname()
 		}
 	}

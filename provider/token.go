@@ -36,7 +36,11 @@ func (p *Provider) token(ctx context.Context, r *http.Request) (map[string]any, 
 	if err != nil {
 		return nil, err
 	}
-	return response.ToMap(), nil
+	answer := response.ToMap()
+	if seconds, ok := answer["expires_in"].(int64); ok && seconds < 1 {
+		answer["expires_in"] = int64(1) // it ends with its impersonation, within this second
+	}
+	return answer, nil
 }
 
 // newAccessRequest reads a token request, finds its client and lets the handlers
@@ -65,6 +69,9 @@ func (p *Provider) newAccessRequest(ctx context.Context, r *http.Request) (fosit
 		err = lost // fosite says invalid_grant although the revocation failed
 	}
 	if err != nil {
+		if form.Get("grant_type") == grantRefresh && form.Get("scope") == "" && AsError(err).Code == errInvalidScope.Code {
+			err = errInvalidGrant.because(err) // the client lost a scope that it did not even ask for
+		}
 		return nil, p.settle(ctx, err)
 	}
 	return request, nil
@@ -119,7 +126,7 @@ func (p *Provider) lost(ctx context.Context, r fosite.AccessRequester, err error
 			return errors.Join(errInvalidGrant.because(err), p.revokeReused(ctx, now.Grant.ID))
 		}
 	}
-	if w.rotates != "" && w.successor == "" {
+	if w.rotates != "" && w.successor == "" && r.GetGrantTypes().ExactOne(grantRefresh) {
 		err = errors.Join(errOvertaken, err)
 	}
 	return errInvalidGrant.because(err)
@@ -202,7 +209,8 @@ func (refreshScopes) HandleTokenEndpointRequest(ctx context.Context, r fosite.Ac
 			return errInvalidScope
 		}
 	}
-	r.(*fosite.AccessRequest).GrantedScope = asked
+	slices.Sort(asked)
+	r.(*fosite.AccessRequest).GrantedScope = slices.Compact(asked)
 	return nil
 }
 
@@ -250,11 +258,14 @@ type identity struct {
 // For impersonations see impersonated.
 func (h *identity) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	s, c := r.GetSession().(*Session), clientOf(r.GetClient())
-	granted := strings.Fields(workOf(ctx).granted.Grant.Audience)
-	for _, asked := range audiences(r.GetRequestForm()) {
-		if !slices.Contains(granted, asked) && asked != h.p.config.Issuer {
-			return errInvalidTarget // fixed when the user was asked (SECURITY B15)
+	if asked := audiences(r.GetRequestForm()); len(asked) > 0 {
+		granted := strings.Fields(workOf(ctx).granted.Grant.Audience)
+		for _, a := range asked {
+			if !slices.Contains(granted, a) && a != h.p.config.Issuer { // whose userinfo is always granted
+				return errInvalidTarget // fixed when the user was asked (SECURITY B15)
+			}
 		}
+		workOf(ctx).audience = asked
 	}
 	if s.ImpersonationID != "" {
 		return nil
@@ -291,7 +302,7 @@ func (h *identity) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 			nonce = w.granted.Parameter("nonce")
 		}
 		w.id = h.p.newIDToken(r.GetSession().(*Session), clientOf(r.GetClient()), nonce)
-		w.id.names = strings.Fields(w.granted.Parameter(claimsOfIDToken))
+		w.id.names = namesWithin(w.granted.Parameter(claimsOfIDToken), w.granted.Grant.Scope, strings.Join(r.GetGrantedScopes(), " "))
 	}
 	return nil
 }
@@ -309,6 +320,9 @@ func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 		return nil
 	}
 	w, c := workOf(ctx), clientOf(r.GetClient())
+	if err := h.p.settle(ctx, nil); err != nil { // who presents an assertion again ends nothing
+		return err
+	}
 	i, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, w.info, time.Now())
 	if err != nil {
 		return h.refusal(err)

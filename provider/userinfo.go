@@ -57,7 +57,7 @@ func (p *Provider) userinfoToken(ctx context.Context, token string) (*active, er
 }
 
 func (p *Provider) userinfo(a *active) map[string]any {
-	claims := claimsAbout(&a.granted.User, strings.Fields(a.claims.Scope), strings.Fields(a.granted.Parameter(claimsOfUserinfo)))
+	claims := claimsAbout(&a.granted.User, strings.Fields(a.claims.Scope), namesWithin(a.granted.Parameter(claimsOfUserinfo), a.granted.Grant.Scope, a.claims.Scope))
 	claims["sub"] = a.claims.Subject
 	if a.claims.Act != nil {
 		claims["act"] = a.claims.Act

@@ -18,6 +18,7 @@ type work struct {
 	writes    []func(*storage.Tx) error
 	granted   *storage.Granted // what the presented code or refresh token belongs to
 	tokens    []storage.Token  // to store, in one statement
+	audience  []string         // what this access token is narrowed to; nil: all that was granted
 	access    *accessToken     // to sign after the commit; nil: opaque
 	id        *idToken
 	extra     map[string]any // of the response

@@ -216,7 +216,7 @@ func TestLogin(t *testing.T) {
 		next := *sam
 		next.IDHash = Hash("next")
 		replace := func() error {
-			return s.Write(ctx, func(tx *Tx) error { return tx.ReplaceLoginSession(ctx, sam.IDHash, &next, t0) })
+			return s.Write(ctx, func(tx *Tx) error { return tx.RenewLoginSession(ctx, sam.IDHash, &next) })
 		}
 		wantErr(t, "replace", replace(), nil)
 		wantErr(t, "replace again", replace(), ErrSpent)

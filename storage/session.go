@@ -125,18 +125,38 @@ func (tx *Tx) RememberContinueAsMe(ctx context.Context, idHash []byte, r Remembe
 	return translate(tx.conn(ctx).Exec(`UPDATE login_sessions SET continue_as_me = ? WHERE id_hash = ?`, r, idHash).Error)
 }
 
-// ReplaceLoginSession ends the session old in favour of its successor, which
-// keeps its sid: the same sign-in under a new id (SECURITY D01). ErrSpent: old
-// has ended.
-func (tx *Tx) ReplaceLoginSession(ctx context.Context, old []byte, successor *LoginSession, now time.Time) error {
-	res := tx.conn(ctx).Exec(`DELETE FROM login_sessions WHERE id_hash = ? AND revoked_at = 0`, old)
-	if res.Error != nil {
-		return translate(res.Error)
+// RenewLoginSession gives a session a new id and what a new sign-in of the same person
+// brings (SECURITY D01). It stays one row, so that whoever ends the session meanwhile
+// finds it. ErrSpent: it has ended.
+func (tx *Tx) RenewLoginSession(ctx context.Context, old []byte, s *LoginSession) error {
+	return tx.spend(ctx, `UPDATE login_sessions SET id_hash = ?, auth_time = ?, amr = ?, ip = ?, user_agent = ?, last_seen_at = ?, idle_expires_at = ?
+		WHERE id_hash = ? AND revoked_at = 0`,
+		s.IDHash, s.AuthTime, s.AMR, s.IP, text(s.UserAgent), s.LastSeenAt, s.IdleExpiresAt, old)
+}
+
+// HoldPassword makes sure that the password which a user has just shown is still
+// theirs, and they active, when the commit happens. ErrNotFound: not so.
+func (tx *Tx) HoldPassword(ctx context.Context, u *User) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
 	}
-	if res.RowsAffected == 0 {
+	var one int
+	return tx.scan(ctx, []any{&one}, `SELECT 1 FROM users WHERE id = ? AND status = 'active' AND password_changed_at = ?`+lock, u.ID, u.PasswordChangedAt)
+}
+
+// EndIdleLogin is EndLogin for a session that has been idle for too long; ErrSpent
+// where it has not.
+func (tx *Tx) EndIdleLogin(ctx context.Context, sid string, by Cause, now time.Time) error {
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM login_sessions WHERE sid = ? AND idle_expires_at <= ?`, sid, At(now))
+	if errors.Is(err, ErrNotFound) {
 		return ErrSpent
 	}
-	return tx.CreateLoginSession(ctx, successor)
+	if err != nil {
+		return err
+	}
+	return tx.EndLogin(ctx, sid, by, now)
 }
 
 // EndLogin ends one session, the impersonations that run over it, and what it granted
