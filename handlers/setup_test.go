@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -96,10 +97,15 @@ func TestSetup(t *testing.T) {
 func TestSetupLinkInvalid(t *testing.T) {
 	t.Parallel()
 	clocked(t, unlimited(idptest.Options{}), func(t *testing.T, idp *idptest.IDP) {
-		used, expired := setupLink(t, idp), setupLink(t, idp)
+		used := setupLink(t, idp)
 		wantStatus(t, "use", idp.Browser(t).Post(used, newcomer()), http.StatusSeeOther)
+		expired := setupLink(t, idp)
 		time.Sleep(time.Hour)
-		good := setupLink(t, idp)
+		revoked := setupLink(t, idp)
+		if n, err := provider.NewDirectory(idp.Store).RevokeSetupLinks(t.Context(), storage.Cause{}, time.Now()); err != nil || n != 1 {
+			t.Errorf("revoked %d, %v, want 1", n, err)
+		}
+		replaced, good := setupLink(t, idp), setupLink(t, idp)
 		token := strings.TrimPrefix(good, "/setup/")
 		ada := person(t, idp, "ada")
 		code := ada.Code(asking())
@@ -107,7 +113,7 @@ func TestSetupLinkInvalid(t *testing.T) {
 		var first string
 		before := administrators(t, idp)
 		for name, path := range map[string]string{
-			"used": used, "expired": expired, "never made": "/setup/usl_" + strings.Repeat("A", 43), "B13 shorter": good[:len(good)-1], "B13 longer": good + "A",
+			"used": used, "expired": expired, "revoked": revoked, "replaced by a later one": replaced, "never made": "/setup/usl_" + strings.Repeat("A", 43), "B13 shorter": good[:len(good)-1], "B13 longer": good + "A",
 			"B13 other case": "/setup/" + strings.ToUpper(token), "B13 padded": good + "=", "prefix alone": "/setup/usl_", "no prefix": "/setup/" + strings.TrimPrefix(token, "usl_"),
 			"A24 code": "/setup/" + code, "A24 code with the prefix": "/setup/usl_" + strings.TrimPrefix(code, "uc_"),
 			"A24 refresh token": "/setup/" + str(t, tokens, "refresh_token"), "A24 access token": "/setup/" + str(t, tokens, "access_token"),
@@ -143,6 +149,9 @@ func TestSetupLinkInvalid(t *testing.T) {
 		}
 		if now := administrators(t, idp); now != before {
 			t.Errorf("%d administrators, want %d", now, before)
+		}
+		if ended := recorded(t, idp, storage.EventSetupLinkRevoked); len(ended) != 2 || fmt.Sprint(ended[1].Data["links"]) != "1" {
+			t.Errorf("events of ended links: %+v", ended)
 		}
 		wantStatus(t, "the good one still", idp.Browser(t).Post(good, newcomer("email", "late@example.test")), http.StatusSeeOther)
 	})

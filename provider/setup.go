@@ -20,11 +20,15 @@ const roleAdmin = "admin"
 var ErrSetupLink = errors.New("this setup link is not valid")
 
 // CreateSetupLink returns a token with which one person can make themselves an
-// administrator. Only its hash is kept.
+// administrator. Only its hash is kept. Links made earlier end: one that was forgotten
+// somewhere is not an open door.
 func (d *Directory) CreateSetupLink(ctx context.Context, lifetime time.Duration, by storage.Cause, now time.Time) (string, error) {
 	token := NewSecret(prefixSetup)
 	expires := storage.At(now.Add(lifetime))
 	return token, d.store.Write(ctx, func(tx *storage.Tx) error {
+		if _, err := endSetupLinks(ctx, tx, by, now); err != nil {
+			return err
+		}
 		err := tx.CreateSetupLink(ctx, &storage.SetupLink{TokenHash: storage.Hash(token), CreatedAt: storage.At(now), ExpiresAt: expires})
 		if err != nil {
 			return err
@@ -33,6 +37,27 @@ func (d *Directory) CreateSetupLink(ctx context.Context, lifetime time.Duration,
 			Type: storage.EventSetupLinkCreated, ActorID: by.By, Data: storage.Data{"expires_at": int64(expires)},
 		}, storage.Private{}, by.Request, now)
 	})
+}
+
+// RevokeSetupLinks ends all setup links that could still be used, and says how many.
+func (d *Directory) RevokeSetupLinks(ctx context.Context, by storage.Cause, now time.Time) (int64, error) {
+	var n int64
+	err := d.store.Write(ctx, func(tx *storage.Tx) (err error) {
+		n, err = endSetupLinks(ctx, tx, by, now)
+		return err
+	})
+	return n, err
+}
+
+// endSetupLinks records that links were ended, where there were any.
+func endSetupLinks(ctx context.Context, tx *storage.Tx, by storage.Cause, now time.Time) (int64, error) {
+	n, err := tx.EndSetupLinks(ctx, now)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return n, tx.Record(ctx, storage.Event{
+		Type: storage.EventSetupLinkRevoked, ActorID: by.By, Data: storage.Data{"links": n},
+	}, storage.Private{}, by.Request, now)
 }
 
 // CheckSetupLink returns ErrSetupLink unless the link can be used.

@@ -50,6 +50,7 @@ const (
 	EventKeyReencrypted       EventType = "key.reencrypted"
 	EventSetupLinkCreated     EventType = "setup_link.created"
 	EventSetupLinkUsed        EventType = "setup_link.used"
+	EventSetupLinkRevoked     EventType = "setup_link.revoked"
 )
 
 // Event is one append-only audit record.

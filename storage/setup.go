@@ -18,6 +18,11 @@ func (tx *Tx) CreateSetupLink(ctx context.Context, l *SetupLink) error {
 	return translate(tx.conn(ctx).Create(l).Error)
 }
 
+// EndSetupLinks spends all links that could still be used, and says how many.
+func (tx *Tx) EndSetupLinks(ctx context.Context, now time.Time) (int64, error) {
+	return tx.exec(ctx, `UPDATE setup_links SET used_at = ? WHERE used_at = 0 AND expires_at > ?`, At(now), At(now))
+}
+
 // SetupLinkStands returns ErrSpent unless the link can still be used.
 func (q Queries) SetupLinkStands(ctx context.Context, tokenHash []byte, now time.Time) error {
 	var n int

@@ -45,6 +45,41 @@ func TestSetupLinks(t *testing.T) {
 	})
 }
 
+// Ending all links ends those that can be used, and no other counts.
+func TestEndSetupLinks(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, s *Store) {
+		ctx, now := t.Context(), time.Now()
+		links := map[string]SetupLink{
+			"open": {ExpiresAt: At(now.Add(time.Hour))}, "another": {ExpiresAt: At(now.Add(time.Minute))},
+			"used": {ExpiresAt: At(now.Add(time.Hour)), UsedAt: At(now)}, "expired": {ExpiresAt: At(now)},
+		}
+		for _, want := range []int64{2, 0} {
+			err := s.Write(ctx, func(tx *Tx) error {
+				for name, l := range links {
+					l.TokenHash, l.CreatedAt = Hash(name), At(now)
+					if err := tx.CreateSetupLink(ctx, &l); err != nil {
+						return err
+					}
+				}
+				links = nil
+				n, err := tx.EndSetupLinks(ctx, now)
+				if n != want {
+					t.Errorf("ended %d, want %d", n, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{"open", "another"} {
+			if err := s.SetupLinkStands(ctx, Hash(name), now); !errors.Is(err, ErrSpent) {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+	})
+}
+
 func TestOverview(t *testing.T) {
 	forEachDialect(t, func(t *testing.T, s *Store) {
 		ctx, now := t.Context(), time.Now()

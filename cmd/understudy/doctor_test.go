@@ -532,10 +532,21 @@ func TestSetupLinkCommand(t *testing.T) {
 			t.Errorf("%s: got %v", expires, err)
 		}
 	}
-	store := s.store()
-	defer store.Close()
-	_, token, _ := strings.Cut(address, "/setup/")
-	if err := provider.NewDirectory(store).CheckSetupLink(context.Background(), token, time.Now()); err != nil {
-		t.Error(err)
+	if _, err := s.run("", "setup-link", "--revoke", "--expires", "10m"); exitCode(err) != exitUsage {
+		t.Errorf("--revoke with --expires: got %v", err)
+	}
+	stands := func(link map[string]any) bool {
+		store := s.store()
+		defer store.Close()
+		_, token, _ := strings.Cut(link["url"].(string), "/setup/")
+		return provider.NewDirectory(store).CheckSetupLink(context.Background(), token, time.Now()) == nil
+	}
+	last := s.object("setup-link")
+	if stands(link) || !stands(last) {
+		t.Error("want the last link to be the only one that works")
+	}
+	want(t, "revoked", s.object("setup-link", "--revoke")["revoked"], 1)
+	if out := s.ok("setup-link", "--revoke"); stands(last) || out != "open setup links ended: 0\n" {
+		t.Errorf("after --revoke: got %s", out)
 	}
 }
