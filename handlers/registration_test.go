@@ -222,6 +222,7 @@ func TestRegistrationMetadata(t *testing.T) {
 	const invalid, redirect = "invalid_client_metadata", "invalid_redirect_uri"
 	uris := func(all ...string) []any { return []any{"redirect_uris", all} }
 	native := func(all ...string) []any { return []any{"application_type", "native", "redirect_uris", all} }
+	implicit := []any{"grant_types", []string{"implicit"}, "response_types", []string{"id_token"}}
 	service := []any{"redirect_uris", nil, "grant_types", []string{"client_credentials"}}
 	keys := publicKeys()
 	for _, c := range []struct {
@@ -258,6 +259,12 @@ func TestRegistrationMetadata(t *testing.T) {
 		{"C03 scheme of a web client", uris("com.example.shop:/cb"), redirect, "", nil},
 		{"C03 native", native("com.example.shop:/cb", "http://127.0.0.1/cb"), "", "", map[string]any{"application_type": "native", "token_endpoint_auth_method": "none", "client_secret": nil}},
 		{"C03 native, a scheme without a dot", native("shop:/cb"), redirect, "", nil},
+		{"C03 implicit", append(uris("https://shop.example/cb"), implicit...), "", "", nil},
+		{"C03 implicit, http on loopback", append(uris("https://shop.example/cb", "http://127.0.0.1/cb"), implicit...), redirect, "http://127.0.0.1/cb", nil},
+		{"C03 implicit, localhost", append(uris("https://localhost/cb"), implicit...), redirect, "localhost", nil},
+		{"C03 implicit beside code, localhost", append(uris("https://LOCALHOST.:8443/cb"), "grant_types", []string{"authorization_code", "implicit"}, "response_types", []string{"code id_token"}), redirect, "", nil},
+		{"C03 implicit, without authentication", append(uris("http://localhost/cb"), append(implicit, "token_endpoint_auth_method", "none")...), redirect, "localhost", nil},
+		{"C03 implicit, native", append(native("http://127.0.0.1/cb"), implicit...), "", "", nil},
 		{"C03 no list", []any{"redirect_uris", "https://shop.example/cb"}, redirect, "redirect_uris: want a list", nil},
 
 		{"a native client with a secret", append(native("com.example.shop:/cb"), "token_endpoint_auth_method", "client_secret_basic"), invalid, "token_endpoint_auth_method", nil},
@@ -718,22 +725,43 @@ func TestManagedRegistration(t *testing.T) {
 	t.Run("what an operator decided stays", func(t *testing.T) {
 		c := registered(t, idp, with, metadata())
 		idp.Change(t, c.id, func(c *storage.Client) {
-			c.Organizations, c.Audience, c.RequirePKCE, c.RevokeOnLogout, c.Scope = storage.List{"org_globex"}, storage.List{"https://api.example"}, true, true, "openid jobs:run"
+			c.RequirePKCE, c.RevokeOnLogout, c.Scope = true, true, "openid"
 		})
-		wantStatus(t, "replace", manage(idp, http.MethodPut, c.path, c.token, metadata("client_id", c.id, "scope", "openid jobs:run admin")), http.StatusOK)
+		wantStatus(t, "replace", manage(idp, http.MethodPut, c.path, c.token, metadata("client_id", c.id, "scope", "openid email jobs:run admin")), http.StatusOK)
 		got := c.stored(t, idp)
-		if fmt.Sprintf("%v %v %v %v %s", got.Organizations, got.Audience, got.RequirePKCE, got.RevokeOnLogout, got.Scope) != "[org_globex] [https://api.example] true true openid jobs:run" {
+		if fmt.Sprintf("%v %v %s", got.RequirePKCE, got.RevokeOnLogout, got.Scope) != "true true openid email" {
 			t.Errorf("got %+v", got)
 		}
+	})
+	t.Run("a client that an operator vouches for", func(t *testing.T) {
 		for name, vouch := range map[string]func(*storage.Client){
 			"first party":   func(c *storage.Client) { c.FirstParty = true },
 			"impersonation": func(c *storage.Client) { c.AllowImpersonation = true },
+			"audience":      func(c *storage.Client) { c.Audience = storage.List{"https://api.example"} },
+			"organizations": func(c *storage.Client) { c.Organizations = storage.List{"org_globex"} },
+			"scope":         func(c *storage.Client) { c.Scope += " jobs:run" },
 		} {
 			c := registered(t, idp, with, metadata())
 			idp.Change(t, c.id, vouch)
 			w := manage(idp, http.MethodPut, c.path, c.token, metadata("client_id", c.id, "redirect_uris", []string{"https://evil.example/cb"}))
 			wantRefused(t, name, w, http.StatusForbidden, "access_denied")
+			wantRefused(t, name, manage(idp, http.MethodDelete, c.path, c.token, nil), http.StatusForbidden, "access_denied")
 			wantStatus(t, name, manage(idp, http.MethodGet, c.path, c.token, nil), http.StatusOK)
+			wantRefused(t, name+", with another's token", manage(idp, http.MethodDelete, c.path, "urt_x", nil), http.StatusUnauthorized, "invalid_token")
+		}
+	})
+	t.Run("self-management that was ended", func(t *testing.T) {
+		c := registered(t, idp, with, metadata())
+		row := c.stored(t, idp)
+		row.RegistrationTokenHash = nil
+		_, err := provider.NewRegistration(idp.Store).Update(t.Context(), row, byTest, time.Now())
+		check(t, err)
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			wantRefused(t, method, manage(idp, method, c.path, c.token, c.again()), http.StatusUnauthorized, "invalid_token")
+		}
+		is := events(t, idp, func(e storage.Event) bool { return e.ClientID == c.id && e.Type == storage.EventClientUpdated })
+		if len(is) != 1 || fmt.Sprint(is[0].Data["changed"]) != "[self_managed]" {
+			t.Errorf("events %+v", is)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (p *Provider) RegisterClient(r *http.Request, info storage.Request) (*Clien
 	c.ID, c.Status = storage.NewID("client"), storage.ClientActive
 	c.RequirePKCE, c.ImpersonatorInResponse = false, false // fill requires it of public ones
 	c.RegistrationTokenHash, c.RegisteredWith = storage.Hash(token), with
-	if err := p.describe(c, m, p.config.scopes()); err != nil {
+	if err := p.describe(c, m); err != nil {
 		return nil, err
 	}
 	if with == RegistrationOpen {
@@ -131,12 +132,9 @@ func (p *Provider) ReadClient(r *http.Request, id string) (*ClientInformation, e
 
 // ReplaceClient replaces a client's metadata (RFC 7592 section 2.2).
 func (p *Provider) ReplaceClient(r *http.Request, id string, info storage.Request) (*ClientInformation, error) {
-	c, token, err := p.registered(r, id)
+	c, token, err := p.changeable(r, id)
 	if err != nil {
 		return nil, err
-	}
-	if c.FirstParty || c.AllowImpersonation { // else its redirect URIs could become somebody else's
-		return nil, errOperators
 	}
 	m, err := readMembers(r)
 	if err != nil {
@@ -146,7 +144,7 @@ func (p *Provider) ReplaceClient(r *http.Request, id string, info storage.Reques
 		return nil, err
 	}
 	ctx, now, was := r.Context(), time.Now(), *c
-	if err := p.describe(c, m, append(p.config.scopes(), strings.Fields(c.Scope)...)); err != nil {
+	if err := p.describe(c, m); err != nil {
 		return nil, err
 	}
 	if c.SectorIdentifierURI != was.SectorIdentifierURI || !slices.Equal(c.RedirectURIs, was.RedirectURIs) {
@@ -168,7 +166,7 @@ func (p *Provider) ReplaceClient(r *http.Request, id string, info storage.Reques
 
 // DeleteClient removes a client and everything that it was granted (RFC 7592 section 2.3).
 func (p *Provider) DeleteClient(r *http.Request, id string, info storage.Request) error {
-	c, _, err := p.registered(r, id)
+	c, _, err := p.changeable(r, id)
 	if err != nil {
 		return err
 	}
@@ -210,6 +208,25 @@ func (p *Provider) registered(r *http.Request, id string) (*storage.Client, stri
 	return c, token, nil
 }
 
+// changeable is registered, for requests that change or remove the client: nobody but
+// an operator does that to a client that one vouches for.
+func (p *Provider) changeable(r *http.Request, id string) (*storage.Client, string, error) {
+	c, token, err := p.registered(r, id)
+	if err == nil && p.config.vouchedFor(c) {
+		err = errOperators
+	}
+	return c, token, err
+}
+
+// vouchedFor reports whether a client that registered itself has something that only
+// an operator gives. Whoever got hold of its registration access token would get that
+// at a redirect URI of their own.
+func (c *Config) vouchedFor(client *storage.Client) bool {
+	own := c.scopes()
+	return client.FirstParty || client.AllowImpersonation || len(client.Audience) > 0 || len(client.Organizations) > 0 ||
+		slices.ContainsFunc(strings.Fields(client.Scope), func(s string) bool { return !slices.Contains(own, s) })
+}
+
 // noQuery keeps secrets and metadata out of addresses, which are logged (SECURITY F02).
 func noQuery(r *http.Request) error {
 	if r.URL.RawQuery != "" {
@@ -232,14 +249,14 @@ func (m *members) identify(c *storage.Client) error {
 }
 
 // describe gives a client the metadata of a request, all of them checked.
-func (p *Provider) describe(c *storage.Client, m *members, scopes []string) error {
+func (p *Provider) describe(c *storage.Client, m *members) error {
 	if raw, given := m.values["software_statement"]; given {
 		if text := ""; json.Unmarshal(raw, &text) != nil || strings.Count(text, ".") != 2 {
 			return errInvalidStatement
 		}
 		return errUnapprovedStatement
 	}
-	m.fill(c, scopes)
+	m.fill(c, p.config.scopes())
 	if err := invalidMetadata(m.problems...); err != nil { // the rest would follow from it
 		return err
 	}
@@ -248,13 +265,22 @@ func (p *Provider) describe(c *storage.Client, m *members, scopes []string) erro
 
 // onlySecure wants https for what people see of a client that nobody here looked at,
 // also where others may do with http on loopback: a page of ours would make their
-// browsers call their own machines (SECURITY E05).
+// browsers call their own machines (SECURITY E05). Tokens in addresses go to https
+// only, and not to the person's own machine, unless that is where the client is
+// installed (OpenID Connect Registration section 2, application_type).
 func onlySecure(c *storage.Client) error {
 	var p problems
 	for _, page := range []struct{ name, uri string }{
 		{"client_uri", c.ClientURI}, {"logo_uri", c.LogoURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TermsOfServiceURI},
 	} {
 		p.unless(page.uri == "" || strings.HasPrefix(page.uri, "https://") || CheckWebURI(page.name, page.uri) != nil, "%s %q: want https", page.name, page.uri)
+	}
+	if c.Type != ClientNative && slices.Contains(c.GrantTypes, grantImplicit) {
+		for _, uri := range c.RedirectURIs {
+			u, err := url.Parse(uri)
+			p.unless(err == nil && u.Scheme == "https" && !strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), "localhost"),
+				"redirect_uris %q: want https, and not localhost, with the grant type implicit", uri)
+		}
 	}
 	return errors.Join(p...)
 }

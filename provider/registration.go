@@ -107,6 +107,7 @@ type Metadata struct {
 	LogoutSessionRequired  bool      `json:"backchannel_logout_session_required"`
 	RevokeOnLogout         bool      `json:"revoke_on_logout"`
 	RegisteredWith         string    `json:"registered_with"`
+	SelfManaged            bool      `json:"self_managed"` // it has a registration access token
 	CreatedAt              time.Time `json:"created_at"`
 	UpdatedAt              time.Time `json:"updated_at"`
 }
@@ -131,8 +132,8 @@ func MetadataOf(c *storage.Client) Metadata {
 		RequireSignedRequest: c.RequireSignedRequestObject, RequirePAR: c.RequirePushedAuthorizationRequests,
 		UserinfoAlg: c.UserinfoSignedResponseAlg, SubjectType: c.SubjectType, SectorIdentifierURI: c.SectorIdentifierURI,
 		DefaultMaxAge: c.DefaultMaxAge, LogoutSessionRequired: c.BackchannelLogoutSessionRequired, RevokeOnLogout: c.RevokeOnLogout,
-		RegisteredWith: c.RegisteredWith,
-		CreatedAt:      c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(),
+		RegisteredWith: c.RegisteredWith, SelfManaged: c.RegistrationTokenHash != nil,
+		CreatedAt: c.CreatedAt.Time(), UpdatedAt: c.UpdatedAt.Time(),
 	}
 }
 

@@ -267,6 +267,7 @@ func newClientShowCmd() *cobra.Command {
 func newClientUpdateCmd() *cobra.Command {
 	var o clientFlags
 	var status string
+	var endSelfManagement bool
 	cmd := jsonFlag(&cobra.Command{
 		Use:   "update CLIENT",
 		Short: "Change what the flags name; a flag that may be repeated replaces the whole list",
@@ -283,6 +284,9 @@ func newClientUpdateCmd() *cobra.Command {
 				if status != "" {
 					c.Status = storage.ClientStatus(status)
 				}
+				if endSelfManagement {
+					c.RegistrationTokenHash = nil
+				}
 				if err := resolve(ctx, store, c); err != nil {
 					return err
 				}
@@ -296,6 +300,7 @@ func newClientUpdateCmd() *cobra.Command {
 	})
 	o.add(cmd)
 	cmd.Flags().StringVar(&status, "status", "", "active or disabled")
+	cmd.Flags().BoolVar(&endSelfManagement, "end-self-management", false, "its registration access token is worth nothing any more, for good")
 	return cmd
 }
 

@@ -314,6 +314,22 @@ func TestUserCommands(t *testing.T) {
 	})
 }
 
+// A leaked registration access token is worth nothing once its client is managed by
+// operators alone.
+func TestEndSelfManagement(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("client", "create", "--id", "shop", "--redirect-uri", "https://shop.test/cb")
+	s.exec(`UPDATE clients SET registration_token_hash = x'00', registered_with = 'open'`)
+	want(t, "self_managed before", s.object("client", "show", "shop")["self_managed"], true)
+	want(t, "self_managed", s.object("client", "update", "shop", "--end-self-management")["self_managed"], false)
+	store := s.store()
+	defer store.Close()
+	if c, err := store.Client(t.Context(), "shop"); err != nil || c.RegistrationTokenHash != nil || c.RegisteredWith != "open" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
 func TestRegistrationTokenCommands(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
