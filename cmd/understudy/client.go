@@ -163,6 +163,7 @@ func (o *clientFlags) apply(cmd *cobra.Command, c *storage.Client) error {
 	}
 	for _, list := range []*storage.List{
 		&c.RedirectURIs, &c.PostLogoutRedirectURIs, &c.GrantTypes, &c.ResponseTypes, &c.Audience, &c.Organizations, &c.ReadOnlyScopes, &c.ActClaims,
+		&c.RequestURIs,
 	} {
 		if len(*list) == 1 && (*list)[0] == "" { // --audience= empties it
 			*list = nil

@@ -411,6 +411,15 @@ func TestClientCommands(t *testing.T) {
 	} {
 		want(t, "updated "+name, updated[name], value)
 	}
+	// Each list can be emptied, but for those without which it would be no client.
+	s.ok("client", "update", "shop", "--request-uri", "https://shop.test/request", "--scope", "openid invoices:read", "--read-only-scope", "invoices:read")
+	for flag, member := range map[string]string{
+		"request-uri": "request_uris", "post-logout-redirect-uri": "post_logout_redirect_uris", "organization": "organizations",
+		"read-only-scope": "read_only_scopes", "act-claim": "act_claims",
+	} {
+		want(t, flag+" before", fmt.Sprint(s.object("client", "show", "shop")[member]) == "[]", false)
+		want(t, flag+" emptied", s.object("client", "update", "shop", "--"+flag+"=")[member], "[]")
+	}
 	rotated := s.object("client", "rotate-secret", "shop")
 	if rotated["client_secret"] == shop["client_secret"] || rotated["client_id"] != "shop" {
 		t.Errorf("got %v", rotated)
