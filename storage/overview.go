@@ -5,16 +5,20 @@ import (
 	"time"
 )
 
-// FailedLogoutNotices counts the logout tokens that were given up since then.
-func (q Queries) FailedLogoutNotices(ctx context.Context, since time.Time) (int64, error) {
-	var n int64
-	err := q.scan(ctx, []any{&n}, `SELECT COUNT(*) FROM logout_notices WHERE status = 'failed' AND done_at >= ?`, At(since))
-	return n, err
+// UndeliveredNotices counts the logout tokens that were refused or given up since
+// then, and those that have waited since before the other time. Those of a client
+// that is gone count nowhere: nobody can do anything about them.
+func (q Queries) UndeliveredNotices(ctx context.Context, failedSince, waitingSince time.Time) (failed, waiting int64, err error) {
+	err = q.scan(ctx, []any{&failed, &waiting}, `
+		SELECT COUNT(CASE WHEN n.status = 'failed' AND n.done_at >= ? THEN 1 END),
+			COUNT(CASE WHEN n.status = 'pending' AND n.created_at < ? THEN 1 END)
+		FROM logout_notices n JOIN clients c ON c.id = n.client_id WHERE n.status <> 'delivered'`, At(failedSince), At(waitingSince))
+	return failed, waiting, err
 }
 
 // Progress is how far an installation has been set up.
 type Progress struct {
-	Administrators int64 // active users who hold the role admin everywhere
+	Administrators int64 // active users with a password who hold the role admin everywhere
 	Users          int64 // all others
 	Clients        int64
 	ClientsOptedIn int64 // of these, staff may be signed in to as a user
@@ -24,7 +28,7 @@ type Progress struct {
 func (q Queries) Progress(ctx context.Context) (Progress, error) {
 	var p Progress
 	err := q.scan(ctx, []any{&p.Administrators, &p.Users, &p.Clients, &p.ClientsOptedIn}, `
-		SELECT (SELECT COUNT(*) FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = 'admin' AND u.status = 'active'),
+		SELECT (SELECT COUNT(*) FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = 'admin' AND u.status = 'active' AND u.password_hash <> ''),
 			(SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = 'admin')),
 			(SELECT COUNT(*) FROM clients WHERE status = 'active'),
 			(SELECT COUNT(*) FROM clients WHERE status = 'active' AND allow_impersonation = ?)`, true)

@@ -87,8 +87,12 @@ func TestOverview(t *testing.T) {
 			t.Errorf("empty: got %+v, %v", p, err)
 		}
 		err := s.Write(ctx, func(tx *Tx) error {
-			for id, role := range map[string]string{"root": "admin", "gone": "admin", "sam": "support", "ada": ""} {
-				if err := tx.CreateUser(ctx, &User{ID: id, Email: id + "@x.test"}, now); err != nil {
+			for id, role := range map[string]string{"root": "admin", "gone": "admin", "locked": "admin", "sam": "support", "ada": ""} {
+				u := &User{ID: id, Email: id + "@x.test", PasswordHash: "x"}
+				if id == "locked" {
+					u.PasswordHash = "" // and so cannot sign in
+				}
+				if err := tx.CreateUser(ctx, u, now); err != nil {
 					return err
 				}
 				if role != "" {
@@ -97,12 +101,19 @@ func TestOverview(t *testing.T) {
 					}
 				}
 			}
-			for status, n := range map[string]Time{"failed": At(now), "pending": At(now), "delivered": At(now)} {
-				for _, at := range []Time{n, At(now.Add(-25 * time.Hour))} {
-					_, err := tx.exec(ctx, `INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, done_at, expires_at)
-						VALUES (?, 'shop', 'ada', 'sid', ?, 1, 1, ?, 1)`, NewID("n"), status, at)
-					if err != nil {
-						return err
+			shop := newClient("shop")
+			shop.Status = ClientDisabled
+			if err := tx.CreateClient(ctx, shop, now); err != nil {
+				return err
+			}
+			for _, client := range []string{"shop", "gone"} {
+				for _, status := range []string{"failed", "pending", "delivered"} {
+					for _, at := range []Time{At(now), At(now.Add(-25 * time.Hour))} {
+						_, err := tx.exec(ctx, `INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, done_at, expires_at)
+							VALUES (?, ?, 'ada', 'sid', ?, ?, 1, ?, 1)`, NewID("n"), client, status, at, at)
+						if err != nil {
+							return err
+						}
 					}
 				}
 			}
@@ -114,8 +125,9 @@ func TestOverview(t *testing.T) {
 		if p, err := s.Progress(ctx); err != nil || p != (Progress{Administrators: 1, Users: 2}) {
 			t.Errorf("got %+v, %v", p, err)
 		}
-		if n, err := s.FailedLogoutNotices(ctx, now.Add(-24*time.Hour)); err != nil || n != 1 {
-			t.Errorf("failed notices: got %d, %v", n, err)
+		failed, waiting, err := s.UndeliveredNotices(ctx, now.Add(-24*time.Hour), now.Add(-time.Minute))
+		if err != nil || failed != 1 || waiting != 1 {
+			t.Errorf("notices: %d failed, %d waiting, %v, want 1 and 1", failed, waiting, err)
 		}
 	})
 }

@@ -82,8 +82,8 @@ func newDoctorCmd() *cobra.Command {
 // say about what is in it.
 func (e *examination) run(ctx context.Context) []finding {
 	found := []finding{
-		checkConfiguration(e.config, e.file), checkIssuer(e.config), checkSecrets(e.file, os.Getenv),
-		checkTLS(e.config, e.now), checkProxies(e.config), checkOpsListen(e.config),
+		checkConfiguration(e.config, e.file), checkIssuer(e.config), checkSecrets(e.config, e.file, os.Getenv),
+		checkTLS(e.config, e.now), checkProxies(e.config), checkRegistration(e.config), checkOpsListen(e.config),
 	}
 	found = append(found, e.database(ctx)...)
 	if e.client != nil {

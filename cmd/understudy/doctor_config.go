@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/provider"
 )
 
 // checkConfiguration: that it is valid was found when it was loaded.
@@ -48,10 +49,10 @@ func checkIssuer(c *config.Config) finding {
 // secretVariables name files that hold secrets.
 var secretVariables = []string{"UNDERSTUDY_SECRETS__SYSTEM_FILE", "UNDERSTUDY_SECRETS__PREVIOUS_FILE", "UNDERSTUDY_DATABASE__DSN_FILE", "UNDERSTUDY_MAIL__SMTP_URL_FILE"}
 
-// checkSecrets looks at the files with secrets. One that everybody may read does not
-// load at all (SECURITY I02).
-func checkSecrets(file string, getenv func(string) string) finding {
-	files := []string{file}
+// checkSecrets looks at the files with secrets, the key of the certificate among
+// them. One that everybody may read does not load at all (SECURITY I02).
+func checkSecrets(c *config.Config, file string, getenv func(string) string) finding {
+	files := []string{file, c.TLS.KeyFile}
 	for _, name := range secretVariables {
 		files = append(files, getenv(name))
 	}
@@ -117,6 +118,20 @@ func checkProxies(c *config.Config) finding {
 		}
 	}
 	return finding{"proxies", good, "none: clients connect to this server themselves", ""}
+}
+
+// checkRegistration: what everybody may do, somebody will.
+func checkRegistration(c *config.Config) finding {
+	switch c.Registration.Mode {
+	case provider.RegistrationOpen:
+		return finding{
+			"registration", warn, "everybody may register applications, and nothing removes those that nobody uses",
+			"Outside of tests and networks of your own, set registration.mode to token.",
+		}
+	case provider.RegistrationWithToken:
+		return finding{"registration", good, "is for those who have an initial access token", ""}
+	}
+	return finding{"registration", good, "is off", ""}
 }
 
 // checkOpsListen: nothing there asks for a password.

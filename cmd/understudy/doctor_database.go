@@ -327,16 +327,29 @@ func recordFinding(latest *storage.Checkpoint, size int64, unsigned []storage.Ev
 	return finding{"record", good, detail, ""}
 }
 
+// waitsWithin is how long a logout token may be on its way before somebody should look.
+const waitsWithin = 5 * time.Minute
+
 func (e *examination) checkLogoutNotices(ctx context.Context) ([]finding, error) {
-	failed, err := e.store.FailedLogoutNotices(ctx, e.now.Add(-24*time.Hour))
+	failed, waiting, err := e.store.UndeliveredNotices(ctx, e.now.Add(-24*time.Hour), e.now.Add(-waitsWithin))
 	if err != nil {
 		return nil, err
 	}
+	var found []finding
 	if failed > 0 {
-		return []finding{{
-			"logout notices", warn, fmt.Sprintf("%d could not be delivered within 24 hours", failed),
-			"See that the applications answer at their back-channel logout URIs.",
-		}}, nil
+		found = append(found, finding{
+			"logout notices", warn, fmt.Sprintf("%d were refused or given up within the last 24 hours", failed),
+			"See that the applications accept what they are sent at their back-channel logout URIs, and what the server logs about them.",
+		})
 	}
-	return []finding{{"logout notices", good, "none failed within 24 hours", ""}}, nil
+	if waiting > 0 {
+		found = append(found, finding{
+			"logout notices", warn, fmt.Sprintf("%d have waited for more than %d minutes", waiting, int(waitsWithin.Minutes())),
+			"See that a server runs, and that the applications answer at their back-channel logout URIs.",
+		})
+	}
+	if found == nil {
+		found = []finding{{"logout notices", good, "none were refused or given up within the last 24 hours, and none wait", ""}}
+	}
+	return found, nil
 }

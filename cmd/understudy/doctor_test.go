@@ -68,6 +68,10 @@ func TestDoctorConfiguration(t *testing.T) {
 		{"no proxy", checkProxies, func(c *config.Config) { c.TrustedProxies, c.TLS.CertFile = nil, "x" }, good, "none"},
 		{"no proxy on loopback", checkProxies, func(c *config.Config) { c.TrustedProxies, c.Issuer = nil, "http://localhost:8080" }, good, "none"},
 
+		{"registration", checkRegistration, nil, good, "is off"},
+		{"registration with a token", checkRegistration, func(c *config.Config) { c.Registration.Mode = "token" }, good, "initial access token"},
+		{"registration for everybody", checkRegistration, func(c *config.Config) { c.Registration.Mode = "open" }, warn, "everybody may register"},
+
 		{"ops_listen", checkOpsListen, nil, good, "127.0.0.1:9090"},
 		{"ops_listen off", checkOpsListen, func(c *config.Config) { c.OpsListen = "" }, good, "switched off"},
 		{"ops_listen private", checkOpsListen, func(c *config.Config) { c.OpsListen = "10.1.2.3:9090" }, good, "10.1.2.3"},
@@ -152,12 +156,13 @@ func TestDoctorFiles(t *testing.T) {
 	}
 	private, group, world := file("private", 0o600), file("group", 0o640), file("world", 0o644)
 	none := func(string) string { return "" }
-	judged(t, "I02 private", checkSecrets(private, none), good, "nobody but")
-	judged(t, "I02 no file", checkSecrets("", none), good, "nobody but")
-	judged(t, "I02 group", checkSecrets(group, none), warn, "mode 0640")
-	judged(t, "I02 gone", checkSecrets(private+"x", none), bad, "no such file")
+	judged(t, "I02 private", checkSecrets(&config.Config{}, private, none), good, "nobody but")
+	judged(t, "I02 no file", checkSecrets(&config.Config{}, "", none), good, "nobody but")
+	judged(t, "I02 group", checkSecrets(&config.Config{}, group, none), warn, "mode 0640")
+	judged(t, "I02 key of the certificate", checkSecrets(&config.Config{TLS: config.TLS{KeyFile: group}}, private, none), warn, "mode 0640")
+	judged(t, "I02 gone", checkSecrets(&config.Config{}, private+"x", none), bad, "no such file")
 	for _, name := range secretVariables {
-		judged(t, "I02 "+name, checkSecrets(private, func(n string) string {
+		judged(t, "I02 "+name, checkSecrets(&config.Config{}, private, func(n string) string {
 			if n == name {
 				return group
 			}
@@ -328,7 +333,7 @@ func healthy(t *testing.T) *examination {
 	server := httptest.NewUnstartedServer(nil)
 	issuer := "https://" + server.Listener.Addr().String()
 	s.ok("init", "--issuer", issuer)
-	s.ok("user", "create", "--email", "root@understudy.test", "--role", "admin")
+	s.ok("user", "create", "--email", "root@understudy.test", "--role", "admin", "--password-file", s.file("password", "a long password"))
 	s.ok("client", "create", "--id", "shop", "--redirect-uri", "https://shop.test/callback", "--allow-impersonation")
 	s.ok("impersonation", "enable")
 	s.ok("audit", "checkpoint")
@@ -399,6 +404,7 @@ func TestDoctor(t *testing.T) {
 		}, "encryption", warn, "Remove it"},
 		{"no administrator", change(`DELETE FROM user_roles`), "administrators", warn, "setup-link"},
 		{"only a disabled one", run(t, "user", "disable", "root@understudy.test"), "administrators", warn, "setup-link"},
+		{"only one without a password", change(`UPDATE users SET password_hash = ''`), "administrators", warn, "setup-link"},
 		{"on for nobody", run(t, "client", "update", "shop", "--allow-impersonation=false"), "impersonation", warn, "no application allows it"},
 		{"a weak application", change(`UPDATE clients SET delivery = 'callback'`), "application shop", warn, "login CSRF"},
 		{"G03 a record that was cut off", change(`DROP TRIGGER tree_hashes_no_delete`, `DELETE FROM tree_hashes`), "record", bad, "kept elsewhere"},
@@ -412,8 +418,14 @@ func TestDoctor(t *testing.T) {
 			e.now = e.now.Add(time.Hour)
 		}, "record", warn, "not been signed since"},
 		{"logout notices", change(fmt.Sprintf(`INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, done_at, expires_at)
-			VALUES ('n1', 'shop', 'u', 's', 'failed', 1, 1, %d, 1), ('n2', 'shop', 'u', 's', 'failed', 1, 1, %d, 1), ('n3', 'shop', 'u', 's', 'pending', 1, 1, 0, 1)`,
-			storage.At(time.Now()), storage.At(time.Now().Add(-25*time.Hour)))), "logout notices", warn, "1 could not be delivered"},
+			VALUES ('n1', 'shop', 'u', 's', 'failed', 1, 1, %d, 1), ('n2', 'shop', 'u', 's', 'failed', 1, 1, %d, 1), ('n3', 'shop', 'u', 's', 'delivered', 1, 1, 1, 1)`,
+			storage.At(time.Now()), storage.At(time.Now().Add(-25*time.Hour)))), "logout notices", warn, "1 were refused or given up"},
+		{"logout notices that wait", change(`INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, expires_at)
+			VALUES ('n1', 'shop', 'u', 's', 'pending', 1, 1, 1)`), "logout notices", warn, "1 have waited for more than 5 minutes"},
+		{"logout notices just now", change(fmt.Sprintf(`INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, expires_at)
+			VALUES ('n1', 'shop', 'u', 's', 'pending', %d, 1, 1)`, storage.At(time.Now()))), "", good, ""},
+		{"logout notices of an application that is gone", change(fmt.Sprintf(`INSERT INTO logout_notices (id, client_id, user_id, sid, status, created_at, next_attempt_at, done_at, expires_at)
+			VALUES ('n1', 'gone', 'u', 's', 'failed', 1, 1, %d, 1)`, storage.At(time.Now()))), "", good, ""},
 		{"a server of another issuer", func(t *testing.T, e *examination) {
 			other := healthy(t)
 			e.client = &http.Client{Transport: rewritten{other}}
