@@ -638,10 +638,11 @@ func modelled(t testing.TB) *idptest.IDP {
 // In any order of what people, applications and time can do, what is active is what
 // the model says. `-rapid.checks=1000` and FuzzModel play it for longer.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if checks := flag.Lookup("rapid.checks"); !given {
-		check(t, checks.Value.Set("20"))
+		check(t, checks.Value.Set("10"))
 		defer func() { check(t, checks.Value.Set(checks.DefValue)) }()
 	}
 	rapid.Check(t, sameAsModel(t, modelled(t)))
