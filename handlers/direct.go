@@ -3,6 +3,7 @@ package handlers
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/understudy-id/understudy/provider"
@@ -88,7 +89,8 @@ func answerDocument(w http.ResponseWriter, r *http.Request, document []byte, eta
 		return
 	}
 	h.Set("Content-Type", contentType)
-	_, _ = w.Write(document) // whoever asked may have left
+	h.Set("Content-Length", strconv.Itoa(len(document))) // HEAD says it, too
+	_, _ = w.Write(document)                             // whoever asked may have left
 }
 
 // matches compares the entity tags of If-None-Match with ours, weakly (RFC 9110

@@ -422,7 +422,7 @@ func TestRefreshRechecks(t *testing.T) {
 		{"no longer a member", func(c *storage.Client) { c.Organizations = storage.List{"org_initech"} }, http.StatusBadRequest, "invalid_grant"},
 		{"no consent", func(c *storage.Client) { c.FirstParty = false }, http.StatusBadRequest, "invalid_grant"},
 		{"client disabled", func(c *storage.Client) { c.Status = storage.ClientDisabled }, http.StatusUnauthorized, "invalid_client"},
-		{"scope taken away", func(c *storage.Client) { c.Scope = "openid offline_access" }, http.StatusBadRequest, "invalid_scope"},
+		{"scope taken away", func(c *storage.Client) { c.Scope = "openid offline_access" }, http.StatusBadRequest, "invalid_grant"},
 		{"grant type taken away", func(c *storage.Client) { c.GrantTypes = storage.List{"authorization_code"} }, http.StatusBadRequest, "unauthorized_client"},
 	} {
 		t.Run("B10 "+c.name, func(t *testing.T) {

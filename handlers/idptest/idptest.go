@@ -120,7 +120,9 @@ func start(t testing.TB, o Options) *IDP {
 	check(t, err)
 	keys, err := provider.NewKeyring(store, "a secret of a test that is long enough")
 	check(t, err)
+	check(t, reuseKeys(ctx, store))
 	check(t, keys.Ensure(ctx, time.Now()))
+	check(t, keepKeys(ctx, store))
 	pages, err := templates.New(templates.Branding{})
 	check(t, err)
 	log := slog.New(slog.NewJSONHandler(o.Log, nil))
@@ -129,6 +131,38 @@ func start(t testing.TB, o Options) *IDP {
 	idp.Server = handlers.New(o.Handlers, idp.Provider, store, pages, log)
 	idp.Handler = idp.Server.Handler()
 	return idp
+}
+
+// made are the signing keys of the first provider of a test run. RSA keys take longer
+// to make than most tests: all providers have the same, in databases of their own.
+var made struct {
+	sync.Mutex
+	keys []storage.SigningKey
+}
+
+func reuseKeys(ctx context.Context, store *storage.Store) error {
+	made.Lock()
+	defer made.Unlock()
+	if have, err := store.SigningKeys(ctx); err != nil || len(have) > 0 {
+		return err
+	}
+	return store.Write(ctx, func(tx *storage.Tx) error {
+		for _, key := range made.keys {
+			if err := tx.CreateSigningKey(ctx, &key, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func keepKeys(ctx context.Context, store *storage.Store) (err error) {
+	made.Lock()
+	defer made.Unlock()
+	if made.keys == nil {
+		made.keys, err = store.SigningKeys(ctx)
+	}
+	return err
 }
 
 func check(t testing.TB, err error) {
