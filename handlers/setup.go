@@ -145,16 +145,18 @@ func (s *Server) checklist(w http.ResponseWriter, r *http.Request) error {
 func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	application := templates.ChecklistStep{
 		Title: "Add an application", Done: have.Clients > 0, State: "People sign in to applications. There is none yet.",
-		Commands: []string{`understudy client create --id shop --name Shop --redirect-uri https://shop.example.com/callback --allow-impersonation`},
+		Commands: []templates.Command{{
+			"understudy client create", "--id shop", "--name Shop", "--redirect-uri https://shop.example.com/callback", "--allow-impersonation",
+		}},
 	}
 	if application.Done {
 		application.State = "There " + count(have.Clients, "is one application", "are %d applications") + "."
 	}
 	users := templates.ChecklistStep{
 		Title: "Add users", Done: have.Users > 0, State: "There is nobody but administrators yet. The role support lets staff sign in as others.",
-		Commands: []string{
-			`understudy user create --email ada@example.com --name "Ada Lovelace" --password-file -`,
-			`understudy user create --email sam@example.com --name "Sam Support" --role support --password-file -`,
+		Commands: []templates.Command{
+			{"understudy user create", "--email ada@example.com", `--name "Ada Lovelace"`, "--password-file -"},
+			{"understudy user create", "--email sam@example.com", `--name "Sam Support"`, "--role support", "--password-file -"},
 		},
 	}
 	if users.Done {
@@ -162,7 +164,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	}
 	signInAs := templates.ChecklistStep{
 		Title: "Switch on signing in as someone else", Done: on && have.ClientsOptedIn > 0, State: "It is off.",
-		Commands: []string{"understudy impersonation enable"},
+		Commands: []templates.Command{{"understudy impersonation enable"}},
 	}
 	switch {
 	case on && have.ClientsOptedIn > 0:
@@ -170,7 +172,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		signInAs.State = "It is on, and " + count(have.ClientsOptedIn, "one application allows it", "%d applications allow it") + "."
 	case on:
 		signInAs.State = "It is on, but no application allows it yet."
-		signInAs.Commands = []string{"understudy client update shop --allow-impersonation"}
+		signInAs.Commands = []templates.Command{{"understudy client update shop", "--allow-impersonation"}}
 	}
 	return []templates.ChecklistStep{application, users, signInAs}
 }

@@ -43,9 +43,9 @@ func samples() map[string]any {
 			{"email", "Type an e-mail address like ada@example.com."}, {"password", "A password has 8 to 1024 characters."},
 		}},
 		"checklist": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{
-			{Title: "Add an application", State: "There is one application.", Done: true, Commands: []string{"understudy client create --id shop"}},
-			{Title: "Add users", State: "There is nobody but administrators yet.", Commands: []string{"understudy user create --email ada@example.com", "understudy user create --role support"}},
-			{Title: "Switch on signing in as someone else", State: "It is off.", Commands: []string{"understudy impersonation enable"}},
+			{Title: "Add an application", State: "There is one application.", Done: true, Commands: []Command{{"understudy client create", "--id shop"}}},
+			{Title: "Add users", State: "There is nobody but administrators yet.", Commands: []Command{{"understudy user create", "--email ada@example.com"}, {"understudy user create", "--role support"}}},
+			{Title: "Switch on signing in as someone else", State: "It is off.", Commands: []Command{{"understudy impersonation enable"}}},
 		}},
 		"checklist_done": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{{Title: "Add users", State: "There is one user.", Done: true}}},
 

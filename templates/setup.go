@@ -33,11 +33,15 @@ type ChecklistPage struct {
 	Steps []ChecklistStep
 }
 
-// ChecklistStep is one thing to do. Commands are what does it, each a line.
+// Command is a command line in parts, such as an option and its value: on a narrow
+// page a line ends between two of them.
+type Command []string
+
+// ChecklistStep is one thing to do, with what does it.
 type ChecklistStep struct {
 	Title, State string
 	Done         bool
-	Commands     []string
+	Commands     []Command
 }
 
 // Checklist has no form.
