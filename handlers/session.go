@@ -72,7 +72,7 @@ func (st *sessionStore) Save(r *http.Request, w http.ResponseWriter, session *se
 	l.IDHash = storage.Hash(id)
 	again := session.ID != ""
 	put := func(tx *storage.Tx) error {
-		if err := tx.HoldPassword(r.Context(), &l.User); errors.Is(err, storage.ErrNotFound) {
+		if err := tx.NoteSignIn(r.Context(), &l.User, now); errors.Is(err, storage.ErrNotFound) {
 			return provider.ErrCredentials // it was changed since it was checked (SECURITY D06)
 		} else if err != nil {
 			return err

@@ -75,14 +75,8 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 	} else {
 		_ = store.Rollback(ctx)
 	}
-	if denial, denied := impersonation.Denied(err); denied {
-		if denial == impersonation.DenyStepUp || denial == impersonation.DenyRefusals {
-			return nil, denial // not a refusal yet, or one too many
-		}
-		if recorded := p.Impersonation.Denied(ctx, *as.Ask, denial, w.info, now); recorded != nil {
-			return nil, recorded
-		}
-		return nil, denial
+	if _, denied := impersonation.Denied(err); denied {
+		return nil, p.Impersonation.Refused(ctx, err, *as.Ask, w.info, now)
 	}
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func single(t testing.TB, s *Store) {
 	write(t, s, func(ctx context.Context, tx *Tx) error {
 		err := tx.CreateTicket(ctx, &Ticket{
 			ID: "tkt_1", TokenHash: Hash("ticket"), ActorID: "usr_sam", SubjectID: "usr_ada", ClientID: "demo",
-			Binding: "bearer", Reason: "invoice", Access: "full", Duration: 1, CreatedAt: At(t0), ExpiresAt: At(t0.Add(time.Minute)),
+			Binding: "bearer", Entry: "console", Delivery: "link", Reason: "invoice", Access: "full", Duration: 1, CreatedAt: At(t0), ExpiresAt: At(t0.Add(time.Minute)),
 		})
 		if err != nil {
 			return err

@@ -130,6 +130,8 @@ leases.holder text NOT NULL
 leases.name text NOT NULL
 login_sessions.amr text NOT NULL DEFAULT '[]'::text
 login_sessions.auth_time bigint NOT NULL
+login_sessions.console_hash bytea
+login_sessions.console_idle_expires_at bigint NOT NULL DEFAULT 0
 login_sessions.continue_as_me text NOT NULL DEFAULT '{}'::text
 login_sessions.created_at bigint NOT NULL
 login_sessions.expires_at bigint NOT NULL
@@ -188,6 +190,21 @@ signing_keys.private_key bytea NOT NULL
 signing_keys.public_key bytea NOT NULL
 signing_keys.purpose text NOT NULL
 signing_keys.retired_at bigint NOT NULL DEFAULT 0
+support_access.expires_at bigint NOT NULL DEFAULT 0
+support_access.mode text NOT NULL
+support_access.ticket_ref text NOT NULL DEFAULT ''::text
+support_access.updated_at bigint NOT NULL
+support_access.user_id text NOT NULL
+support_requests.actor_id text NOT NULL
+support_requests.client_id text NOT NULL DEFAULT ''::text
+support_requests.created_at bigint NOT NULL
+support_requests.decided_at bigint NOT NULL DEFAULT 0
+support_requests.expires_at bigint NOT NULL
+support_requests.id text NOT NULL
+support_requests.reason text NOT NULL
+support_requests.status text NOT NULL DEFAULT 'pending'::text
+support_requests.ticket_ref text NOT NULL DEFAULT ''::text
+support_requests.user_id text NOT NULL
 throttles.blocked_until bigint NOT NULL
 throttles.expires_at bigint NOT NULL
 throttles.failures bigint NOT NULL
@@ -197,15 +214,23 @@ tickets.actor_id text NOT NULL
 tickets.binding text NOT NULL
 tickets.client_id text NOT NULL
 tickets.created_at bigint NOT NULL
+tickets.delivery text NOT NULL DEFAULT 'initiate_login'::text
 tickets.duration bigint NOT NULL
+tickets.entry text NOT NULL DEFAULT 'console'::text
 tickets.expires_at bigint NOT NULL
 tickets.id text NOT NULL
 tickets.login_sid text NOT NULL DEFAULT ''::text
 tickets.organization_id text NOT NULL DEFAULT ''::text
 tickets.reason text NOT NULL
 tickets.redeemed_at bigint NOT NULL DEFAULT 0
+tickets.redirect_uri text NOT NULL DEFAULT ''::text
+tickets.response_mode text NOT NULL DEFAULT ''::text
+tickets.response_type text NOT NULL DEFAULT ''::text
 tickets.revoked_at bigint NOT NULL DEFAULT 0
+tickets.scope text NOT NULL DEFAULT ''::text
+tickets.state text NOT NULL DEFAULT ''::text
 tickets.subject_id text NOT NULL
+tickets.target_link_uri text NOT NULL DEFAULT ''::text
 tickets.ticket_ref text NOT NULL DEFAULT ''::text
 tickets.token_hash bytea NOT NULL
 tokens.audience text NOT NULL DEFAULT ''::text
@@ -229,6 +254,7 @@ user_roles.user_id text NOT NULL
 users.address text NOT NULL DEFAULT ''::text
 users.birthdate text NOT NULL DEFAULT ''::text
 users.created_at bigint NOT NULL
+users.deleted_at bigint NOT NULL DEFAULT 0
 users.email text NOT NULL DEFAULT ''::text
 users.email_key text NOT NULL
 users.email_verified boolean NOT NULL DEFAULT false
@@ -236,6 +262,7 @@ users.family_name text NOT NULL DEFAULT ''::text
 users.gender text NOT NULL DEFAULT ''::text
 users.given_name text NOT NULL DEFAULT ''::text
 users.id text NOT NULL
+users.last_sign_in_at bigint NOT NULL DEFAULT 0
 users.locale text NOT NULL DEFAULT ''::text
 users.middle_name text NOT NULL DEFAULT ''::text
 users.name text NOT NULL DEFAULT ''::text
@@ -310,10 +337,21 @@ setup_links: setup_links_pkey PRIMARY KEY (token_hash)
 signing_keys: signing_keys_alg_check CHECK ((alg = ANY (ARRAY['RS256'::text, 'ES256'::text, 'EdDSA'::text])))
 signing_keys: signing_keys_pkey PRIMARY KEY (id)
 signing_keys: signing_keys_purpose_check CHECK ((purpose = ANY (ARRAY['token'::text, 'checkpoint'::text])))
+support_access: support_access_check CHECK (((mode = 'ticket'::text) = (ticket_ref <> ''::text)))
+support_access: support_access_check1 CHECK (((mode = 'denied'::text) = (expires_at = 0)))
+support_access: support_access_mode_check CHECK ((mode = ANY (ARRAY['denied'::text, 'until'::text, 'ticket'::text])))
+support_access: support_access_pkey PRIMARY KEY (user_id)
+support_access: support_access_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+support_requests: support_requests_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
+support_requests: support_requests_pkey PRIMARY KEY (id)
+support_requests: support_requests_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text])))
+support_requests: support_requests_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 throttles: throttles_pkey PRIMARY KEY (key_hash)
 tickets: tickets_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
 tickets: tickets_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
 tickets: tickets_binding_check CHECK ((binding = ANY (ARRAY['actor_session'::text, 'bearer'::text])))
+tickets: tickets_delivery_check CHECK ((delivery = ANY (ARRAY['initiate_login'::text, 'callback'::text, 'link'::text])))
+tickets: tickets_entry_check CHECK ((entry = ANY (ARRAY['console'::text, 'api'::text])))
 tickets: tickets_pkey PRIMARY KEY (id)
 tickets: tickets_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
 tickets: tickets_token_hash_key UNIQUE (token_hash)
@@ -333,11 +371,15 @@ CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
 CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);
 CREATE INDEX denied_tokens_expiry ON public.denied_tokens USING btree (expires_at);
 CREATE UNIQUE INDEX denied_tokens_pkey ON public.denied_tokens USING btree (id);
+CREATE INDEX events_actor ON public.events USING btree (actor_id, "time", id) WHERE (actor_id <> ''::text);
+CREATE INDEX events_client ON public.events USING btree (client_id, "time", id) WHERE (client_id <> ''::text);
 CREATE INDEX events_impersonation ON public.events USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
 CREATE INDEX events_pending ON public.events USING btree ("time", id) WHERE ("position" IS NULL);
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id);
 CREATE UNIQUE INDEX events_position ON public.events USING btree ("position") WHERE ("position" IS NOT NULL);
+CREATE INDEX events_subject ON public.events USING btree (subject_id, "time", id) WHERE (subject_id <> ''::text);
 CREATE INDEX events_time ON public.events USING btree ("time", id);
+CREATE INDEX events_type ON public.events USING btree (type, "time", id);
 CREATE UNIQUE INDEX grants_code_hash_key ON public.grants USING btree (code_hash);
 CREATE INDEX grants_expiry ON public.grants USING btree (expires_at);
 CREATE INDEX grants_impersonation ON public.grants USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
@@ -347,6 +389,7 @@ CREATE INDEX impersonations_actor ON public.impersonations USING btree (actor_id
 CREATE INDEX impersonations_login ON public.impersonations USING btree (login_sid, client_id) WHERE (ended_at = 0);
 CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);
 CREATE INDEX impersonations_running ON public.impersonations USING btree (expires_at) WHERE (ended_at = 0);
+CREATE INDEX impersonations_started ON public.impersonations USING btree (started_at, id);
 CREATE INDEX impersonations_subject ON public.impersonations USING btree (subject_id, started_at);
 CREATE INDEX initial_access_tokens_expiry ON public.initial_access_tokens USING btree (expires_at);
 CREATE UNIQUE INDEX initial_access_tokens_pkey ON public.initial_access_tokens USING btree (id);
@@ -376,8 +419,13 @@ CREATE UNIQUE INDEX settings_pkey ON public.settings USING btree (key);
 CREATE INDEX setup_links_expiry ON public.setup_links USING btree (expires_at);
 CREATE UNIQUE INDEX setup_links_pkey ON public.setup_links USING btree (token_hash);
 CREATE UNIQUE INDEX signing_keys_pkey ON public.signing_keys USING btree (id);
+CREATE UNIQUE INDEX support_access_pkey ON public.support_access USING btree (user_id);
+CREATE INDEX support_requests_expiry ON public.support_requests USING btree (expires_at);
+CREATE UNIQUE INDEX support_requests_pkey ON public.support_requests USING btree (id);
+CREATE INDEX support_requests_user ON public.support_requests USING btree (user_id, created_at);
 CREATE UNIQUE INDEX throttles_pkey ON public.throttles USING btree (key_hash);
 CREATE INDEX tickets_expiry ON public.tickets USING btree (expires_at);
+CREATE INDEX tickets_login ON public.tickets USING btree (login_sid, client_id) WHERE (login_sid <> ''::text);
 CREATE UNIQUE INDEX tickets_pkey ON public.tickets USING btree (id);
 CREATE UNIQUE INDEX tickets_token_hash_key ON public.tickets USING btree (token_hash);
 CREATE INDEX tokens_expiry ON public.tokens USING btree (expires_at);
@@ -387,6 +435,7 @@ CREATE UNIQUE INDEX tree_hashes_pkey ON public.tree_hashes USING btree ("positio
 CREATE UNIQUE INDEX used_assertions_pkey ON public.used_assertions USING btree (id_hash);
 CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
 CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);
+CREATE INDEX users_name ON public.users USING btree (name, id);
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
 CREATE OR REPLACE FUNCTION public.append_only()
  RETURNS trigger

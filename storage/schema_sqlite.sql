@@ -153,7 +153,7 @@ CREATE TABLE login_sessions (
     idle_expires_at  INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL,
     revoked_at       INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
+, console_hash BLOB, console_idle_expires_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 CREATE TABLE logout_notices (
     id               TEXT PRIMARY KEY,
     client_id        TEXT NOT NULL,
@@ -221,6 +221,27 @@ CREATE TABLE signing_keys (
     activates_at INTEGER NOT NULL,
     retired_at   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE support_access (
+    user_id    TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    mode       TEXT NOT NULL CHECK (mode IN ('denied', 'until', 'ticket')),
+    ticket_ref TEXT NOT NULL DEFAULT '',
+    expires_at INTEGER NOT NULL DEFAULT 0,
+    updated_at INTEGER NOT NULL,
+    CHECK ((mode = 'ticket') = (ticket_ref <> '')),
+    CHECK ((mode = 'denied') = (expires_at = 0))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE support_requests (
+    id         TEXT PRIMARY KEY,
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    actor_id   TEXT NOT NULL REFERENCES users (id),
+    client_id  TEXT NOT NULL DEFAULT '',
+    reason     TEXT NOT NULL,
+    ticket_ref TEXT NOT NULL DEFAULT '',
+    status     TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'approved', 'denied')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    decided_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
 CREATE TABLE throttles (
     key_hash      BLOB PRIMARY KEY,
     failures      INTEGER NOT NULL,
@@ -244,7 +265,7 @@ CREATE TABLE tickets (
     expires_at      INTEGER NOT NULL,
     redeemed_at     INTEGER NOT NULL DEFAULT 0,
     revoked_at      INTEGER NOT NULL DEFAULT 0
-) STRICT;
+, entry TEXT NOT NULL DEFAULT 'console' CHECK (entry IN ('console', 'api')), delivery TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')), redirect_uri TEXT NOT NULL DEFAULT '', response_type TEXT NOT NULL DEFAULT '', response_mode TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT '', scope TEXT NOT NULL DEFAULT '', target_link_uri TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE tokens (
     hash       BLOB PRIMARY KEY,
     kind       TEXT NOT NULL CHECK (kind IN ('refresh_token', 'access_token')),
@@ -298,18 +319,23 @@ CREATE TABLE users (
     never_impersonate     INTEGER NOT NULL DEFAULT 0 CHECK (never_impersonate IN (0, 1)),
     created_at            INTEGER NOT NULL,
     updated_at            INTEGER NOT NULL
-) STRICT;
+, deleted_at INTEGER NOT NULL DEFAULT 0, last_sign_in_at INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
+CREATE INDEX events_actor ON events (actor_id, time, id) WHERE actor_id <> '';
+CREATE INDEX events_client ON events (client_id, time, id) WHERE client_id <> '';
 CREATE INDEX events_impersonation ON events (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX events_pending ON events (time, id) WHERE position IS NULL;
 CREATE UNIQUE INDEX events_position ON events (position) WHERE position IS NOT NULL;
+CREATE INDEX events_subject ON events (subject_id, time, id) WHERE subject_id <> '';
 CREATE INDEX events_time ON events (time, id);
+CREATE INDEX events_type ON events (type, time, id);
 CREATE INDEX grants_expiry ON grants (expires_at);
 CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX grants_user ON grants (user_id);
 CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
 CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
+CREATE INDEX impersonations_started ON impersonations (started_at, id);
 CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
 CREATE INDEX initial_access_tokens_expiry ON initial_access_tokens (expires_at);
 CREATE INDEX interactions_expiry ON interactions (expires_at);
@@ -323,9 +349,13 @@ CREATE INDEX memberships_user ON memberships (user_id);
 CREATE INDEX pushed_requests_expiry ON pushed_requests (expires_at);
 CREATE INDEX session_clients_expiry ON session_clients (expires_at);
 CREATE INDEX setup_links_expiry ON setup_links (expires_at);
+CREATE INDEX support_requests_expiry ON support_requests (expires_at);
+CREATE INDEX support_requests_user ON support_requests (user_id, created_at);
 CREATE INDEX tickets_expiry ON tickets (expires_at);
+CREATE INDEX tickets_login ON tickets (login_sid, client_id) WHERE login_sid <> '';
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
+CREATE INDEX users_name ON users (name, id);
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN
     SELECT RAISE(ABORT, 'checkpoints are append-only');

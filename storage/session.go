@@ -25,6 +25,11 @@ type LoginSession struct {
 	IdleExpiresAt Time
 	ExpiresAt     Time
 	RevokedAt     Time
+
+	// The console, where it is open over this sign-in: the hash of its own cookie,
+	// and when it closes by itself.
+	ConsoleHash          []byte
+	ConsoleIdleExpiresAt Time
 }
 
 // Live reports whether the session still stands for its user.
@@ -81,14 +86,14 @@ func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Logi
 }
 
 var loginQuery = `SELECT s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.continue_as_me, s.ip, s.user_agent, s.created_at,
-	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, ` + userColumns + `,
+	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.console_hash, s.console_idle_expires_at, ` + userColumns + `,
 	EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = s.user_id) OR EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = s.user_id AND m.role IS NOT NULL)
 	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = ?`
 
 func (s *LoginSession) fields() []any {
 	return []any{
 		&s.IDHash, &s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.ContinueAsMe, &s.IP, &s.UserAgent, &s.CreatedAt,
-		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt,
+		&s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt, &s.ConsoleHash, &s.ConsoleIdleExpiresAt,
 	}
 }
 
@@ -120,6 +125,13 @@ func (tx *Tx) TouchLoginSession(ctx context.Context, idHash []byte, seen, idleEx
 		At(seen), At(idleExpires), idHash).Error)
 }
 
+// TouchConsole notes that the console of a live session was used, which moves its
+// idle expiry.
+func (tx *Tx) TouchConsole(ctx context.Context, idHash []byte, idleExpires time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE login_sessions SET console_idle_expires_at = ? WHERE id_hash = ? AND revoked_at = 0`, At(idleExpires), idHash)
+	return err
+}
+
 // RememberContinueAsMe keeps the choices of a session.
 func (tx *Tx) RememberContinueAsMe(ctx context.Context, idHash []byte, r Remembered) error {
 	return translate(tx.conn(ctx).Exec(`UPDATE login_sessions SET continue_as_me = ? WHERE id_hash = ?`, r, idHash).Error)
@@ -129,20 +141,20 @@ func (tx *Tx) RememberContinueAsMe(ctx context.Context, idHash []byte, r Remembe
 // brings (SECURITY D01). It stays one row, so that whoever ends the session meanwhile
 // finds it. ErrSpent: it has ended.
 func (tx *Tx) RenewLoginSession(ctx context.Context, old []byte, s *LoginSession) error {
-	return tx.spend(ctx, `UPDATE login_sessions SET id_hash = ?, auth_time = ?, amr = ?, ip = ?, user_agent = ?, last_seen_at = ?, idle_expires_at = ?
-		WHERE id_hash = ? AND revoked_at = 0`,
-		s.IDHash, s.AuthTime, s.AMR, s.IP, text(s.UserAgent), s.LastSeenAt, s.IdleExpiresAt, old)
+	return tx.spend(ctx, `UPDATE login_sessions SET id_hash = ?, auth_time = ?, amr = ?, ip = ?, user_agent = ?, last_seen_at = ?, idle_expires_at = ?,
+		console_hash = ?, console_idle_expires_at = ? WHERE id_hash = ? AND revoked_at = 0`,
+		s.IDHash, s.AuthTime, s.AMR, s.IP, text(s.UserAgent), s.LastSeenAt, s.IdleExpiresAt, s.ConsoleHash, s.ConsoleIdleExpiresAt, old)
 }
 
-// HoldPassword makes sure that the password which a user has just shown is still
-// theirs, and they active, when the commit happens. ErrNotFound: not so.
-func (tx *Tx) HoldPassword(ctx context.Context, u *User) error {
-	lock := ""
-	if tx.dialect == Postgres {
-		lock = " FOR SHARE"
+// NoteSignIn notes that a user has just shown a password, which is still theirs, and
+// they active, when the commit happens. ErrNotFound: not so.
+func (tx *Tx) NoteSignIn(ctx context.Context, u *User, now time.Time) error {
+	err := tx.spend(ctx, `UPDATE users SET last_sign_in_at = ? WHERE id = ? AND status = 'active' AND password_changed_at = ?`,
+		At(now), u.ID, u.PasswordChangedAt)
+	if errors.Is(err, ErrSpent) {
+		return ErrNotFound
 	}
-	var one int
-	return tx.scan(ctx, []any{&one}, `SELECT 1 FROM users WHERE id = ? AND status = 'active' AND password_changed_at = ?`+lock, u.ID, u.PasswordChangedAt)
+	return err
 }
 
 // EndIdleLogin is EndLogin for a session that has been idle for too long; ErrSpent

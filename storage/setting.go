@@ -14,32 +14,89 @@ type Setting struct {
 	UpdatedAt Time `gorm:"autoUpdateTime:false"`
 }
 
-const impersonationEnabled = "impersonation.enabled"
+const (
+	impersonationEnabled = "impersonation.enabled"
+	supportRule          = "impersonation.support_access"
+)
+
+// SupportRule says what follows from what users say about staff acting as them.
+type SupportRule string
+
+// The rules. What a user has said holds under the first two.
+const (
+	SupportOptional SupportRule = "optional" // who has said nothing may be acted as
+	SupportRequired SupportRule = "required" // who has said nothing may not
+	SupportManaged  SupportRule = "managed"  // users are not asked, and nothing they said counts
+)
+
+// ImpersonationSettings are what administrators change about impersonation while
+// the product runs.
+type ImpersonationSettings struct {
+	Enabled bool // the master switch; off where nobody set it
+	Support SupportRule
+}
+
+// ImpersonationSettings returns what is set.
+func (q Queries) ImpersonationSettings(ctx context.Context) (ImpersonationSettings, error) {
+	s, _, err := q.ImpersonationTerms(ctx, "")
+	return s, err
+}
+
+// ImpersonationTerms returns what is set, and what the user has said about staff
+// acting as them; nil: nothing.
+func (q Queries) ImpersonationTerms(ctx context.Context, userID string) (ImpersonationSettings, *SupportAccess, error) {
+	var s ImpersonationSettings
+	var enabled string
+	said := &SupportAccess{UserID: userID}
+	err := q.scan(ctx, []any{&enabled, &s.Support, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt}, `
+		SELECT COALESCE((SELECT value FROM settings WHERE key = ?), 'false'), COALESCE((SELECT value FROM settings WHERE key = ?), 'optional'),
+			COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0)
+		FROM (SELECT 1 AS one) o LEFT JOIN support_access a ON a.user_id = ?`, impersonationEnabled, supportRule, userID)
+	if err != nil {
+		return s, nil, err
+	}
+	if said.Mode == "" {
+		said = nil
+	}
+	s.Enabled, err = strconv.ParseBool(enabled)
+	return s, said, err
+}
 
 // ImpersonationEnabled reports the master switch; off where nobody set it.
 func (q Queries) ImpersonationEnabled(ctx context.Context) (bool, error) {
-	var value string
-	err := q.scan(ctx, []any{&value}, `SELECT value FROM settings WHERE key = ?`, impersonationEnabled)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
+	s, err := q.ImpersonationSettings(ctx)
+	return s.Enabled, err
+}
+
+// SetSupportRule changes the rule. Starts wait for it, and find it; what runs and
+// is no longer allowed is the caller's to end.
+func (tx *Tx) SetSupportRule(ctx context.Context, rule SupportRule, by Cause, now time.Time) error {
+	if tx.dialect == Postgres {
+		if _, err := tx.exec(ctx, `SELECT 1 FROM settings WHERE key = ? FOR UPDATE`, impersonationEnabled); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return false, err
+	if err := tx.set(ctx, supportRule, string(rule), now); err != nil {
+		return err
 	}
-	return strconv.ParseBool(value)
+	return tx.Record(ctx, Event{
+		Type: EventSettingsUpdated, ActorID: by.By, Data: Data{"key": supportRule, "value": string(rule)},
+	}, Private{}, by.Request, now)
+}
+
+func (tx *Tx) set(ctx context.Context, key, value string, now time.Time) error {
+	_, err := tx.exec(ctx, `INSERT INTO settings (key, value, updated_at) VALUES (?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, key, value, At(now))
+	return err
 }
 
 // EnableImpersonation turns the master switch. Off is the kill switch: it ends
 // every impersonation.
 func (tx *Tx) EnableImpersonation(ctx context.Context, on bool, by Cause, now time.Time) error {
-	err := tx.conn(ctx).Exec(`
-		INSERT INTO settings (key, value, updated_at) VALUES (?, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`,
-		impersonationEnabled, strconv.FormatBool(on), At(now)).Error
-	if err != nil {
-		return translate(err)
+	if err := tx.set(ctx, impersonationEnabled, strconv.FormatBool(on), now); err != nil {
+		return err
 	}
-	err = tx.Record(ctx, Event{
+	err := tx.Record(ctx, Event{
 		Type: EventSettingsUpdated, ActorID: by.By, Data: Data{"key": impersonationEnabled, "value": on},
 	}, Private{}, by.Request, now)
 	if err != nil || on {

@@ -47,13 +47,15 @@ type User struct {
 	NeverImpersonate    bool
 	CreatedAt           Time `gorm:"autoCreateTime:false"`
 	UpdatedAt           Time `gorm:"autoUpdateTime:false"`
+	LastSignInAt        Time // by themselves
+	DeletedAt           Time // then nothing personal is left
 }
 
 // userColumns are the columns of users, in the order of fields.
 const userColumns = `u.id, u.email, u.email_key, u.email_verified, u.name, u.given_name, u.family_name, u.middle_name,
 	u.nickname, u.preferred_username, u.profile, u.picture, u.website, u.gender, u.birthdate, u.zoneinfo, u.locale,
 	u.phone_number, u.phone_number_verified, u.address, u.password_hash, u.password_changed_at, u.status,
-	u.never_impersonate, u.created_at, u.updated_at`
+	u.never_impersonate, u.created_at, u.updated_at, u.last_sign_in_at, u.deleted_at`
 
 // fields are where a row of userColumns goes. Joins on the way of every request
 // are read with it: reflection would cost more than the query.
@@ -62,12 +64,15 @@ func (u *User) fields() []any {
 		&u.ID, &u.Email, &u.EmailKey, &u.EmailVerified, &u.Name, &u.GivenName, &u.FamilyName, &u.MiddleName,
 		&u.Nickname, &u.PreferredUsername, &u.Profile, &u.Picture, &u.Website, &u.Gender, &u.Birthdate, &u.Zoneinfo, &u.Locale,
 		&u.PhoneNumber, &u.PhoneNumberVerified, &u.Address, &u.PasswordHash, &u.PasswordChangedAt, &u.Status,
-		&u.NeverImpersonate, &u.CreatedAt, &u.UpdatedAt,
+		&u.NeverImpersonate, &u.CreatedAt, &u.UpdatedAt, &u.LastSignInAt, &u.DeletedAt,
 	}
 }
 
 // Active reports whether the user may sign in.
 func (u *User) Active() bool { return u.Status == UserActive }
+
+// Deleted reports whether the user was deleted. Such a user is disabled, too.
+func (u *User) Deleted() bool { return u.DeletedAt.Set() }
 
 // DisplayName returns the best name there is to show: name, else e-mail, else id.
 func (u *User) DisplayName() string {
@@ -125,7 +130,7 @@ type UserSearch struct {
 
 // SearchUsers returns matching users in the order of their ids.
 func (q Queries) SearchUsers(ctx context.Context, s UserSearch) ([]User, error) {
-	db := q.conn(ctx).Model(&User{})
+	db := q.conn(ctx).Model(&User{}).Where("deleted_at = 0")
 	if s.Text != "" {
 		// LOWER may know ASCII only; as it is typed, a name is found nevertheless.
 		part := func(s string) string { return "%" + escapeLike(s) + "%" }

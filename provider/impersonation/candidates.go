@@ -158,6 +158,9 @@ var messages = map[Denial]string{
 	DenyStepUp:            "Confirm your password first.",
 	DenyEnded:             "This has ended.",
 	DenyRefusals:          "You were refused too often. Try again later.",
+	DenySupportAccess:     "They have not allowed support to sign in as them.",
+	DenyTicketSpent:       "This was used before, was withdrawn, or its time is up.",
+	DenyTicketForeign:     "This was started by somebody else, or in another browser.",
 }
 
 // Denied returns the Denial in err, if there is one.

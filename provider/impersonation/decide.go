@@ -53,6 +53,11 @@ const (
 	DenyConcurrent        Denial = "concurrent"
 	DenyStepUp            Denial = "step_up"
 	DenyEnded             Denial = "ended"
+	DenySupportAccess     Denial = "support_access"
+
+	// What a ticket can be refused for.
+	DenyTicketSpent   Denial = "ticket_spent"   // it was used, withdrawn, or its time is up
+	DenyTicketForeign Denial = "ticket_foreign" // it is somebody else's, or another browser's
 
 	// DenyRefusals answers who was refused too often. It is not on the record: what
 	// led to it is.
@@ -84,9 +89,12 @@ type Attempt struct {
 	Actor         *storage.User
 	ActorStanding storage.Standing
 	ActorAuthTime time.Time // of the last password check in the actor's session
+	AskedAt       time.Time // when they asked, where a ticket waited since; zero: now
 
 	Subject         *storage.User // nil: there is none with that id
 	SubjectStanding storage.Standing
+	SupportRule     storage.SupportRule
+	SupportAccess   *storage.SupportAccess // nil: the subject has said nothing
 
 	Client       *storage.Client
 	Organization string // empty: none chosen
@@ -107,7 +115,7 @@ type Attempt struct {
 // so that whoever may not start learns nothing about the subject (SECURITY A01, A06).
 func Decide(a Attempt) error {
 	for _, rule := range []func(Attempt) Denial{
-		product, actor, client, form, subject, organization, privileges, limits,
+		product, actor, client, form, subject, organization, privileges, supportAccess, limits,
 	} {
 		if d := rule(a); d != "" {
 			return d
@@ -163,10 +171,18 @@ func form(a Attempt) Denial {
 		return DenyAccess
 	case a.Duration < time.Minute || a.Duration > min(a.Limits.MaxDuration, hardMaximum):
 		return DenyDuration
-	case a.Now.Sub(a.ActorAuthTime) > a.Limits.StepUpMaxAge:
+	case a.asked().Sub(a.ActorAuthTime) > a.Limits.StepUpMaxAge:
 		return DenyStepUp
 	}
 	return ""
+}
+
+// asked is when the actor asked.
+func (a Attempt) asked() time.Time {
+	if a.AskedAt.IsZero() {
+		return a.Now
+	}
+	return a.AskedAt
 }
 
 func subject(a Attempt) Denial {
@@ -233,6 +249,21 @@ func privileges(a Attempt) Denial {
 		if !allowed(held, place) {
 			return DenyPrivileged
 		}
+	}
+	return ""
+}
+
+// supportAccess asks what the subject says about staff acting as them. Silence is a
+// no only where the rule says so; what they said always counts, unless an
+// administrator decides for everybody.
+func supportAccess(a Attempt) Denial {
+	said := a.SupportAccess
+	switch {
+	case a.SupportRule == storage.SupportManaged, said == nil && a.SupportRule != storage.SupportRequired:
+		return ""
+	case said == nil, said.Mode == storage.SupportDenied, said.ExpiresAt.Passed(a.Now),
+		said.Mode == storage.SupportTicket && said.TicketRef != a.TicketRef:
+		return DenySupportAccess
 	}
 	return ""
 }

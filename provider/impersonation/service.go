@@ -49,6 +49,8 @@ type Ask struct {
 	Access       Access
 	Duration     time.Duration
 	Entry        string // consent, console, api or token_exchange
+	// Ticket is set when one is redeemed; the rest is what it says.
+	Ticket *storage.Ticket
 }
 
 // Offered reports whether the actor may start an impersonation at the client at
@@ -65,8 +67,7 @@ func (s *Service) Offered(ctx context.Context, actor *storage.User, client *stor
 	if !standing.MayAnywhere(PermissionStart) {
 		return false, nil
 	}
-	enabled, err := s.store.ImpersonationEnabled(ctx)
-	return enabled, err
+	return s.store.ImpersonationEnabled(ctx)
 }
 
 // reads are what gathering an attempt needs; a Store and a Tx have them.
@@ -74,7 +75,7 @@ type reads interface {
 	User(ctx context.Context, id string) (*storage.User, error)
 	Standing(ctx context.Context, userID string) (storage.Standing, error)
 	Client(ctx context.Context, id string) (*storage.Client, error)
-	ImpersonationEnabled(ctx context.Context) (bool, error)
+	ImpersonationTerms(ctx context.Context, userID string) (storage.ImpersonationSettings, *storage.SupportAccess, error)
 	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
 }
 
@@ -88,13 +89,20 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 	if ask.ActorLogin != nil {
 		a.ActorAuthTime = ask.ActorLogin.AuthTime.Time()
 	}
+	if ask.Ticket != nil {
+		a.AskedAt = ask.Ticket.CreatedAt.Time()
+	}
 	a.Reason, _ = CleanReason(ask.Reason)
 	ref, ok := CleanTicketRef(ask.TicketRef)
 	a.TicketRef, a.BadTicketRef = ref, !ok
-	var err error
-	if a.Enabled, err = from.ImpersonationEnabled(ctx); err != nil {
+	if running != nil {
+		a.TicketRef = running.TicketRef
+	}
+	settings, said, err := from.ImpersonationTerms(ctx, ask.SubjectID)
+	if err != nil {
 		return a, fmt.Errorf("load settings: %w", err)
 	}
+	a.Enabled, a.SupportRule, a.SupportAccess = settings.Enabled, settings.Support, said
 	if a.ActorStanding, err = from.Standing(ctx, ask.Actor.ID); err != nil {
 		return a, fmt.Errorf("load standing of actor: %w", err)
 	}
@@ -123,50 +131,90 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 // tx. It decides on what tx sees, so that what was checked still holds when the
 // commit happens. A refusal is a Denial; record it with Denied after tx was undone.
 func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
-	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
-		return nil, err
-	}
-	until, err := tx.Blocked(ctx, [][]byte{refusals(ask.Actor.ID).Key}, now)
-	if err != nil {
-		return nil, fmt.Errorf("count refusals: %w", err)
-	}
-	if !until.IsZero() {
-		return nil, DenyRefusals
-	}
-	fresh, err := tx.User(ctx, ask.Actor.ID)
-	if err != nil {
-		return nil, fmt.Errorf("load actor: %w", err)
-	}
-	client, err := tx.Client(ctx, ask.Client.ID)
-	if err != nil {
-		return nil, fmt.Errorf("load client: %w", err)
-	}
-	ask.Actor, ask.Client = fresh, client
-	a, err := gather(ctx, tx, ask, s.limits, nil, now)
+	a, err := s.attempt(ctx, tx, ask, now)
 	if err == nil {
 		err = Decide(a)
 	}
 	if err != nil {
 		return nil, err
 	}
-	ends := storage.At(now.Add(a.Duration))
-	if signedIn := ask.ActorLogin.ExpiresAt; signedIn < ends {
-		ends = signedIn // it lies over the actor's sign-in and does not outlive it
-	}
 	i := &storage.Impersonation{
 		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
 		OrganizationID: a.Organization, LoginSID: ask.ActorLogin.SID, Entry: ask.Entry,
 		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access),
-		StartedAt: storage.At(now), ExpiresAt: ends,
+		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin),
+	}
+	if ask.Ticket != nil {
+		i.TicketID = ask.Ticket.ID
+		if err := tx.RedeemTicket(ctx, i.TicketID, now); errors.Is(err, storage.ErrSpent) {
+			return nil, DenyTicketSpent
+		} else if err != nil {
+			return nil, fmt.Errorf("redeem ticket: %w", err)
+		}
 	}
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
 	}
+	data := storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)}
+	if i.TicketID != "" {
+		data["ticket"] = i.TicketID
+	}
 	return i, tx.Record(ctx, storage.Event{
 		Type: storage.EventImpersonationStarted, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
-		OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
-		Data: storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)},
+		OrganizationID: i.OrganizationID, ImpersonationID: i.ID, Data: data,
 	}, storage.Private{Reason: i.Reason, TicketRef: i.TicketRef}, r, now)
+}
+
+// attempt gathers, in the unit of work tx, what decides about a start, and makes
+// what could forbid it meanwhile wait.
+func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time.Time) (Attempt, error) {
+	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
+		return Attempt{}, err
+	}
+	until, err := tx.Blocked(ctx, [][]byte{refusals(ask.Actor.ID).Key}, now)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("count refusals: %w", err)
+	}
+	if !until.IsZero() {
+		return Attempt{}, DenyRefusals
+	}
+	fresh, err := tx.User(ctx, ask.Actor.ID)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("load actor: %w", err)
+	}
+	client, err := tx.Client(ctx, ask.Client.ID)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("load client: %w", err)
+	}
+	ask.Actor, ask.Client = fresh, client
+	return gather(ctx, tx, ask, s.limits, nil, now)
+}
+
+// ends is when an impersonation that starts now has to end: it lies over the actor's
+// sign-in, and under what the subject allows, and outlives neither.
+func (a Attempt) ends(login *storage.LoginSession) storage.Time {
+	ends := min(storage.At(a.Now.Add(a.Duration)), login.ExpiresAt)
+	if a.SupportRule != storage.SupportManaged && a.SupportAccess != nil && a.SupportAccess.ExpiresAt.Set() {
+		ends = min(ends, a.SupportAccess.ExpiresAt)
+	}
+	return ends
+}
+
+// Refused returns the Denial in err once it is on the record, where it counts as a
+// refusal: to be asked for the password again does not, nor does one after too many.
+// What is no Denial is returned as it is.
+func (s *Service) Refused(ctx context.Context, err error, ask Ask, r storage.Request, now time.Time) error {
+	denial, denied := Denied(err)
+	switch {
+	case !denied:
+		return err
+	case denial == DenyStepUp, denial == DenyRefusals:
+		return denial
+	}
+	if err := s.Denied(ctx, ask, denial, r, now); err != nil {
+		return err
+	}
+	return denial
 }
 
 // Denied records that an attempt was refused. The subject is named as it was

@@ -1,0 +1,98 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+const (
+	// TicketLifetime is how long a ticket waits to be redeemed (SECURITY A21).
+	TicketLifetime = 120 * time.Second
+
+	handlePrefix = "tkt_"
+	handleLength = 30
+)
+
+// IsHandle reports whether text has the form of a ticket's id. No e-mail address has.
+func IsHandle(text string) bool {
+	return strings.HasPrefix(text, handlePrefix) && len(text) == handleLength
+}
+
+// Issue decides about what an actor asks for, and gives them a ticket for it: the
+// same decision is made again when it is redeemed. t says how it is delivered, and
+// with which token; the rest is filled in. A refusal is a Denial, on the record.
+func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r storage.Request, now time.Time) error {
+	t.ID = storage.NewID("tkt")
+	err := s.store.Write(ctx, func(tx *storage.Tx) error {
+		a, err := s.attempt(ctx, tx, ask, now)
+		if err == nil {
+			err = Decide(a)
+		}
+		if err != nil {
+			return err
+		}
+		t.ActorID, t.SubjectID, t.ClientID, t.OrganizationID = a.Actor.ID, a.Subject.ID, a.Client.ID, a.Organization
+		t.Reason, t.TicketRef, t.Access, t.Duration = a.Reason, a.TicketRef, string(a.Access), a.Duration.Microseconds()
+		t.Entry, t.CreatedAt, t.ExpiresAt = ask.Entry, storage.At(now), storage.At(now.Add(TicketLifetime))
+		if err := tx.CreateTicket(ctx, t); err != nil {
+			return fmt.Errorf("create ticket: %w", err)
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventImpersonationRequested, ActorID: t.ActorID, SubjectID: t.SubjectID, ClientID: t.ClientID,
+			OrganizationID: t.OrganizationID, Data: storage.Data{"entry": t.Entry, "ticket": t.ID, "delivery": t.Delivery},
+		}, storage.Private{Reason: t.Reason, TicketRef: t.TicketRef}, r, now)
+	})
+	return s.Refused(ctx, err, ask, r, now)
+}
+
+// Redeem returns what the ticket that a handle names asks for, in the sign-in that it
+// was made in. A Denial: it cannot be redeemed here. One of somebody else, or of
+// another browser, is withdrawn and on the record: somebody tried (SECURITY A21).
+func (s *Service) Redeem(ctx context.Context, handle string, client *storage.Client, login *storage.Login, r storage.Request, now time.Time) (*Ask, error) {
+	t, err := s.store.TicketNamed(ctx, handle)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, DenyTicketSpent
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load ticket: %w", err)
+	}
+	if t.ClientID != client.ID || t.ActorID != login.User.ID || t.LoginSID != login.SID {
+		return nil, s.Foreign(ctx, t, &login.User, r, now)
+	}
+	if !t.Pending(now) {
+		return nil, DenyTicketSpent
+	}
+	return AskOf(t, client, login), nil
+}
+
+// AskOf returns what a ticket asks for, on behalf of the person of login.
+func AskOf(t *storage.Ticket, client *storage.Client, login *storage.Login) *Ask {
+	return &Ask{
+		Actor: &login.User, ActorLogin: &login.LoginSession, Client: client, SubjectID: t.SubjectID, Organization: t.OrganizationID,
+		Reason: t.Reason, TicketRef: t.TicketRef, Access: Access(t.Access), Duration: time.Duration(t.Duration) * time.Microsecond,
+		Entry: t.Entry, Ticket: t,
+	}
+}
+
+// Foreign withdraws a ticket that by presented without being its actor, or elsewhere
+// than it was made, and puts that on the record. It returns DenyTicketForeign.
+func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by *storage.User, r storage.Request, now time.Time) error {
+	err := s.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil {
+			return err
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventImpersonationDenied, ActorID: by.ID, SubjectID: t.SubjectID, ClientID: t.ClientID,
+			Data: storage.Data{"denial": string(DenyTicketForeign), "entry": t.Entry, "ticket": t.ID, "made_by": t.ActorID},
+		}, storage.Private{}, r, now)
+	})
+	if err != nil && !errors.Is(err, storage.ErrSpent) { // what is spent can be presented by anybody
+		return err
+	}
+	return DenyTicketForeign
+}
