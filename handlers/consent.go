@@ -216,7 +216,7 @@ func (s *Server) ask(i *interaction, form url.Values) impersonation.Ask {
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values, status int, denials ...impersonation.Denial) error {
 	c := i.request.Client
 	p := templates.ConsentPage{
-		Page:       templates.Page{Person: personOf(&i.login.User)},
+		Page:       s.frame(r, i.login),
 		SignOutURL: signOutURL(i),
 		Action:     "/consent/" + url.PathEscape(i.id) + "?" + url.Values{shownTo: {i.login.User.ID}}.Encode(), ClientName: c.Name, ClientHost: i.request.GetRedirectURI().Host,
 		ClientURL: c.ClientURI, PolicyURL: c.PolicyURI, TermsURL: c.TermsOfServiceURI,

@@ -102,6 +102,7 @@ func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Security-Policy", pagePolicy(""))
 	p := templates.ErrorPage{
+		Page: s.frame(r, nil),
 		Code: e.Code, Heading: e.Heading, Message: e.Message, Advice: e.Advice, RequestID: requestID(r.Context()),
 		BackURL: e.BackURL, BackLabel: e.BackLabel,
 	}

@@ -16,14 +16,14 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if l == nil {
-		return s.pages.Home(w, http.StatusOK, templates.HomePage{})
+		return s.pages.Home(w, http.StatusOK, templates.HomePage{Page: s.frame(r, nil)})
 	}
 	now := time.Now()
 	running, err := s.store.Impersonations(r.Context(), storage.ImpersonationFilter{Actor: l.User.ID, Running: true, Limit: 50}, now)
 	if err != nil {
 		return err
 	}
-	p := templates.HomePage{Page: templates.Page{Person: personOf(&l.User)}}
+	p := templates.HomePage{Page: s.frame(r, l)}
 	if p.ActedAs, err = s.actedAs(r, &l.User, now); err != nil {
 		return err
 	}

@@ -18,15 +18,9 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if i == nil && r.URL.Query().Get("interaction") == "" {
-		l, err := s.currentLogin(r)
-		if err != nil {
-			return err
-		}
-		if l != nil {
-			redirect(w, "/")
-			return nil
-		}
+	if i == nil && p.Person != nil && !p.Reauth {
+		redirect(w, "/")
+		return nil
 	}
 	return s.pages.Login(w, http.StatusOK, p)
 }
@@ -36,18 +30,25 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction, templates.LoginPage, error) {
 	id := r.URL.Query().Get("interaction")
 	if id == "" {
-		p := templates.LoginPage{Action: "/login"}
-		if stop := r.URL.Query().Get(stopParameter); stop != "" {
+		l, err := s.currentLogin(r)
+		p := templates.LoginPage{Page: s.frame(r, l), Action: "/login"}
+		switch stop := r.URL.Query().Get(stopParameter); {
+		case stop != "":
 			p.Action += "?" + url.Values{stopParameter: {stop}}.Encode()
+		case r.URL.Query().Get("again") == "1":
+			p.Action += "?again=1"
+			if l != nil {
+				p.Reauth, p.Username = true, l.User.Email
+			}
 		}
-		return nil, p, nil
+		return nil, p, err
 	}
 	i, err := s.interaction(w, r, id)
 	if err != nil {
 		return nil, templates.LoginPage{}, err
 	}
 	p := templates.LoginPage{
-		Action: "/login?interaction=" + url.QueryEscape(id), ClientName: i.request.Client.Name,
+		Page: s.frame(r, i.login), Action: "/login?interaction=" + url.QueryEscape(id), ClientName: i.request.Client.Name,
 		Username: i.request.Form.Get("login_hint"),
 	}
 	if len(p.Username) > 200 {
@@ -75,7 +76,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	name := form.Get("username")
 	if p.Reauth {
-		name = i.login.User.Email // the account is fixed, whatever the form says
+		name = p.Username // the account is fixed, whatever the form says
 	}
 	p.Username = name
 	now := time.Now()
@@ -83,13 +84,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = s.signIn(w, r, u)
 	}
-	if wait, throttled := errors.AsType[provider.Throttled](err); throttled {
+	if wait, ok := throttled(err); ok {
 		p.RetryAfter = wait.Until.Sub(now)
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.RetryAfter/time.Second)+1))
 		s.logAnswer(r, http.StatusTooManyRequests, "throttled", err)
 		return s.pages.Login(w, http.StatusTooManyRequests, p)
 	}
-	if errors.Is(err, provider.ErrCredentials) && !errors.Is(err, storage.ErrUnavailable) {
+	if wrongCredentials(err) {
 		p.Error = "The e-mail address or the password is not right."
 		s.logAnswer(r, http.StatusUnauthorized, "wrong_credentials", err)
 		return s.pages.Login(w, http.StatusUnauthorized, p)
@@ -103,9 +104,17 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	case stop != "":
 		redirect(w, "/impersonation/stop?id="+url.QueryEscape(stop))
 	default:
-		redirect(w, "/")
+		redirect(w, s.after(w, r))
 	}
 	return nil
+}
+
+// throttled returns how long to wait where there were too many attempts.
+func throttled(err error) (provider.Throttled, bool) { return errors.AsType[provider.Throttled](err) }
+
+// wrongCredentials reports whether a password was wrong, and not merely not checked.
+func wrongCredentials(err error) bool {
+	return errors.Is(err, provider.ErrCredentials) && !errors.Is(err, storage.ErrUnavailable)
 }
 
 // postForm reads a form that a page of ours posted.

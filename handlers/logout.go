@@ -59,9 +59,9 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 		if err != nil && !errors.Is(err, storage.ErrSpent) {
 			return err
 		}
-		return s.loggedOut(w, request)
+		return s.loggedOut(w, r, request)
 	case login == nil:
-		return s.loggedOut(w, request)
+		return s.loggedOut(w, r, request)
 	case confirmed, request.Proves(login):
 		if err := s.signOut(w, r); err != nil {
 			return err
@@ -70,10 +70,10 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 			redirect(w, "/oauth2/authorize/"+id) // somebody else signs in for the same application
 			return nil
 		}
-		return s.loggedOut(w, request)
+		return s.loggedOut(w, r, request)
 	}
 	p := templates.LogoutPage{
-		Page: templates.Page{Person: personOf(&login.User)}, Action: "/oauth2/logout",
+		Page: s.frame(r, login), Action: "/oauth2/logout",
 		Hidden: []templates.HiddenField{{Name: "confirmed", Value: "yes"}},
 	}
 	if id := form.Get("interaction"); interactionID.MatchString(id) {
@@ -101,7 +101,7 @@ func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *pro
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		return s.loggedOut(w, request)
+		return s.loggedOut(w, r, request)
 	}
 	cause := storage.Cause{Reason: storage.EndStopped, Request: s.info(r)} // by whoever holds the token
 	if login != nil {
@@ -119,12 +119,12 @@ func (s *Server) stopByHint(w http.ResponseWriter, r *http.Request, request *pro
 }
 
 // loggedOut goes where the request may go, or says that it is done.
-func (s *Server) loggedOut(w http.ResponseWriter, request *provider.LogoutRequest) error {
+func (s *Server) loggedOut(w http.ResponseWriter, r *http.Request, request *provider.LogoutRequest) error {
 	if request.Redirect != "" {
 		redirect(w, request.Redirect)
 		return nil
 	}
-	p := templates.LoggedOutPage{Astray: request.Astray}
+	p := templates.LoggedOutPage{Page: s.frame(r, nil), Astray: request.Astray}
 	if c := request.Client; c != nil && c.ClientURI != "" {
 		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
 	}

@@ -98,7 +98,7 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		if slices.ContainsFunc(routes, func(rt route) bool {
+		if slices.ContainsFunc(s.table(), func(rt route) bool {
 			return rt.kind != page && rt.kind != entry && slices.Contains(patterns, rt.pattern)
 		}) {
 			w.Header().Set("Cache-Control", "no-store")

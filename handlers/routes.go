@@ -1,6 +1,9 @@
 package handlers
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // kind says how a route's errors look and what its requests may be.
 type kind int
@@ -20,7 +23,25 @@ type route struct {
 	serve   func(*Server, http.ResponseWriter, *http.Request) error
 }
 
-// routes is everything that the main listener answers.
+// consoleRoute is a row of the console's table. An empty permission lets in whoever
+// has any that another row asks for.
+type consoleRoute struct {
+	pattern     string
+	permission  string
+	within      bool // held within one organization suffices; serve looks at the object
+	whileActing bool // a POST that is taken from somebody who acts as another
+	serve       func(*Server, http.ResponseWriter, *http.Request, *staff) error
+}
+
+// accountRoute is a row of the account's table.
+type accountRoute struct {
+	pattern     string
+	whileActing bool
+	serve       func(*Server, http.ResponseWriter, *http.Request, *person) error
+}
+
+// routes, with consoleRoutes and accountRoutes, is everything that the main listener
+// answers.
 var routes = []route{
 	{"GET /{$}", page, (*Server).home},
 	{"GET /.well-known/openid-configuration", public, (*Server).metadata},
@@ -30,6 +51,7 @@ var routes = []route{
 	{"GET /oauth2/authorize", entry, (*Server).authorize},
 	{"POST /oauth2/authorize", entry, (*Server).authorizePost},
 	{"GET /oauth2/authorize/{interaction}", page, (*Server).resume},
+	{"POST /language", page, (*Server).chooseLanguage},
 	{"GET /login", page, (*Server).loginForm},
 	{"POST /login", page, (*Server).login},
 	{"GET /consent/{interaction}", page, (*Server).consentForm},
@@ -62,10 +84,33 @@ var routes = []route{
 	{"DELETE /oauth2/register/{client}", internal, (*Server).endRegistration},
 }
 
+// consoleRoutes are the pages of staff. It is a function because the pages' menu
+// comes from the table, and so the table from itself.
+func consoleRoutes() []consoleRoute {
+	return []consoleRoute{}
+}
+
+// accountRoutes are the pages of everybody's own account.
+func accountRoutes() []accountRoute {
+	return []accountRoute{}
+}
+
+// table returns all rows, those of the console and the account as pages.
+func (s *Server) table() []route {
+	all := slices.Clone(routes)
+	for _, rt := range s.consoleRoutes {
+		all = append(all, route{rt.pattern, page, s.console(rt)})
+	}
+	for _, rt := range accountRoutes() {
+		all = append(all, route{rt.pattern, page, s.account(rt)})
+	}
+	return all
+}
+
 // Handler returns everything that the main listener answers.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, rt := range routes {
+	for _, rt := range s.table() {
 		mux.Handle(rt.pattern, s.route(rt))
 	}
 	mux.Handle("GET /static/", s.pages.Static())

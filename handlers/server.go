@@ -35,6 +35,8 @@ type Server struct {
 	secure   bool // the issuer is https
 	metrics  *metrics
 	sameSite *http.CrossOriginProtection
+
+	consoleRoutes []consoleRoute
 }
 
 // New returns a Server.
@@ -51,7 +53,7 @@ func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.
 	s := &Server{
 		config: c, provider: p, store: store, pages: pages, log: log,
 		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(),
-		sameSite: http.NewCrossOriginProtection(),
+		sameSite: http.NewCrossOriginProtection(), consoleRoutes: consoleRoutes(),
 	}
 	s.sessions = newSessionStore(s)
 	return s

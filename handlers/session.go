@@ -137,6 +137,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, u *storage.User)
 	l.User = *u
 	l.AuthTime, l.AMR = storage.At(now), storage.List{"pwd"}
 	l.IP, l.UserAgent = info.IP, info.UserAgent
+	l.ConsoleHash, l.ConsoleIdleExpiresAt = nil, 0 // it opens anew, under another id (SECURITY D01)
 	l.LastSeenAt, l.IdleExpiresAt = storage.At(now), storage.At(now.Add(s.config.SessionIdle))
 	session.Values[loginValue] = l
 	return s.sessions.Save(r, w, session)

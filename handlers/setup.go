@@ -42,11 +42,7 @@ func (s *Server) setupPage(r *http.Request) (templates.SetupPage, error) {
 	if errors.Is(err, provider.ErrSetupLink) {
 		return templates.SetupPage{}, errSetupLink
 	}
-	p := templates.SetupPage{Action: "/setup/" + url.PathEscape(token)}
-	if l != nil {
-		p.Person = personOf(&l.User)
-	}
-	return p, err
+	return templates.SetupPage{Page: s.frame(r, l), Action: "/setup/" + url.PathEscape(token)}, err
 }
 
 // setup makes the administrator and signs them in.
@@ -137,7 +133,7 @@ func (s *Server) checklist(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.pages.Checklist(w, http.StatusOK, templates.ChecklistPage{
-		Page: templates.Page{Person: personOf(&l.User)}, Steps: steps(have, on),
+		Page: s.frame(r, l), Steps: steps(have, on),
 	})
 }
 

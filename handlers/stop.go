@@ -25,7 +25,7 @@ func (s *Server) stopForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.pages.Stop(w, http.StatusOK, templates.StopPage{
-		Page: templates.Page{Person: personOf(&by.User)}, Action: "/impersonation/stop",
+		Page: s.frame(r, by), Action: "/impersonation/stop",
 		Hidden:      []templates.HiddenField{{Name: "id", Value: i.ID}},
 		AsSubject:   by.User.ID == i.SubjectID,
 		SubjectName: subject, ActorName: actor, ClientName: client, Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access,
@@ -72,7 +72,7 @@ func (s *Server) stopped(w http.ResponseWriter, r *http.Request) error {
 		ended = i.ExpiresAt.Time()
 	}
 	p := templates.StoppedPage{
-		Page: templates.Page{Person: personOf(&by.User)}, AsSubject: by.User.ID == i.SubjectID,
+		Page: s.frame(r, by), AsSubject: by.User.ID == i.SubjectID,
 		ActorName: actor, SubjectName: subject, ClientName: client,
 		Lasted: ended.Sub(i.StartedAt.Time()), Why: whyEnded(i.EndReason),
 	}

@@ -125,6 +125,12 @@ func (tx *Tx) TouchLoginSession(ctx context.Context, idHash []byte, seen, idleEx
 		At(seen), At(idleExpires), idHash).Error)
 }
 
+// OpenConsole opens the console over a live session. ErrSpent: it has ended.
+func (tx *Tx) OpenConsole(ctx context.Context, s *LoginSession) error {
+	return tx.spend(ctx, `UPDATE login_sessions SET console_hash = ?, console_idle_expires_at = ? WHERE id_hash = ? AND revoked_at = 0`,
+		s.ConsoleHash, s.ConsoleIdleExpiresAt, s.IDHash)
+}
+
 // TouchConsole notes that the console of a live session was used, which moves its
 // idle expiry.
 func (tx *Tx) TouchConsole(ctx context.Context, idHash []byte, idleExpires time.Time) error {

@@ -82,7 +82,7 @@ func (s *Set) Consent(w http.ResponseWriter, status int, p ConsentPage) error {
 
 // consentView is a ConsentPage with what its template would have to work out.
 type consentView struct {
-	Page    Page
+	Page
 	Form    ConsentPage
 	Other   bool // continue_as=other
 	Results []result

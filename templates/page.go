@@ -11,7 +11,23 @@ import (
 type Page struct {
 	Person *Person
 	Acting *Acting
-	Lang   string
+	Lang   string // the tag of one of Languages; else English
+	// Languages, where there are any, lets the person choose another.
+	Languages []Language
+	// Notice says what the person has just done.
+	Notice string
+	// Sections are those of the console or the account that the person may see, on
+	// their pages.
+	Sections []Section
+}
+
+func (p Page) language() string { return p.Lang }
+
+// Section is an entry of the menu.
+type Section struct {
+	Label, URL string
+	Count      int  // what waits there; zero: nothing
+	Current    bool // the page belongs to it
 }
 
 // Person is the one who is signed in, shown beside a "Sign out" link.

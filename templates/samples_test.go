@@ -1,7 +1,7 @@
 package templates
 
 import (
-	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,7 +22,7 @@ var (
 
 // samples are pages as people see them, by the name of their golden file.
 func samples() map[string]any {
-	return map[string]any{
+	all := map[string]any{
 		"login":        LoginPage{Action: "/login?i=x", ClientName: "Acme Billing"},
 		"login_plain":  LoginPage{Action: "/login"},
 		"login_failed": LoginPage{Action: "/login", ClientName: "Acme Billing", Username: "sam@corp.example", Error: "That did not match. Check both and try again."},
@@ -93,6 +93,17 @@ func samples() map[string]any {
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
+	for _, more := range []map[string]any{deliverySamples(), consoleSamples(), accountSamples()} {
+		maps.Copy(all, more)
+	}
+	return all
+}
+
+// framed is the page around a page of the console or the account.
+func framed(notice string) Page {
+	return Page{Person: sam, Languages: Languages(), Notice: notice, Sections: []Section{
+		{Label: "Overview", URL: "/admin"}, {Label: "Users", URL: "/admin/users", Current: true}, {Label: "Active", URL: "/admin/impersonations", Count: 2},
+	}}
 }
 
 func consent() ConsentPage {
@@ -183,7 +194,12 @@ func show(s *Set, w http.ResponseWriter, page any) error {
 	case FormPostPage:
 		return s.FormPost(w, http.StatusOK, p)
 	}
-	return fmt.Errorf("%T is not a page", page)
+	return page.(shownPage).show(s, w)
+}
+
+// shownPage is a page of the console or the account: it knows its method.
+type shownPage interface {
+	show(s *Set, w http.ResponseWriter) error
 }
 
 func rendered(t testing.TB, s *Set, page any) string {

@@ -22,7 +22,7 @@ func (s *Set) Setup(w http.ResponseWriter, status int, p SetupPage) error {
 
 // setupView is a SetupPage with its errors at their fields.
 type setupView struct {
-	Page    Page
+	Page
 	Form    SetupPage
 	Problem map[string]string
 }
@@ -53,7 +53,7 @@ func (s *Set) Checklist(w http.ResponseWriter, status int, p ChecklistPage) erro
 		}
 	}
 	return s.render(w, status, "checklist", struct {
-		Page  Page
+		Page
 		Steps []ChecklistStep
 		Left  int
 	}{p.Page, p.Steps, left})

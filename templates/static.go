@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-//go:embed static/theme.css static/icon.svg static/vendor/oat
+//go:embed static/theme.css static/pages.js static/icon.svg static/vendor
 var staticFiles embed.FS
 
 // asset is a file as it is served, at a path that contains its hash.
@@ -22,10 +22,10 @@ type asset struct {
 }
 
 // assetLinks are the paths of the assets.
-type assetLinks struct{ stylesheet, icon, actingIcon string }
+type assetLinks struct{ stylesheet, script, icon, actingIcon string }
 
-// Static serves GET /static/: one style sheet, the icon, and the icon with an
-// amber dot that pages have while acting. Pages link to them by names that
+// Static serves GET /static/: one style sheet, one script, the icon, and the icon with
+// an amber dot that pages have while acting. Pages link to them by names that
 // change with the content, so answers may be kept for ever.
 func (s *Set) Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +58,12 @@ func (s *Set) addAssets(accent colour) (links assetLinks, err error) {
 	if err != nil {
 		return links, err
 	}
+	script, err := joined(
+		part{"/*\n", "static/vendor/htmx/LICENSE", "\n*/\n"}, part{"", "static/vendor/htmx/htmx.min.js", "\n"}, part{"", "static/pages.js", "\n"},
+	)
+	if err != nil {
+		return links, err
+	}
 	icon, err := staticFiles.ReadFile("static/icon.svg")
 	if err != nil {
 		return links, err
@@ -66,6 +72,9 @@ func (s *Set) addAssets(accent colour) (links assetLinks, err error) {
 	acting := bytes.ReplaceAll(icon, []byte("</svg>"), []byte(actingDot+"</svg>"))
 
 	if links.stylesheet, err = s.addAsset("understudy", ".css", "text/css; charset=utf-8", css); err != nil {
+		return links, err
+	}
+	if links.script, err = s.addAsset("understudy", ".js", "text/javascript; charset=utf-8", script); err != nil {
 		return links, err
 	}
 	if links.icon, err = s.addAsset("icon", ".svg", "image/svg+xml", icon); err != nil {
@@ -96,23 +105,31 @@ func (s *Set) addAsset(name, extension, contentType string, body []byte) (string
 // stylesheet is Oat under its licence, the theme over it, and what of the theme
 // is worked out at start-up.
 func stylesheet(accent colour) ([]byte, error) {
-	var css bytes.Buffer
-	css.WriteString("/*\n")
-	for _, part := range []struct{ file, after string }{
-		{"static/vendor/oat/LICENSE", "\n*/\n"},
-		{"static/vendor/oat/oat.min.css", "\n"},
-		{"static/theme.css", "\n"},
-	} {
-		b, err := staticFiles.ReadFile(part.file)
+	css, err := joined(
+		part{"/*\n", "static/vendor/oat/LICENSE", "\n*/\n"}, part{"", "static/vendor/oat/oat.min.css", "\n"}, part{"", "static/theme.css", "\n"},
+	)
+	if err != nil {
+		return nil, err
+	}
+	css = append(css, palette(accent)...)
+	return append(css, choiceRules()...), nil
+}
+
+// part is a file within another, with what stands around it.
+type part struct{ before, file, after string }
+
+func joined(parts ...part) ([]byte, error) {
+	var all bytes.Buffer
+	for _, p := range parts {
+		b, err := staticFiles.ReadFile(p.file)
 		if err != nil {
 			return nil, err
 		}
-		css.Write(b)
-		css.WriteString(part.after)
+		all.WriteString(p.before)
+		all.Write(b)
+		all.WriteString(p.after)
 	}
-	css.WriteString(palette(accent))
-	css.WriteString(choiceRules())
-	return css.Bytes(), nil
+	return all.Bytes(), nil
 }
 
 // choiceRules make the consent page's button name the candidate whose radio

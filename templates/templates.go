@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"io/fs"
 	"net/http"
 	"path"
 	"strings"
 	"sync"
 )
 
-//go:embed html/*.html
+//go:embed html
 var htmlFiles embed.FS
 
 // Branding is what an operator may set. The zero value is Understudy's own.
@@ -27,7 +28,7 @@ type Branding struct {
 // concurrent use. A page method writes the header and the body only after the
 // whole page has been rendered: when it returns an error, nothing was written.
 type Set struct {
-	pages   map[string]*template.Template
+	pages   map[string]map[string]*template.Template // by language and name
 	assets  map[string]asset
 	buffers sync.Pool
 }
@@ -46,7 +47,7 @@ func New(b Branding) (*Set, error) {
 	}
 
 	s := &Set{
-		pages:   make(map[string]*template.Template),
+		pages:   make(map[string]map[string]*template.Template),
 		assets:  make(map[string]asset),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
@@ -55,53 +56,88 @@ func New(b Branding) (*Set, error) {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
 	constants := map[string]string{
-		"brand": b.Name, "stylesheet": links.stylesheet, "icon": links.icon, "icon-acting": links.actingIcon,
+		"brand": b.Name, "stylesheet": links.stylesheet, "script": links.script, "icon": links.icon, "icon-acting": links.actingIcon,
 	}
-	if err := s.parse(constants); err != nil {
-		return nil, fmt.Errorf("pages: %w", err)
+	for _, l := range languages {
+		if s.pages[l.Tag], err = parse(l.Tag, constants); err != nil {
+			return nil, fmt.Errorf("pages in %s: %w", l.Name, err)
+		}
 	}
 	return s, nil
 }
 
-// parse makes a page of every file in html: the layout with that file's blocks.
-func (s *Set) parse(constants map[string]string) error {
-	layout, err := template.New("layout.html").Option("missingkey=zero").Funcs(template.FuncMap{
+// frames are the folders whose pages have a frame of their own within the layout.
+var frames = []string{"console", "account"}
+
+// parse makes a page of every file in html: the layout, the frame of the file's
+// folder, and the file's own blocks.
+func parse(tag string, constants map[string]string) (map[string]*template.Template, error) {
+	words, err := loadCatalogue(tag)
+	if err != nil {
+		return nil, err
+	}
+	layout := template.New("layout.html").Option("missingkey=zero").Funcs(moments(words)).Funcs(template.FuncMap{
+		"t":         words.text,
 		"initial":   initial,
 		"hue":       hue,
 		"secureURL": secureURL,
 		"webURL":    webURL,
-		"stamp":     stamp,
-		"clock":     clock,
-		"left":      left,
-		"lasted":    lasted,
-		"wait":      wait,
-	}).ParseFS(htmlFiles, "html/layout.html")
-	if err != nil {
-		return err
-	}
+	})
 	for name, text := range constants {
 		if _, err := layout.New(name).Parse(literal(text)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	files, err := htmlFiles.ReadDir("html")
+	if err := words.parse(layout, "html/layout.html"); err != nil {
+		return nil, err
+	}
+	pages := make(map[string]*template.Template)
+	for _, folder := range append([]string{""}, frames...) {
+		framed, err := layout.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if folder != "" {
+			if err := words.parse(framed, path.Join("html/frames", folder+".html")); err != nil {
+				return nil, err
+			}
+		}
+		files, err := fs.Glob(htmlFiles, path.Join("html", folder, "*.html"))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			name := strings.TrimSuffix(strings.TrimPrefix(file, "html/"), ".html")
+			if name == "layout" {
+				continue
+			}
+			if pages[name], err = framed.Clone(); err != nil {
+				return nil, err
+			}
+			if err := words.parse(pages[name], file); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return pages, nil
+}
+
+// parse adds a file, in the catalogue's language, to t.
+func (c catalogue) parse(t *template.Template, file string) error {
+	source, err := htmlFiles.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		name, _ := strings.CutSuffix(file.Name(), ".html")
-		if name == "layout" {
-			continue
-		}
-		page, err := layout.Clone()
-		if err != nil {
-			return err
-		}
-		if s.pages[name], err = page.ParseFS(htmlFiles, path.Join("html", file.Name())); err != nil {
-			return err
-		}
+	translated, err := c.translate(string(source))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	return nil
+	into := t
+	if base := path.Base(file); t.Name() != base {
+		into = t.New(base)
+	}
+	_, err = into.Parse(translated)
+	return err
 }
 
 // literal is a template that says text in any HTML context. What never changes
@@ -111,11 +147,18 @@ func literal(text string) string {
 	return strings.ReplaceAll(html.EscapeString(text), "{", "&#123;")
 }
 
-func (s *Set) render(w http.ResponseWriter, status int, name string, page any) error {
+// inLanguage is what every page tells about itself.
+type inLanguage interface{ language() string }
+
+func (s *Set) render(w http.ResponseWriter, status int, name string, page inLanguage) error {
+	pages, ok := s.pages[page.language()]
+	if !ok {
+		pages = s.pages[languages[0].Tag]
+	}
 	buf := s.buffers.Get().(*bytes.Buffer)
 	defer s.buffers.Put(buf)
 	buf.Reset()
-	if err := s.pages[name].Execute(buf, page); err != nil {
+	if err := pages[name].Execute(buf, page); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

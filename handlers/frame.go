@@ -1,0 +1,136 @@
+package handlers
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// languageCookie holds the language that a person chose.
+const languageCookie = "_lang"
+
+// frame is what a page has around its content. Nobody is signed in where l is nil.
+func (s *Server) frame(r *http.Request, l *storage.Login) templates.Page {
+	p := templates.Page{Lang: s.language(r), Languages: templates.Languages()}
+	if l != nil {
+		p.Person = personOf(&l.User)
+	}
+	return p
+}
+
+// language is what the person chose, else what the application asks for (OpenID
+// Connect Core 3.1.2.1), else what the browser does.
+func (s *Server) language(r *http.Request) string {
+	return templates.MatchLanguage(
+		s.cookie(r, languageCookie), strings.ReplaceAll(r.URL.Query().Get("ui_locales"), " ", ","), r.Header.Get("Accept-Language"),
+	)
+}
+
+// chooseLanguage keeps a choice of language and goes back to the page it was made on.
+func (s *Server) chooseLanguage(w http.ResponseWriter, r *http.Request) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	tag := form.Get("lang")
+	if !slices.ContainsFunc(templates.Languages(), func(l templates.Language) bool { return l.Tag == tag }) {
+		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "There is no such language."}
+	}
+	s.setCookie(w, languageCookie, tag, 365*24*time.Hour)
+	redirect(w, cmp.Or(s.cameFrom(r), "/"))
+	return nil
+}
+
+// cameFrom is the page of ours that a form was sent from: path and query. Empty: the
+// browser does not say, or it is none of ours.
+func (s *Server) cameFrom(r *http.Request) string {
+	rest, ours := strings.CutPrefix(r.Referer(), s.provider.Issuer()+"/")
+	if !ours {
+		return ""
+	}
+	return localPath("/" + rest)
+}
+
+// localPath returns path and query of an address without a host, empty where it is
+// not that: a browser must not take it for another site's.
+func localPath(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") ||
+		strings.HasPrefix(u.Path, "//") || strings.ContainsAny(text, "\\\r\n\t") {
+		return ""
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u.String()
+}
+
+// afterCookie holds where a person wanted to go when they had to sign in first.
+const afterCookie = "_after"
+
+// afterPrefixes begin the addresses that a sign-in may lead to.
+var afterPrefixes = []string{"/admin", "/account", "/impersonate/"}
+
+// signInFirst sends the browser to the login page, and afterwards to where it wanted
+// to go. The address is not a parameter: nobody else can choose it (SECURITY C11).
+func (s *Server) signInFirst(w http.ResponseWriter, after string) {
+	s.setCookie(w, afterCookie, url.QueryEscape(after), interactionLifetime)
+	redirect(w, "/login?again=1")
+}
+
+// after returns where the person wanted to go, and forgets it.
+func (s *Server) after(w http.ResponseWriter, r *http.Request) string {
+	kept := s.cookie(r, afterCookie)
+	if kept == "" {
+		return "/"
+	}
+	s.setCookie(w, afterCookie, "", -time.Second)
+	text, err := url.QueryUnescape(kept)
+	if err != nil {
+		return "/"
+	}
+	path := localPath(text)
+	if !slices.ContainsFunc(afterPrefixes, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
+		return "/"
+	}
+	return path
+}
+
+// acting is what the amber bar says: as whom the person acts in this browser. nil:
+// as nobody.
+func (s *Server) acting(r *http.Request, l *storage.Login) (*templates.Acting, error) {
+	if !l.HasRole {
+		return nil, nil // as nearly everybody
+	}
+	now := time.Now()
+	running, err := s.store.Impersonations(r.Context(), storage.ImpersonationFilter{LoginSID: l.SID, Running: true, Limit: 1}, now)
+	if err != nil || len(running) == 0 {
+		return nil, err
+	}
+	i := &running[0]
+	_, subject, client, err := s.parties(r, i)
+	return &templates.Acting{
+		SubjectName: subject, ClientName: client, EndsAt: i.ExpiresAt.Time(), Now: now,
+		StopURL: "/impersonation/stop?id=" + url.QueryEscape(i.ID),
+	}, err
+}
+
+// errActing refuses what nobody does while they act as somebody else (SECURITY A05,
+// A17): they might take their own account for the other's.
+func errActing(a *templates.Acting) error {
+	return &pageErr{
+		Status: http.StatusForbidden, Code: "impersonation_forbidden", Heading: "You are acting as " + a.SubjectName,
+		Message: "Stop first. Nothing is changed here while you act as someone else.",
+		BackURL: a.StopURL, BackLabel: "Stop",
+	}
+}
+
+// notices are what pages say after something was done, by the done parameter.
+var notices = map[string]string{}
+
+// notice returns what the person has just done, in words.
+func notice(r *http.Request) string { return notices[r.URL.Query().Get("done")] }

@@ -1,0 +1,3 @@
+package templates
+
+func accountSamples() map[string]any { return map[string]any{} }

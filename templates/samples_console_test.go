@@ -1,0 +1,3 @@
+package templates
+
+func consoleSamples() map[string]any { return map[string]any{} }

@@ -1,0 +1,3 @@
+package templates
+
+func deliverySamples() map[string]any { return map[string]any{} }
