@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/templates"
 )
@@ -77,6 +78,11 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, i *interaction)
 		return err
 	}
 	step, refusal := i.request.Next(situation)
+	if step == provider.Consent || step == provider.Proceed {
+		if handle := i.request.Form.Get("login_hint"); impersonation.IsHandle(handle) {
+			return s.redeem(w, r, i, handle)
+		}
+	}
 	switch step {
 	case provider.Refuse:
 		return s.refuse(w, r, i, refusal)
@@ -129,6 +135,11 @@ func (s *Server) situation(r *http.Request, i *interaction) (provider.Situation,
 			return situation, err
 		}
 		situation.Running = len(running) > 0
+		waiting, err := s.store.PendingTickets(ctx, i.login.SID, c.ID, now)
+		if err != nil {
+			return situation, err
+		}
+		situation.Waiting = len(waiting) > 0
 	}
 	return situation, nil
 }

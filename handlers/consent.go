@@ -34,6 +34,9 @@ func (s *Server) consentForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || i == nil {
 		return err
 	}
+	if situation.Waiting {
+		return s.showWaiting(w, r, i)
+	}
 	draft, err := url.ParseQuery(i.row.Draft)
 	if err != nil {
 		return err
@@ -48,9 +51,14 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	as := cmp.Or(form.Get("continue_as"), "me")
-	i, situation, err := s.deciding(w, r, as == "other")
+	choice := form.Get("choice")
+	decided := as == "other" || form.Get("action") == "deny" || choice != "" && choice != "me"
+	i, situation, err := s.deciding(w, r, decided)
 	if err != nil || i == nil {
 		return err
+	}
+	if choice != "" {
+		return s.chooseWaiting(w, r, i, situation, choice)
 	}
 	switch action := cmp.Or(form.Get("action"), "allow"); {
 	case action == "deny":
@@ -67,9 +75,10 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 }
 
 // deciding returns the interaction when its next step is the consent page. When it
-// is another one the browser is sent there, and the interaction is nil. Whoever
-// wants to act as somebody is told yes or no, also where there was nothing to ask.
-func (s *Server) deciding(w http.ResponseWriter, r *http.Request, acting bool) (*interaction, provider.Situation, error) {
+// is another one the browser is sent there, and the interaction is nil. Whoever has
+// decided for anything but going on as themselves is heard, also where there is
+// nothing to ask any more: they would be answered for as themselves otherwise.
+func (s *Server) deciding(w http.ResponseWriter, r *http.Request, decided bool) (*interaction, provider.Situation, error) {
 	i, err := s.interaction(w, r, r.PathValue("interaction"))
 	if err != nil {
 		return nil, provider.Situation{}, err
@@ -83,7 +92,7 @@ func (s *Server) deciding(w http.ResponseWriter, r *http.Request, acting bool) (
 		return nil, situation, nil
 	}
 	step, _ := i.request.Next(situation)
-	if step != provider.Consent && !(step == provider.Proceed && acting) {
+	if step != provider.Consent && !(step == provider.Proceed && decided) {
 		redirect(w, "/oauth2/authorize/"+i.id)
 		return nil, situation, nil
 	}
@@ -114,6 +123,11 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 		}
 		if !situation.MayAct {
 			return nil
+		}
+		if situation.Waiting {
+			if err := impersonation.Withdraw(ctx, tx, i.login.SID, i.request.Client.ID, now); err != nil {
+				return err
+			}
 		}
 		if situation.Running { // the application knows them as themselves from now on
 			mine := storage.ImpersonationFilter{LoginSID: i.login.SID, Client: i.request.Client.ID}
@@ -194,22 +208,7 @@ func statusOf(d impersonation.Denial) int {
 
 // ask reads what the form asks for.
 func (s *Server) ask(i *interaction, form url.Values) impersonation.Ask {
-	ask := impersonation.Ask{
-		Actor: &i.login.User, ActorLogin: &i.login.LoginSession, Client: i.request.Client, Entry: "consent",
-		SubjectID: form.Get("subject"), Organization: form.Get("organization"),
-		Reason: form.Get("reason"), TicketRef: form.Get("ticket_ref"),
-		Access: impersonation.Access(cmp.Or(form.Get("access"), string(impersonation.ReadOnly))),
-	}
-	limits := s.provider.Impersonation.Limits()
-	ask.Duration = limits.DefaultDuration
-	if text := form.Get("duration"); text != "" {
-		minutes, err := strconv.Atoi(text)
-		if err != nil || minutes < 0 || minutes > 24*60 {
-			minutes = 0 // out of every limit
-		}
-		ask.Duration = time.Duration(minutes) * time.Minute
-	}
-	return ask
+	return s.askFor(i.login, i.request.Client, form.Get("subject"), "consent", form)
 }
 
 // showConsent renders the page with what was filled in, and what a rule said to it.

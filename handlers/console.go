@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/templates"
 )
@@ -84,6 +85,9 @@ func (s *Server) console(rt consoleRoute) func(*Server, http.ResponseWriter, *ht
 			return err
 		}
 		if !s.allows(rt, st) {
+			if err := s.recordRefusal(r, rt, st); err != nil {
+				return err
+			}
 			return &pageErr{Status: http.StatusForbidden, Code: "forbidden", Message: "This page is for staff who have the right to it. You do not."}
 		}
 		if open, err := s.openConsole(w, r, st); err != nil || !open {
@@ -97,6 +101,16 @@ func (s *Server) console(rt consoleRoute) func(*Server, http.ResponseWriter, *ht
 		}
 		return rt.serve(s, w, r, st)
 	}
+}
+
+// recordRefusal puts on the record that somebody without the right to it tried to
+// sign in as a user. Whether there is such a user changes nothing (SECURITY A01).
+func (s *Server) recordRefusal(r *http.Request, rt consoleRoute, st *staff) error {
+	if rt.permission != impersonation.PermissionStart || r.Method != http.MethodPost {
+		return nil
+	}
+	ask := impersonation.Ask{Actor: &st.User, Client: &storage.Client{}, SubjectID: r.PathValue("id"), Entry: "console"}
+	return s.provider.Impersonation.Denied(r.Context(), ask, impersonation.DenyPermission, s.info(r), time.Now())
 }
 
 // allows reports whether staff may use a row.

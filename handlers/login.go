@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/templates"
 )
@@ -51,7 +52,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction
 		Page: s.frame(r, i.login), Action: "/login?interaction=" + url.QueryEscape(id), ClientName: i.request.Client.Name,
 		Username: i.request.Form.Get("login_hint"),
 	}
-	if len(p.Username) > 200 {
+	if len(p.Username) > 200 || impersonation.IsHandle(p.Username) {
 		p.Username = ""
 	}
 	if i.login != nil && i.request.HintFits(i.login) {

@@ -182,12 +182,14 @@ func (s *Server) logAnswer(r *http.Request, status int, code string, err error) 
 
 // loggedPath is a request's path without what opens something (SECURITY G04).
 func loggedPath(r *http.Request) string {
-	if strings.HasPrefix(r.URL.Path, "/setup/") {
-		return "/setup/{token}"
+	for _, secret := range []struct{ folder, prefix string }{{"/setup/", "usl_"}, {"/impersonate/", linkPrefix}} {
+		if strings.HasPrefix(r.URL.Path, secret.folder) {
+			return secret.folder + "{token}"
+		}
+		// Whatever a proxy or a person made of its address.
+		if path, _, found := strings.Cut(r.URL.Path, secret.prefix); found {
+			return path + "{token}"
+		}
 	}
-	path, _, found := strings.Cut(r.URL.Path, "usl_") // a setup link, whatever a proxy or a person made of its address
-	if found {
-		path += "{token}"
-	}
-	return path
+	return r.URL.Path
 }

@@ -3,6 +3,8 @@ package handlers
 import (
 	"net/http"
 	"slices"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
 )
 
 // kind says how a route's errors look and what its requests may be.
@@ -61,6 +63,8 @@ var routes = []route{
 	{"GET /setup/{token}", page, (*Server).setupForm},
 	{"POST /setup/{token}", page, (*Server).setup},
 
+	{"GET /impersonate/{ticket}", page, (*Server).linkForm},
+	{"POST /impersonate/{ticket}", page, (*Server).link},
 	{"GET /impersonation/stop", page, (*Server).stopForm},
 	{"POST /impersonation/stop", page, (*Server).stop},
 	{"GET /impersonation/stopped", page, (*Server).stopped},
@@ -87,7 +91,10 @@ var routes = []route{
 // consoleRoutes are the pages of staff. It is a function because the pages' menu
 // comes from the table, and so the table from itself.
 func consoleRoutes() []consoleRoute {
-	return []consoleRoute{}
+	return []consoleRoute{
+		{"GET /admin/users/{id}/impersonate", impersonation.PermissionStart, true, false, (*Server).impersonateForm},
+		{"POST /admin/users/{id}/impersonate", impersonation.PermissionStart, true, true, (*Server).impersonate},
+	}
 }
 
 // accountRoutes are the pages of everybody's own account.

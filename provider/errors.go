@@ -74,6 +74,10 @@ var ErrMethod error = &Error{Code: "invalid_request", Description: "This address
 // ErrPostOnly is the answer to any other method at a direct endpoint.
 var ErrPostOnly error = &Error{Code: "invalid_request", Description: "Use POST.", Status: http.StatusMethodNotAllowed}
 
+// ErrLoginRequired is what a client learns that asks for an answer without a page
+// where there has to be one.
+var ErrLoginRequired error = errLoginRequired
+
 // ErrAccessDenied is how the person's refusal reaches the client.
 var ErrAccessDenied error = errAccessDenied.with("The user refused.")
 

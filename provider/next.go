@@ -29,6 +29,7 @@ type Situation struct {
 	AlwaysOffer bool           // and are asked each time; otherwise only on request
 	Running     bool           // they are acting as somebody at this client
 	Member      bool           // they belong to an organization that the client is for
+	Waiting     bool           // a ticket of theirs waits for this client in this browser
 }
 
 // ErrNotMember says that the application is not for the person. They may still
@@ -122,6 +123,9 @@ func (a *AuthorizeRequest) needsConsent(s Situation) bool {
 // whom to go on.
 func (a *AuthorizeRequest) offersOthers(s Situation) bool {
 	asked := slices.Contains(a.Prompt, "select_account") || a.Form.Get("impersonate") == "1"
+	if s.Waiting {
+		return true // they meant to go on as somebody, and the application lost as whom
+	}
 	if !s.MayAct {
 		return slices.Contains(a.Prompt, "select_account")
 	}

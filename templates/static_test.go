@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ func TestStatic(t *testing.T) {
 	s := newSet(t)
 	body := rendered(t, s, samples()["error_acting"])
 	links := regexp.MustCompile(`/static/[^"]+`).FindAllString(body, -1)
-	wants := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	wants := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
 	if len(links) < 3 {
 		t.Fatalf("links = %q, want a style sheet and two icons", links)
 	}
@@ -26,7 +27,7 @@ func TestStatic(t *testing.T) {
 			t.Errorf("%s: %d with %d bytes", link, w.Code, w.Body.Len())
 		}
 		for header, want := range map[string]string{
-			"Content-Type":           wants[link[len(link)-4:]],
+			"Content-Type":           wants[path.Ext(link)],
 			"Cache-Control":          "public, max-age=31536000, immutable",
 			"X-Content-Type-Options": "nosniff",
 			"Content-Encoding":       "",

@@ -79,6 +79,21 @@ func AskOf(t *storage.Ticket, client *storage.Client, login *storage.Login) *Ask
 	}
 }
 
+// Withdraw ends the tickets that wait for a client in a sign-in: its person decided
+// otherwise.
+func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, now time.Time) error {
+	waiting, err := tx.PendingTickets(ctx, loginSID, clientID, now)
+	if err != nil {
+		return fmt.Errorf("load tickets: %w", err)
+	}
+	for _, t := range waiting {
+		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) {
+			return fmt.Errorf("withdraw ticket: %w", err)
+		}
+	}
+	return nil
+}
+
 // Foreign withdraws a ticket that by presented without being its actor, or elsewhere
 // than it was made, and puts that on the record. It returns DenyTicketForeign.
 func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by *storage.User, r storage.Request, now time.Time) error {

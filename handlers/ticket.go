@@ -1,0 +1,232 @@
+package handlers
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
+)
+
+// redeem answers a request whose login_hint names a ticket: as the subject, without a
+// further page, or not at all. It never answers as somebody else instead.
+func (s *Server) redeem(w http.ResponseWriter, r *http.Request, i *interaction, handle string) error {
+	if slices.Contains(i.request.Prompt, "none") {
+		return s.refuse(w, r, i, provider.ErrLoginRequired) // nobody may act without being seen to
+	}
+	now := time.Now()
+	ask, err := s.provider.Impersonation.Redeem(r.Context(), handle, i.request.Client, i.login, s.info(r), now)
+	if err != nil {
+		return s.ticketRefused(r, handle, i.login, err)
+	}
+	if err := i.request.CheckActing(ask.SubjectID); err != nil {
+		return s.refuse(w, r, i, err)
+	}
+	err = s.approve(w, r, i, provider.As{Login: i.login, Scope: i.request.GetRequestedScopes(), Ask: ask}, nil)
+	return s.ticketRefused(r, handle, i.login, err)
+}
+
+// ticketRefused is what a person reads whose ticket a rule refused, with the way back
+// to where they may ask again. Any other error stays what it is.
+func (s *Server) ticketRefused(r *http.Request, handle string, by *storage.Login, err error) error {
+	denial, denied := impersonation.Denied(err)
+	if !denied {
+		return err
+	}
+	e := &pageErr{
+		Status: statusOf(denial), Code: "impersonation_denied", Heading: "Nothing has started", Message: denial.Message(), Cause: err,
+		BackURL: "/admin/users", BackLabel: "Back to the console",
+	}
+	t, err := s.store.TicketNamed(r.Context(), handle)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return err
+	case t.ActorID == by.User.ID:
+		e.BackURL, e.BackLabel = askAgain(t.SubjectID, t.ClientID), "Ask again"
+	}
+	return e
+}
+
+// askAgain is where staff ask to sign in as a user at a client.
+func askAgain(subjectID, clientID string) string {
+	return "/admin/users/" + url.PathEscape(subjectID) + "?" + url.Values{"dialog": {"impersonate"}, "client_id": {clientID}}.Encode()
+}
+
+// showWaiting asks somebody whose application lost the login_hint whether they meant
+// to go on as who they asked for: nothing starts, and nothing is answered, silently.
+func (s *Server) showWaiting(w http.ResponseWriter, r *http.Request, i *interaction) error {
+	now := time.Now()
+	waiting, err := s.store.PendingTickets(r.Context(), i.login.SID, i.request.Client.ID, now)
+	if err != nil {
+		return err
+	}
+	p := templates.WaitingPage{
+		Page: s.frame(r, i.login), Action: "/consent/" + url.PathEscape(i.id) + "?" + url.Values{shownTo: {i.login.User.ID}}.Encode(),
+		ClientName: i.request.Client.Name, ClientHost: i.request.GetRedirectURI().Host,
+	}
+	for _, scope := range i.request.GetRequestedScopes() {
+		p.Scopes = append(p.Scopes, describe(scope))
+	}
+	for _, t := range waiting {
+		subject, err := s.store.User(r.Context(), t.SubjectID)
+		if err != nil {
+			return err
+		}
+		p.Tickets = append(p.Tickets, templates.WaitingTicket{
+			ID: t.ID, SubjectName: subject.DisplayName(), SubjectEmail: subject.Email, Reason: t.Reason, TicketRef: t.TicketRef,
+			Access: t.Access, Lasts: time.Duration(t.Duration) * time.Microsecond,
+		})
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy(originOf(i.request.GetRedirectURI().String())))
+	return s.pages.Waiting(w, http.StatusOK, p)
+}
+
+// chooseWaiting takes what the person chose: the id of a ticket, "me" or "deny".
+func (s *Server) chooseWaiting(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, choice string) error {
+	switch {
+	case choice == "me":
+		return s.continueAsMe(w, r, i, situation)
+	case choice == "deny":
+		err := s.store.Write(r.Context(), func(tx *storage.Tx) error {
+			return impersonation.Withdraw(r.Context(), tx, i.login.SID, i.request.Client.ID, time.Now())
+		})
+		if err != nil {
+			return err
+		}
+		return s.refuse(w, r, i, provider.ErrAccessDenied)
+	case impersonation.IsHandle(choice):
+		return s.redeem(w, r, i, choice)
+	}
+	return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed."}
+}
+
+// deliver takes the browser into the application with a ticket that is its own.
+func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.Login, t *storage.Ticket) error {
+	c, err := s.store.Client(r.Context(), t.ClientID)
+	if err != nil {
+		return err
+	}
+	if t.ResponseType == "" {
+		to, err := s.provider.StartURL(c, t)
+		if err != nil {
+			return err
+		}
+		redirect(w, to)
+		return nil
+	}
+	request, err := s.provider.Unasked(r.Context(), t, time.Now())
+	if err == nil {
+		err = request.Err
+	}
+	if err != nil {
+		return err
+	}
+	ask := impersonation.AskOf(t, c, login)
+	err = s.approve(w, r, &interaction{request: request, login: login}, provider.As{Login: login, Scope: request.GetRequestedScopes(), Ask: ask}, nil)
+	return s.ticketRefused(r, t.ID, login, err)
+}
+
+// linkPrefix begins the token of a one-time link.
+const linkPrefix = "utl_"
+
+// errLink is the one answer to a link that was used, has expired, or was never made.
+var errLink = &pageErr{
+	Status: http.StatusNotFound, Code: "link_invalid", Heading: "This link is not valid any more",
+	Message: "It works once, and for two minutes.", Advice: "Ask for another one in the console.",
+}
+
+// linked returns the ticket of a one-time link for the person in front of the browser:
+// the one who asked for it, in any browser. Nobody signed in is sent to the login page,
+// and the ticket is nil. In anybody else's hands it is withdrawn (SECURITY A21).
+func (s *Server) linked(w http.ResponseWriter, r *http.Request) (*storage.Ticket, *storage.Login, error) {
+	l, err := s.currentLogin(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l == nil {
+		s.signInFirst(w, r.URL.EscapedPath())
+		return nil, nil, nil
+	}
+	now := time.Now()
+	t, err := s.store.Ticket(r.Context(), storage.Hash(r.PathValue("ticket")))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, nil, errLink
+	case err != nil:
+		return nil, nil, err
+	case t.Delivery != provider.DeliveryLink:
+		return nil, nil, errLink
+	case t.ActorID != l.User.ID:
+		err := s.provider.Impersonation.Foreign(r.Context(), t, &l.User, s.info(r), now)
+		return nil, nil, s.ticketRefused(r, t.ID, l, err)
+	case !t.Pending(now), t.LoginSID != "":
+		return nil, nil, errLink
+	}
+	return t, l, nil
+}
+
+// linkForm shows what a one-time link leads to. Opening it spends nothing.
+func (s *Server) linkForm(w http.ResponseWriter, r *http.Request) error {
+	t, l, err := s.linked(w, r)
+	if err != nil || t == nil {
+		return err
+	}
+	return s.showLink(w, r, t, l, http.StatusOK, "")
+}
+
+func (s *Server) showLink(w http.ResponseWriter, r *http.Request, t *storage.Ticket, l *storage.Login, status int, problem string) error {
+	subject, err := s.store.User(r.Context(), t.SubjectID)
+	if err != nil {
+		return err
+	}
+	c, err := s.store.Client(r.Context(), t.ClientID)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy(strings.Join(provider.Targets(c), " ")))
+	return s.pages.Link(w, status, templates.LinkPage{
+		Page: s.frame(r, l), Action: r.URL.EscapedPath(), ActorName: l.User.DisplayName(), SubjectName: subject.DisplayName(), SubjectEmail: subject.Email,
+		ClientName: c.Name, Reason: t.Reason, TicketRef: t.TicketRef, Access: t.Access, Lasts: time.Duration(t.Duration) * time.Microsecond,
+		EndsAt: t.ExpiresAt.Time(), Now: time.Now(), Confirm: s.mustConfirm(l), Problem: problem,
+	})
+}
+
+// link binds the ticket to this browser and takes it into the application.
+func (s *Server) link(w http.ResponseWriter, r *http.Request) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	t, l, err := s.linked(w, r)
+	if err != nil || t == nil {
+		return err
+	}
+	ok, problem, err := s.confirmed(w, r, l, form.Get("password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.showLink(w, r, t, l, http.StatusUnauthorized, problem)
+	}
+	if l, err = s.currentLogin(r); err != nil { // under a new id, if the password was shown
+		return err
+	}
+	now := time.Now()
+	expires := now.Add(impersonation.TicketLifetime)
+	err = s.store.Write(r.Context(), func(tx *storage.Tx) error { return tx.BindTicket(r.Context(), t.ID, l.SID, now, expires) })
+	if errors.Is(err, storage.ErrSpent) {
+		return errLink
+	}
+	if err != nil {
+		return err
+	}
+	t.LoginSID, t.ExpiresAt = l.SID, storage.At(expires)
+	return s.deliver(w, r, l, t)
+}
