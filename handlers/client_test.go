@@ -18,7 +18,6 @@ import (
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 // relyingParty is an application made of libraries that we did not write, and a
@@ -148,7 +147,7 @@ func (rp *relyingParty) subject(token *oauth2.Token) (string, error) {
 // go-oidc and x/oauth2 against a real socket, on both databases.
 func TestStandardClient(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range map[string]string{"sqlite": "", "postgres": pgtest.DSN(t)} {
+	for name, dsn := range map[string]string{"sqlite": "", "postgres": idptest.Postgres(t)} {
 		t.Run(name, func(t *testing.T) {
 			rp := newRelyingParty(t, dsn)
 			rp.visitor()

@@ -23,7 +23,6 @@ import (
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 // unlimited is a provider on which a test may start as many as it needs.
@@ -734,7 +733,7 @@ func testRecord(t *testing.T, idp *idptest.IDP) {
 
 var databases = map[string]func(t testing.TB) string{
 	"sqlite":   func(t testing.TB) string { return "sqlite:" + t.TempDir() + "/understudy.db" },
-	"postgres": pgtest.DSN,
+	"postgres": idptest.Postgres,
 }
 
 // database opens the database of a provider, to look at it and to break it.

@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 var everyType = []string{"code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"}
@@ -379,7 +378,7 @@ func TestRefreshRepeated(t *testing.T) {
 	leeway := idptest.Options{Provider: provider.Config{RefreshReuseLeeway: 10 * time.Second}}
 	offline := []string{"scope", "openid email offline_access"}
 	t.Run("B08 fifty at once", func(t *testing.T) {
-		for _, dsn := range []string{"", pgtest.DSN(t)} {
+		for _, dsn := range []string{"", idptest.Postgres(t)} {
 			idp := idptest.New(t, idptest.Options{DSN: dsn, Provider: leeway.Provider})
 			first := str(t, loggedIn(t, idp, "ada", offline...), "refresh_token")
 			successors := make(chan string, 50)

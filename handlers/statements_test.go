@@ -13,7 +13,6 @@ import (
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 // counter counts the statements that a store sends.
@@ -65,7 +64,7 @@ func commits(t *testing.T, file string) (n int) {
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "understudy.db")
-	for name, dsn := range map[string]string{"sqlite": "sqlite:" + file, "postgres": pgtest.DSN(t)} {
+	for name, dsn := range map[string]string{"sqlite": "sqlite:" + file, "postgres": idptest.Postgres(t)} {
 		t.Run(name, func(t *testing.T) {
 			var c counter
 			idp := idptest.New(t, idptest.Options{DSN: dsn, Trace: c.trace, Provider: provider.Config{Impersonation: idptest.Limits()}})

@@ -28,7 +28,6 @@ import (
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 // offline asks for a refresh token.
@@ -468,7 +467,7 @@ func TestDatabaseDump(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "understudy.db")
-	postgres := pgtest.DSN(t)
+	postgres := idptest.Postgres(t)
 	for name, db := range map[string]struct {
 		dsn  string
 		dump func(*testing.T) []byte

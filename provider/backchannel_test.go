@@ -77,10 +77,7 @@ func TestJudge(t *testing.T) {
 // Whatever sid and client are called, a logout token says exactly what it should,
 // is signed, and is nothing else (SECURITY A24, fuzz target 12).
 func FuzzLogoutToken(f *testing.F) {
-	store := openTestStore(f, "sqlite:"+f.TempDir()+"/test.db")
-	if _, err := store.Migrate(f.Context()); err != nil {
-		f.Fatal(err)
-	}
+	store := migratedStore(f)
 	keys, err := NewKeyring(store, testSecret)
 	if err == nil {
 		err = keys.Ensure(f.Context(), time.Now())

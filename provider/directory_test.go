@@ -11,6 +11,7 @@ import (
 
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/storage/storagetest"
 )
 
 // testTime is when tests of administration take place.
@@ -21,16 +22,17 @@ var byRoot = storage.Cause{By: "usr_root", Request: storage.Request{ID: "req_1",
 // migratedStore returns an empty database with a current schema.
 func migratedStore(t testing.TB) *storage.Store {
 	t.Helper()
-	s, err := storage.Open(t.Context(), storage.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	if _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return openTestStore(t, migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db")))
 }
+
+var migrated = storagetest.New(func(dsn string) error {
+	s, err := storage.Open(context.Background(), storage.Options{DSN: dsn})
+	if err != nil {
+		return err
+	}
+	_, err = s.Migrate(context.Background())
+	return errors.Join(err, s.Close())
+})
 
 func addUser(t testing.TB, d *Directory, id string, roles []string, orgs ...OrgRole) *storage.User {
 	t.Helper()

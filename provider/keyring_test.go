@@ -15,7 +15,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 const testSecret = "a secret that is long enough for a test"
@@ -25,15 +24,12 @@ func eachDSN(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Parallel()
 	for name, newDSN := range map[string]func(testing.TB) string{
-		storage.SQLite: func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "test.db") }, storage.Postgres: pgtest.DSN,
+		storage.SQLite:   func(t testing.TB) string { return migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db")) },
+		storage.Postgres: migrated.Postgres,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := newDSN(t)
-			if _, err := openTestStore(t, dsn).Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			test(t, dsn)
+			test(t, newDSN(t))
 		})
 	}
 }
@@ -214,11 +210,8 @@ func TestTwoCheckpointKeys(t *testing.T) {
 // checkpoints are believed of.
 func TestForeignCheckpointKey(t *testing.T) {
 	t.Parallel()
-	ctx, dsn := t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db")
+	ctx, dsn := t.Context(), migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db"))
 	s := openTestStore(t, dsn)
-	if _, err := s.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
 	a := newTestAuditor(t, s, "https://id.test")
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {

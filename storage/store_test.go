@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/understudy-id/understudy/storage/pgtest"
+	"github.com/understudy-id/understudy/storage/storagetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -41,39 +42,18 @@ func newStore(t testing.TB, dialect string) *Store {
 	t.Helper()
 	if dialect == SQLite {
 		file := filepath.Join(t.TempDir(), "a b?.db") // a name that a URL must escape
-		migrated, err := template()
-		if err == nil {
-			err = os.WriteFile(file, migrated, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return openStore(t, Options{DSN: "sqlite:" + file})
+		return openStore(t, Options{DSN: template.SQLite(t, file)})
 	}
-	s := openStore(t, Options{DSN: pgtest.DSN(t)})
-	if _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return openStore(t, Options{DSN: template.Postgres(t)})
 }
 
-// template returns a migrated SQLite database, which is faster to copy than to make.
-var template = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "understudy-template-")
+var template = storagetest.New(func(dsn string) error {
+	s, err := Open(context.Background(), Options{DSN: dsn})
 	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "template.db")
-	s, err := Open(context.Background(), Options{DSN: "sqlite:" + file})
-	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = s.Migrate(context.Background())
-	if err := errors.Join(err, s.Close()); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(file)
+	return errors.Join(err, s.Close())
 })
 
 func openStore(t testing.TB, o Options) *Store {

@@ -176,10 +176,7 @@ func TestSequenceLease(t *testing.T) {
 func TestSequenceIdle(t *testing.T) {
 	t.Parallel()
 	var statements atomic.Int64
-	s := openStore(t, Options{DSN: "sqlite:" + t.TempDir() + "/u.db", Trace: func(string) { statements.Add(1) }})
-	if _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := openStore(t, Options{DSN: template.SQLite(t, t.TempDir()+"/u.db"), Trace: func(string) { statements.Add(1) }})
 	record(t, s, 1)
 	sequence(t, s)
 	statements.Store(0)

@@ -7,8 +7,10 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ import (
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
+	"github.com/understudy-id/understudy/storage/storagetest"
 	"github.com/understudy-id/understudy/templates"
 )
 
@@ -53,7 +55,7 @@ type IDP struct {
 
 // Options change what New makes. Zero values are the product's defaults.
 type Options struct {
-	DSN       string // empty: a SQLite file
+	DSN       string // sqlite: of a file that need not be there, or from Postgres; empty: a SQLite file
 	Issuer    string // empty: Issuer
 	Provider  provider.Config
 	Handlers  handlers.Config
@@ -68,8 +70,23 @@ var passwordHash = sync.OnceValues(func() (string, error) { return provider.Hash
 func Each(t *testing.T, test func(t *testing.T, idp *IDP)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, New(t, Options{})) })
-	t.Run("postgres", func(t *testing.T) { test(t, New(t, Options{DSN: pgtest.DSN(t)})) })
+	t.Run("postgres", func(t *testing.T) { test(t, New(t, Options{DSN: Postgres(t)})) })
 }
+
+// Postgres returns the DSN of a new PostgreSQL database, for Options.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	return migrated.Postgres(t)
+}
+
+var migrated = storagetest.New(func(dsn string) error {
+	store, err := storage.Open(context.Background(), storage.Options{DSN: dsn})
+	if err != nil {
+		return err
+	}
+	_, err = store.Migrate(context.Background())
+	return errors.Join(err, store.Close())
+})
 
 // New starts a provider.
 func New(t testing.TB, o Options) *IDP {
@@ -106,6 +123,11 @@ func start(t testing.TB, o Options) *IDP {
 	if o.DSN == "" {
 		o.DSN = "sqlite:" + filepath.Join(t.TempDir(), "understudy.db")
 	}
+	if file, ok := strings.CutPrefix(o.DSN, "sqlite:"); ok {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			migrated.SQLite(t, file)
+		}
+	}
 	if o.Issuer == "" {
 		o.Issuer = Issuer
 	}
@@ -116,8 +138,6 @@ func start(t testing.TB, o Options) *IDP {
 	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace})
 	check(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	_, err = store.Migrate(ctx)
-	check(t, err)
 	keys, err := provider.NewKeyring(store, "a secret of a test that is long enough")
 	check(t, err)
 	check(t, reuseKeys(ctx, store))

@@ -31,26 +31,70 @@ var (
 // tested is not one that passed.
 func DSN(t testing.TB) string {
 	t.Helper()
-	server, err := administrator()
+	return copyOf(t, "template0") // it has no connections, so that tests can copy it at the same time
+}
+
+// Template is a database that is made once, when a copy is first needed, and goes
+// away with the server.
+type Template struct {
+	make func() (name string, err error)
+}
+
+// NewTemplate returns a template of what fill makes of an empty database. fill
+// leaves no connection behind.
+func NewTemplate(fill func(dsn string) error) *Template {
+	return &Template{sync.OnceValues(func() (string, error) {
+		name, dsn, err := create("template0")
+		if err != nil {
+			return "", err
+		}
+		return name, fill(dsn)
+	})}
+}
+
+// DSN returns the URL of a new copy, as the function of the same name does.
+func (p *Template) DSN(t testing.TB) string {
+	t.Helper()
+	name, err := p.make()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("make a template: %v", err)
 	}
-	name := "test_" + strings.ToLower(rand.Text())
-	// template0 has no connections, so that tests can copy it at the same time.
-	if err := run(server, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+	return copyOf(t, name)
+}
+
+func copyOf(t testing.TB, template string) string {
+	t.Helper()
+	name, dsn, err := create(template)
+	if err != nil {
 		t.Fatalf("create database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := run(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		server, err := administrator()
+		if err == nil {
+			err = run(server, "DROP DATABASE "+name+" WITH (FORCE)")
+		}
+		if err != nil {
 			t.Errorf("drop database: %v", err)
 		}
 	})
+	return dsn
+}
+
+func create(template string) (name, dsn string, err error) {
+	server, err := administrator()
+	if err != nil {
+		return "", "", err
+	}
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("%s: %v", Variable, err)
+		return "", "", fmt.Errorf("%s: %w", Variable, err)
+	}
+	name = "test_" + strings.ToLower(rand.Text())
+	if err := run(server, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		return "", "", err
 	}
 	u.Path = "/" + name
-	return u.String()
+	return name, u.String(), nil
 }
 
 // Main runs the tests and then waits until the cluster they started is gone.

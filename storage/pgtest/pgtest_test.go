@@ -32,6 +32,26 @@ func TestDSN(t *testing.T) {
 	}
 }
 
+// A copy has what its template has, and not what became of another copy.
+func TestTemplate(t *testing.T) {
+	made := 0
+	template := NewTemplate(func(dsn string) error {
+		made++
+		return run(dsn, "CREATE TABLE kept (id int)")
+	})
+	for range 2 {
+		dsn := template.DSN(t)
+		for _, statement := range []string{"INSERT INTO kept VALUES (1)", "CREATE TABLE only_one (id int)"} {
+			if err := run(dsn, statement); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if made != 1 {
+		t.Errorf("made %d times, want once", made)
+	}
+}
+
 // What stops is gone: no process that answers, no directory.
 func TestStart(t *testing.T) {
 	dsn, stop, err := Start()
