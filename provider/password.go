@@ -30,20 +30,21 @@ var hashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1,
 type passwords struct {
 	slots    *semaphore.Weighted
 	patience time.Duration
+	hashing  *argon2id.Params
 	dummy    string // what an unknown user's password is compared with
 }
 
-func newPasswords(concurrent int, patience time.Duration) *passwords {
+func newPasswords(concurrent int, patience time.Duration, hashing *argon2id.Params) *passwords {
 	if concurrent == 0 {
 		concurrent = runtime.NumCPU()
 	}
 	otherwise(&patience, 2*time.Second)
-	return &passwords{semaphore.NewWeighted(int64(concurrent)), patience, dummyHash()}
+	return &passwords{semaphore.NewWeighted(int64(concurrent)), patience, hashing, dummyHash(hashing)}
 }
 
 // dummyHash returns a hash that no password has. Making a real one would cost the
 // memory of a sign-in at every start.
-func dummyHash() string {
+func dummyHash(hashing *argon2id.Params) string {
 	random := func(n uint32) string {
 		b := make([]byte, n)
 		rand.Read(b)
@@ -93,12 +94,12 @@ func (p *passwords) check(ctx context.Context, password, hash string) (ok bool, 
 		if ok, params, err = argon2id.CheckHash(password, hash); err != nil {
 			return false, "", fmt.Errorf("check password: %w", err)
 		}
-		if params.Memory == hashing.Memory && params.Iterations == hashing.Iterations && params.Parallelism == hashing.Parallelism {
+		if params.Memory == p.hashing.Memory && params.Iterations == p.hashing.Iterations && params.Parallelism == p.hashing.Parallelism {
 			return ok && known, "", nil
 		}
 	}
 	if ok && known {
-		better, err = argon2id.CreateHash(password, hashing)
+		better, err = argon2id.CreateHash(password, p.hashing)
 	}
 	return ok && known, better, err
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/pkce"
@@ -33,6 +34,10 @@ type Config struct {
 	RegistrationScope         string         // what clients that registered themselves may ask for; the standard scopes
 	TokenEndpointAudience     bool           // client assertions may name the token endpoint as aud, not only the issuer
 	Impersonation             impersonation.Limits
+
+	// PasswordHashing is what a password costs; nil is OWASP's first choice. Only
+	// tests have a cheaper one.
+	PasswordHashing *argon2id.Params
 }
 
 // Provider answers protocol requests. It is safe for concurrent use.
@@ -64,6 +69,9 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	c.AuthorizationCodeLifetime = min(c.AuthorizationCodeLifetime, time.Minute) // SECURITY B04
 	otherwise(&c.RefreshTokenIdle, 14*24*time.Hour)
 	otherwise(&c.RefreshTokenLifetime, 30*24*time.Hour)
+	if c.PasswordHashing == nil {
+		c.PasswordHashing = hashing
+	}
 	if c.RegistrationScope == "" {
 		c.RegistrationScope = strings.Join([]string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess}, " ")
 	}
@@ -71,7 +79,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		Impersonation: impersonation.New(store, c.Impersonation),
 		Keys:          keys,
 		config:        c, store: store, log: log,
-		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout),
+		passwords: newPasswords(c.MaxConcurrentHashes, c.HashQueueTimeout, c.PasswordHashing),
 		verified:  newVerifiedTokens(),
 		caller:    newCaller(c.Issuer, c.AllowedNetworks),
 		fetches:   make(chan struct{}, maxFetches),

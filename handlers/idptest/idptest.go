@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"github.com/understudy-id/understudy/handlers"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
@@ -62,9 +64,17 @@ type Options struct {
 	Trace     func(string)
 	Log       io.Writer // nil: discarded
 	SwitchOff bool      // leave the master switch off
+	SlowHash  bool      // passwords cost what they cost in the product
 }
 
-var passwordHash = sync.OnceValues(func() (string, error) { return provider.HashPassword(Password) })
+// fast is what a password costs unless a test says SlowHash: hundreds of times less
+// than the product's, in the same code.
+var fast = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
+var (
+	fastHash = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(Password, fast) })
+	slowHash = sync.OnceValues(func() (string, error) { return provider.HashPassword(Password) })
+)
 
 // Each runs a test on both databases.
 func Each(t *testing.T, test func(t *testing.T, idp *IDP)) {
@@ -92,7 +102,7 @@ var migrated = storagetest.New(func(dsn string) error {
 func New(t testing.TB, o Options) *IDP {
 	t.Helper()
 	idp := start(t, o)
-	idp.seed(t, !o.SwitchOff)
+	idp.seed(t)
 	return idp
 }
 
@@ -135,6 +145,9 @@ func start(t testing.TB, o Options) *IDP {
 		o.Log = io.Discard
 	}
 	o.Provider.Issuer = o.Issuer
+	if !o.SlowHash {
+		o.Provider.PasswordHashing = fast
+	}
 	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace})
 	check(t, err)
 	t.Cleanup(func() { _ = store.Close() })
@@ -205,10 +218,13 @@ var people = []struct {
 	{"linus", "", []string{"org_initech"}},
 }
 
-func (idp *IDP) seed(t testing.TB, enabled bool) {
+func (idp *IDP) seed(t testing.TB) {
 	t.Helper()
 	ctx, now := context.Background(), time.Now()
-	hash, err := passwordHash()
+	hash, err := fastHash()
+	if idp.options.SlowHash {
+		hash, err = slowHash()
+	}
 	check(t, err)
 	check(t, idp.Store.Write(ctx, func(tx *storage.Tx) error {
 		for id, name := range map[string]string{"org_globex": "Globex", "org_initech": "Initech"} {
@@ -240,7 +256,7 @@ func (idp *IDP) seed(t testing.TB, enabled bool) {
 				return err
 			}
 		}
-		return tx.EnableImpersonation(ctx, enabled, storage.Cause{}, now)
+		return tx.EnableImpersonation(ctx, !idp.options.SwitchOff, storage.Cause{}, now)
 	}))
 }
 
