@@ -127,6 +127,8 @@ func (idp *IDP) Copy(t testing.TB) *IDP {
 	return start(t, o)
 }
 
+var parsedPages = sync.OnceValues(func() (*templates.Set, error) { return templates.New(templates.Branding{}) })
+
 func start(t testing.TB, o Options) *IDP {
 	t.Helper()
 	ctx := context.Background()
@@ -156,7 +158,7 @@ func start(t testing.TB, o Options) *IDP {
 	check(t, reuseKeys(ctx, store))
 	check(t, keys.Ensure(ctx, time.Now()))
 	check(t, keepKeys(ctx, store))
-	pages, err := templates.New(templates.Branding{})
+	pages, err := parsedPages()
 	check(t, err)
 	log := slog.New(slog.NewJSONHandler(o.Log, nil))
 	idp := &IDP{Store: store, Keys: keys, Log: o.Log, DSN: o.DSN, options: o}
