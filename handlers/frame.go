@@ -130,7 +130,9 @@ func errActing(a *templates.Acting) error {
 }
 
 // notices are what pages say after something was done, by the done parameter.
-var notices = map[string]string{}
+var notices = map[string]string{
+	"stopped": "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
+}
 
 // notice returns what the person has just done, in words.
 func notice(r *http.Request) string { return notices[r.URL.Query().Get("done")] }

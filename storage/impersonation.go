@@ -77,8 +77,18 @@ type ImpersonationFilter struct {
 	ID, Actor, Subject, Client, LoginSID string
 	Party                                string // actor or subject
 	Running                              bool
-	Due                                  bool // time ran out, end not recorded
-	Limit                                int  // zero: all
+	Due                                  bool     // time ran out, end not recorded
+	Over                                 bool     // it runs no more
+	Organizations                        []string // in any of these; nil: everywhere
+	Before                               Place    // only what comes after this one in the list
+	Limit                                int      // zero: all
+}
+
+// Place is where a row stands in a list that is read by time, latest first. The zero
+// value is before all.
+type Place struct {
+	Time Time
+	ID   string
 }
 
 func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
@@ -91,6 +101,12 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 	}
 	if f.Party != "" {
 		db = db.Where("(actor_id = ? OR subject_id = ?)", f.Party, f.Party)
+	}
+	if f.Organizations != nil {
+		db = db.Where("organization_id IN ?", append([]string{}, f.Organizations...))
+	}
+	if f.Before != (Place{}) {
+		db = db.Where("(started_at < ? OR started_at = ? AND id > ?)", f.Before.Time, f.Before.Time, f.Before.ID)
 	}
 	if f.Limit > 0 {
 		db = db.Limit(f.Limit)
@@ -115,6 +131,9 @@ func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now 
 	}
 	if f.Due {
 		db = db.Where("ended_at = 0 AND expires_at <= ?", At(now))
+	}
+	if f.Over {
+		db = db.Where("(ended_at <> 0 OR expires_at <= ?)", At(now))
 	}
 	var found []Impersonation
 	err := db.Order("started_at DESC, id").Find(&found).Error

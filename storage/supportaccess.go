@@ -60,6 +60,18 @@ func (q Queries) SupportRequests(ctx context.Context, userID string, limit int) 
 	return all, translate(err)
 }
 
+// SupportRequestsBy returns what one of staff asked users, latest first; an empty id
+// is everybody.
+func (q Queries) SupportRequestsBy(ctx context.Context, actorID string, limit int) ([]SupportRequest, error) {
+	db := q.conn(ctx)
+	if actorID != "" {
+		db = db.Where("actor_id = ?", actorID)
+	}
+	var all []SupportRequest
+	err := db.Order("created_at DESC, id").Limit(limit).Find(&all).Error
+	return all, translate(err)
+}
+
 // SupportRequest returns one, or ErrNotFound.
 func (q Queries) SupportRequest(ctx context.Context, id string) (*SupportRequest, error) {
 	var r SupportRequest

@@ -13,6 +13,7 @@ const (
 	PermissionUsersRead  = "users:read"
 	PermissionStart      = "impersonation:start"
 	PermissionPrivileged = "impersonation:privileged"
+	PermissionRead       = "impersonation:read"
 	PermissionStopAny    = "impersonation:stop_any"
 )
 

@@ -306,6 +306,13 @@ func (s *Service) End(ctx context.Context, id string, cause storage.Cause, now t
 	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.StopImpersonation(ctx, id, cause, now) })
 }
 
+// EndAll ends every impersonation that runs.
+func (s *Service) EndAll(ctx context.Context, cause storage.Cause, now time.Time) error {
+	return s.store.Write(ctx, func(tx *storage.Tx) error {
+		return tx.EndImpersonations(ctx, storage.ImpersonationFilter{}, cause, now)
+	})
+}
+
 // Expire records the end of impersonations whose time ran out.
 func (s *Service) Expire(ctx context.Context, now time.Time) error {
 	due, err := s.store.Impersonations(ctx, storage.ImpersonationFilter{Due: true, Limit: 1}, now)
