@@ -199,11 +199,35 @@ func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time)
 	return tx.EndImpersonations(ctx, ImpersonationFilter{LoginSID: sid}, by.With(EndSignedOut), now)
 }
 
-// endLoginSessions ends all sessions of a user and has clients told of it.
-func (tx *Tx) endLoginSessions(ctx context.Context, userID string, now time.Time) error {
-	err := tx.conn(ctx).Model(&LoginSession{}).Where("revoked_at = 0 AND user_id = ?", userID).UpdateColumn("revoked_at", At(now)).Error
+// LiveLogins returns where a user is signed in, last used first.
+func (q Queries) LiveLogins(ctx context.Context, userID string, now time.Time) ([]LoginSession, error) {
+	var found []LoginSession
+	err := q.conn(ctx).Where("user_id = ? AND revoked_at = 0 AND idle_expires_at > ? AND expires_at > ?", userID, At(now), At(now)).
+		Order("last_seen_at DESC, sid").Find(&found).Error
+	return found, translate(err)
+}
+
+// EndLoginOf is EndLogin for a session that must be the user's. ErrNotFound: they have
+// no such session, or it has ended.
+func (tx *Tx) EndLoginOf(ctx context.Context, userID, sid string, by Cause, now time.Time) error {
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM login_sessions WHERE sid = ? AND user_id = ?`, sid, userID)
+	if err != nil {
+		return err
+	}
+	err = tx.EndLogin(ctx, sid, by, now)
+	if errors.Is(err, ErrSpent) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// endLoginSessions ends all sessions of a user but the one with the sid keep, and has
+// clients told of it.
+func (tx *Tx) endLoginSessions(ctx context.Context, userID, keep string, now time.Time) error {
+	err := tx.conn(ctx).Model(&LoginSession{}).Where("revoked_at = 0 AND user_id = ? AND sid <> ?", userID, keep).UpdateColumn("revoked_at", At(now)).Error
 	if err != nil {
 		return translate(err)
 	}
-	return tx.notify(ctx, now, "", "IN (SELECT sid FROM login_sessions WHERE user_id = ?)", userID)
+	return tx.notify(ctx, now, "", "IN (SELECT sid FROM login_sessions WHERE user_id = ? AND sid <> ?)", userID, keep)
 }

@@ -72,6 +72,13 @@ func (q Queries) SupportRequestsBy(ctx context.Context, actorID string, limit in
 	return all, translate(err)
 }
 
+// PendingSupportRequests returns what a user may still answer, latest first.
+func (q Queries) PendingSupportRequests(ctx context.Context, userID string, now time.Time) ([]SupportRequest, error) {
+	var all []SupportRequest
+	err := q.conn(ctx).Where("user_id = ? AND status = 'pending' AND expires_at > ?", userID, At(now)).Order("created_at DESC, id").Find(&all).Error
+	return all, translate(err)
+}
+
 // SupportRequest returns one, or ErrNotFound.
 func (q Queries) SupportRequest(ctx context.Context, id string) (*SupportRequest, error) {
 	var r SupportRequest

@@ -172,17 +172,32 @@ func (tx *Tx) CreateUser(ctx context.Context, u *User, now time.Time) error {
 // SetPassword stores a new hash and ends everything that the old password opened:
 // the user's sign-ins and grants, the impersonations they run and those of them (SECURITY D06, A14, A15).
 func (tx *Tx) SetPassword(ctx context.Context, userID, hash string, by Cause, now time.Time) error {
+	return tx.SetPasswordIn(ctx, userID, hash, "", by, now)
+}
+
+// SetPasswordIn is SetPassword from within a sign-in of the user's own, which goes on
+// with what it granted: its sid is keep.
+func (tx *Tx) SetPasswordIn(ctx context.Context, userID, hash, keep string, by Cause, now time.Time) error {
 	err := tx.updateUser(ctx, userID, now, map[string]any{"password_hash": hash, "password_changed_at": At(now)})
 	if err != nil {
 		return err
 	}
-	if err := tx.endLoginSessions(ctx, userID, now); err != nil {
+	if err := tx.endLoginSessions(ctx, userID, keep, now); err != nil {
 		return err
 	}
-	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
+	if err := tx.revokeGrants(ctx, now, "user_id = ? AND (login_sid = '' OR login_sid <> ?)", userID, keep); err != nil {
 		return err
 	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{Party: userID}, by.With(EndCredentialsChanged), now)
+}
+
+// UpdateProfile stores what users say about themselves: names, addresses on the web,
+// language and time zone. Nothing else of u is looked at (SECURITY D14).
+func (tx *Tx) UpdateProfile(ctx context.Context, u *User, now time.Time) error {
+	return tx.updateUser(ctx, u.ID, now, map[string]any{
+		"name": u.Name, "given_name": u.GivenName, "family_name": u.FamilyName, "nickname": u.Nickname,
+		"profile": u.Profile, "picture": u.Picture, "website": u.Website, "zoneinfo": u.Zoneinfo, "locale": u.Locale,
+	})
 }
 
 // UpgradePasswordHash replaces the hash of an unchanged password, if it is still old.
@@ -197,7 +212,7 @@ func (tx *Tx) DisableUser(ctx context.Context, userID string, by Cause, now time
 	if err := tx.updateUser(ctx, userID, now, map[string]any{"status": UserDisabled}); err != nil {
 		return err
 	}
-	if err := tx.endLoginSessions(ctx, userID, now); err != nil {
+	if err := tx.endLoginSessions(ctx, userID, "", now); err != nil {
 		return err
 	}
 	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
