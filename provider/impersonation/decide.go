@@ -125,6 +125,22 @@ func Decide(a Attempt) error {
 	return nil
 }
 
+// MayAsk says whether an actor may ask a user for permission to act as them: nil, or a
+// Denial. It is what Decide asks but for the permission itself and for what is only
+// settled at a start. A client without an id is any.
+func MayAsk(a Attempt) error {
+	rules := []func(Attempt) Denial{product, actor, client, words, selectable}
+	if a.Client.ID == "" {
+		rules = []func(Attempt) Denial{product, actor, words, selectable}
+	}
+	for _, rule := range rules {
+		if d := rule(a); d != "" {
+			return d
+		}
+	}
+	return nil
+}
+
 func product(a Attempt) Denial {
 	switch {
 	case !a.Enabled:
@@ -162,12 +178,10 @@ func form(a Attempt) Denial {
 		}
 		return ""
 	}
+	if d := words(a); d != "" {
+		return d
+	}
 	switch {
-	case a.Reason == "":
-		return DenyReason
-	case a.BadTicketRef, a.TicketRef == "" && a.Limits.TicketRefRequired,
-		a.TicketRef != "" && a.Limits.TicketRefPattern != nil && !a.Limits.TicketRefPattern.MatchString(a.TicketRef):
-		return DenyTicketRef
 	case a.Access != ReadOnly && a.Access != Full:
 		return DenyAccess
 	case a.Duration < time.Minute || a.Duration > min(a.Limits.MaxDuration, hardMaximum):
@@ -176,6 +190,22 @@ func form(a Attempt) Denial {
 		return DenyStepUp
 	}
 	return ""
+}
+
+// words asks about what the actor says: why, and for which ticket.
+func words(a Attempt) Denial {
+	switch {
+	case a.Reason == "":
+		return DenyReason
+	case a.BadTicketRef, a.TicketRef == "" && a.Limits.TicketRefRequired, !a.Limits.fits(a.TicketRef):
+		return DenyTicketRef
+	}
+	return ""
+}
+
+// fits reports whether a ticket reference looks as one has to. An empty one does.
+func (l Limits) fits(ref string) bool {
+	return ref == "" || l.TicketRefPattern == nil || l.TicketRefPattern.MatchString(ref)
 }
 
 // asked is when the actor asked.

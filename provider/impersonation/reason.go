@@ -41,6 +41,15 @@ func CleanTicketRef(text string) (string, bool) {
 	return text, true
 }
 
+// CleanNote does what CleanReason does for a note, which may be short or empty.
+func CleanNote(text string) (string, bool) {
+	text, _, ok := cleanText(text, maxReasonBytes)
+	if !ok || utf8.RuneCountInString(text) > MaxReason {
+		return "", false
+	}
+	return text, true
+}
+
 // cleanText also returns how many characters one can see, with the spaces between them.
 func cleanText(text string, maxBytes int) (clean string, length int, ok bool) {
 	if len(text) > maxBytes || !utf8.ValidString(text) {

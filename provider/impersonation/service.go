@@ -171,12 +171,8 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
 		return Attempt{}, err
 	}
-	until, err := tx.Blocked(ctx, [][]byte{refusals(ask.Actor.ID).Key}, now)
-	if err != nil {
-		return Attempt{}, fmt.Errorf("count refusals: %w", err)
-	}
-	if !until.IsZero() {
-		return Attempt{}, DenyRefusals
+	if err := notRefused(ctx, tx, ask.Actor.ID, now); err != nil {
+		return Attempt{}, err
 	}
 	fresh, err := tx.User(ctx, ask.Actor.ID)
 	if err != nil {
@@ -244,6 +240,18 @@ func refusals(actorID string) storage.ThrottleLimit {
 		Key: storage.Hash("impersonation refused:" + actorID), Free: 30, Memory: time.Hour,
 		Delay: func(int64) time.Duration { return 15 * time.Minute },
 	}
+}
+
+// notRefused returns DenyRefusals to somebody who was refused too often.
+func notRefused(ctx context.Context, tx *storage.Tx, actorID string, now time.Time) error {
+	until, err := tx.Blocked(ctx, [][]byte{refusals(actorID).Key}, now)
+	if err != nil {
+		return fmt.Errorf("count refusals: %w", err)
+	}
+	if !until.IsZero() {
+		return DenyRefusals
+	}
+	return nil
 }
 
 // Recheck decides again about an impersonation that runs, at code exchange and
