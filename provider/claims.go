@@ -72,6 +72,17 @@ func claimsAbout(u *storage.User, scopes, names []string) map[string]any {
 	return claims
 }
 
+// AllClaims returns everything that claims can say about a user, for the user.
+func AllClaims(u *storage.User) map[string]any {
+	claims := map[string]any{"sub": u.ID}
+	for _, c := range userClaims {
+		if value := c.of(u); value != nil {
+			claims[c.name] = value
+		}
+	}
+	return claims
+}
+
 // acrPassword says that the user showed a password. It is what an ordinary sign-in
 // truthfully is, whatever was asked for.
 const acrPassword = "urn:understudy:acr:password"
