@@ -625,7 +625,7 @@ func TestPageHeaders(t *testing.T) {
 	idp := idptest.New(t, idptest.Options{})
 	b := person(t, idp, "ada")
 	at, _ := idp.Browser(t).Follow(asking())
-	for _, path := range []string{"/", "/login", at, b.Consent(asking("prompt", "consent")), "/oauth2/logout", asking("client_id", "x"), "/nothing", asking("response_mode", "form_post")} {
+	for _, path := range []string{"/", "/account", "/login", at, b.Consent(asking("prompt", "consent")), "/oauth2/logout", asking("client_id", "x"), "/nothing", asking("response_mode", "form_post")} {
 		w := b.Get(path)
 		policy := w.Header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} {

@@ -1,15 +1,32 @@
 package handlers
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // PagePosts are the paths of all routes for people that take a POST, and whether
 // another site may send one by design.
 func PagePosts() map[string]bool {
 	paths := map[string]bool{}
-	for _, rt := range routes {
+	all := slices.Clone(routes)
+	for _, rt := range accountRoutes() {
+		all = append(all, route{pattern: rt.pattern, kind: page})
+	}
+	for _, rt := range all {
 		if path, ok := strings.CutPrefix(rt.pattern, "POST "); ok && (rt.kind == page || rt.kind == entry) {
 			paths[path] = rt.kind == entry
 		}
 	}
 	return paths
+}
+
+// AccountRoutes are the patterns of the account's pages, and whether each takes a POST
+// from somebody who acts as another.
+func AccountRoutes() map[string]bool {
+	patterns := map[string]bool{}
+	for _, rt := range accountRoutes() {
+		patterns[rt.pattern] = rt.whileActing
+	}
+	return patterns
 }

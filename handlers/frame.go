@@ -132,6 +132,16 @@ func errActing(a *templates.Acting) error {
 // notices are what pages say after something was done, by the done parameter.
 var notices = map[string]string{
 	"stopped": "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
+	"ended":               "It has ended. Whoever was signed in as you is not any more.",
+	"reported":            "Thank you. Your report is on the record.",
+	"support_access":      "Your choice holds from now on.",
+	"request_approved":    "You have approved the request.",
+	"request_denied":      "You have denied the request.",
+	"session_ended":       "That sign-in has ended.",
+	"sessions_ended":      "You are signed in nowhere else any more.",
+	"application_revoked": "The application can no longer use your account.",
+	"profile_saved":       "Your profile is saved.",
+	"password_changed":    "Your password is changed. You are signed in nowhere else any more.",
 }
 
 // notice returns what the person has just done, in words.

@@ -82,7 +82,7 @@ func visited(t *testing.T, idp *idptest.IDP, text string) map[string]*idptest.Re
 	running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Actor: "usr_" + actor}, time.Now())
 	check(t, err)
 	id := running[0].ID
-	pages["home"] = b.Get("/")
+	pages["account"] = b.Get("/account")
 	pages["stop"] = b.Get("/impersonation/stop?id=" + id)
 	b.Post("/impersonation/stop", url.Values{"id": {id}})
 	pages["stopped"] = b.Get("/impersonation/stopped?id=" + id)
@@ -295,7 +295,7 @@ func TestNothingAfterSignOut(t *testing.T) {
 	a := begun(t, idp)
 	at := a.browser.Consent(a.request())
 	wantStatus(t, "sign out", a.browser.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}}), http.StatusOK)
-	for _, path := range []string{"/", at, "/impersonation/stop?id=" + a.id, "/impersonation/stopped?id=" + a.id, "/login", "/oauth2/logout"} {
+	for _, path := range []string{"/", "/account", "/account/activity", at, "/impersonation/stop?id=" + a.id, "/impersonation/stopped?id=" + a.id, "/login", "/oauth2/logout"} {
 		_, w := a.browser.Follow(path)
 		if strings.Contains(w.Body, a.actor) || strings.Contains(w.Body, a.subject) {
 			t.Errorf("%s: says who was here", path)

@@ -575,7 +575,7 @@ func TestHostileHost(t *testing.T) {
 	idp := idptest.New(t, idptest.Options{})
 	b := person(t, idp, "ada")
 	for _, path := range []string{
-		"/.well-known/openid-configuration", "/.well-known/jwks.json", "/login", "/", "/impersonation/stop?id=x",
+		"/.well-known/openid-configuration", "/.well-known/jwks.json", "/login", "/", "/account", "/impersonation/stop?id=x",
 		asking("prompt", "none", "scope", "wrong"), asking("client_id", "nobody"),
 	} {
 		var bodies []string

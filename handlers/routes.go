@@ -105,7 +105,26 @@ func consoleRoutes() []consoleRoute {
 
 // accountRoutes are the pages of everybody's own account.
 func accountRoutes() []accountRoute {
-	return []accountRoute{}
+	return []accountRoute{
+		{"GET /account", false, (*Server).overview},
+		{"POST /account/sign-out-everywhere", false, (*Server).signOutEverywhere},
+		{"GET /account/activity", false, (*Server).activity},
+		{"GET /account/activity/{id}", false, (*Server).actedAsPage},
+		{"POST /account/activity/{id}/end", true, (*Server).endActedAs},
+		{"POST /account/activity/{id}/report", true, (*Server).report},
+		{"GET /account/export", false, (*Server).export},
+		{"GET /account/support-access", false, (*Server).supportAccess},
+		{"POST /account/support-access", false, (*Server).allowSupport},
+		{"POST /account/support-access/requests", false, (*Server).answerSupport},
+		{"GET /account/sessions", false, (*Server).signIns},
+		{"POST /account/sessions", false, (*Server).endSignIn},
+		{"GET /account/applications", false, (*Server).applications},
+		{"POST /account/applications", false, (*Server).revokeApplication},
+		{"GET /account/profile", false, (*Server).profile},
+		{"POST /account/profile", false, (*Server).setProfile},
+		{"GET /account/password", false, (*Server).passwordForm},
+		{"POST /account/password", false, (*Server).changePassword},
+	}
 }
 
 // table returns all rows, those of the console and the account as pages.

@@ -22,6 +22,9 @@ type Config struct {
 	// OfferOnRequest: people who may sign in as others are asked only when the
 	// application asks for it; otherwise each time.
 	OfferOnRequest bool
+	// ReportTo is whom people may tell that somebody signed in as them who should not
+	// have: an e-mail address or the https URL of a page. Empty: nobody is named.
+	ReportTo string
 }
 
 // Server answers HTTP requests. Its fields do not change after New.

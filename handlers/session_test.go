@@ -27,8 +27,11 @@ func arrive(t testing.TB, idp *idptest.IDP, name string) *idptest.Browser {
 	return b
 }
 
-// signedIn reports whether somebody is signed in, as the home page tells.
-func signedIn(b *idptest.Browser) bool { return strings.Contains(b.Get("/").Body, "Hello, ") }
+// signedIn reports whether somebody is signed in: the home page leads them to their
+// account.
+func signedIn(b *idptest.Browser) bool {
+	return b.Get("/").Header.Get("Location") == "/account" && strings.Contains(b.Get("/account").Body, "Hello, ")
+}
 
 // replay is a browser with cookies that were taken from another.
 func replay(b *idptest.Browser, cookies map[string]string) *idptest.Browser {

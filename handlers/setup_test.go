@@ -277,7 +277,7 @@ func TestSetupWhileActing(t *testing.T) {
 	}
 	old := replay(idp.Browser(t), b.Cookies)
 	wantStatus(t, "after stopping", b.Post(link, newcomer()), http.StatusSeeOther)
-	if signedIn(old) || !strings.Contains(b.Get("/").Body, "Eve Newcomer") {
+	if signedIn(old) || !strings.Contains(b.Get("/account").Body, "Eve Newcomer") {
 		t.Error("the session of the one before goes on")
 	}
 }

@@ -92,7 +92,7 @@ func TestFieldsThatNobodyAskedFor(t *testing.T) {
 			return w
 		}
 		sent("login", b.Post("/login", with(url.Values{"username": {"mallory@example.test"}, "password": {idptest.Password}})), http.StatusSeeOther)
-		if body := b.Get("/").Body; !strings.Contains(body, "mallory") || strings.Contains(body, "root") {
+		if body := b.Get("/account").Body; !strings.Contains(body, "mallory") || strings.Contains(body, "root") {
 			t.Errorf("D14 login: %s", body)
 		}
 		sent("authorize", b.Get(whole(asking("scope", "openid email"))), http.StatusSeeOther)
@@ -162,7 +162,7 @@ func TestLinksFillNothingIn(t *testing.T) {
 		}{
 			{a.browser, a.browser.Consent(a.request())},
 			{a.browser, "/impersonation/stop?id=" + a.id},
-			{a.browser, "/"},
+			{a.browser, "/account"},
 			{a.browser, "/oauth2/logout"},
 			{nobody, waiting},
 			{nobody, "/login"},

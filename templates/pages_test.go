@@ -177,7 +177,9 @@ func TestLinksThatAreNotRendered(t *testing.T) {
 			LoggedOutPage{ReturnURL: u},
 			StoppedPage{ReturnURL: u},
 			ConsentPage{LogoURL: u, ClientURL: u, PolicyURL: u, TermsURL: u},
-			HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{{StopURL: u}}},
+			OverviewPage{Page: Page{Person: sam}, ActingAs: []ActiveImpersonation{{StopURL: u}}},
+			ActivityPage{Older: u, Newer: u},
+			ActedAsPage{ReportURL: u},
 			LoginPage{Page: Page{Acting: &Acting{StopURL: u}}},
 		} {
 			if body := rendered(t, s, page); strings.Contains(body, "alert(1)") || strings.Contains(body, "evil") || strings.Contains(body, "x.example") {

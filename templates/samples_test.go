@@ -81,15 +81,6 @@ func samples() map[string]any {
 		},
 
 		"home": HomePage{},
-		"home_acted_as": HomePage{Page: Page{Person: lovelace}, ActedAs: []ActedAs{
-			{ActorName: "Sam Support", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711", StartedAt: now.Add(-10 * time.Minute), EndsAt: end, Now: now, Running: true, StopURL: "/impersonation/stop?id=imp_1"},
-			{ActorName: "Sam Support", ClientName: "Acme Wiki", Reason: "Asked by phone", StartedAt: now.Add(-26 * time.Hour), EndsAt: now.Add(-25 * time.Hour), Now: now},
-		}},
-		"home_quiet": HomePage{Page: Page{Person: sam}},
-		"home_acting": HomePage{Page: Page{Person: sam}, Impersonations: []ActiveImpersonation{
-			{ID: "imp_1", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711, asked by phone", EndsAt: end, Now: now, StopURL: "/impersonation/stop?id=imp_1"},
-			{ID: "imp_2", SubjectName: "Linus Initech", ClientName: "Acme Wiki", EndsAt: now.Add(30 * time.Second), Now: now, StopURL: "/impersonation/stop?id=imp_2"},
-		}},
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
