@@ -143,6 +143,28 @@ func (q Queries) Clients(ctx context.Context) ([]Client, error) {
 	return all, translate(err)
 }
 
+// ClientSearch selects clients. Zero values select all.
+type ClientSearch struct {
+	Text   string // part of the name, or the whole id
+	Type   string
+	Status ClientStatus
+	At     *NamePlace
+	Limit  int
+}
+
+// SearchClients returns a page of the matching clients by name, and whether there
+// are more in its direction.
+func (q Queries) SearchClients(ctx context.Context, s ClientSearch) ([]Client, bool, error) {
+	db := containing(q.conn(ctx).Model(&Client{}), "name", "id", s.Text)
+	if s.Type != "" {
+		db = db.Where("type = ?", s.Type)
+	}
+	if s.Status != "" {
+		db = db.Where("status = ?", s.Status)
+	}
+	return pageByName[Client](db, s.At, s.Limit, "name", "id")
+}
+
 // CreateClient adds a client. ErrExists: the id is taken.
 func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error {
 	if c.Status == "" {

@@ -51,6 +51,8 @@ const (
 	EventClientUpdated          EventType = "client.updated"
 	EventClientDeleted          EventType = "client.deleted"
 	EventClientSecretRotated    EventType = "client.secret_rotated"
+	EventClientSecretDropped    EventType = "client.secret_dropped"
+	EventClientLogoutTested     EventType = "client.logout_tested"
 	EventInitialTokenCreated    EventType = "registration_token.created"
 	EventInitialTokenRevoked    EventType = "registration_token.revoked"
 	EventSettingsUpdated        EventType = "settings.updated"

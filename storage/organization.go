@@ -114,6 +114,55 @@ func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
 	return all, translate(err)
 }
 
+// OrganizationSearch selects organizations.
+type OrganizationSearch struct {
+	Text  string   // part of the name, or the whole id
+	Among []string // only these; nil: all
+	At    *NamePlace
+	Limit int
+}
+
+// CountedOrganization is an organization with how many members it has.
+type CountedOrganization struct {
+	Organization
+	Members int64
+}
+
+// SearchOrganizations returns a page of the matching organizations by name, and
+// whether there are more in its direction.
+func (q Queries) SearchOrganizations(ctx context.Context, s OrganizationSearch) ([]CountedOrganization, bool, error) {
+	db := q.conn(ctx).Table("organizations o").Select("o.*, (" + countMembers + ") AS members")
+	if s.Among != nil {
+		db = db.Where("o.id IN ?", s.Among)
+	}
+	return pageByName[CountedOrganization](containing(db, "o.name", "o.id", s.Text), s.At, s.Limit, "o.name", "o.id")
+}
+
+const countMembers = `SELECT COUNT(*) FROM memberships m JOIN users u ON u.id = m.user_id
+	WHERE m.organization_id = o.id AND u.deleted_at = 0`
+
+// Member is a user with the role held within an organization, empty for none.
+type Member struct {
+	User
+	Role string
+}
+
+// MemberSearch selects members of an organization.
+type MemberSearch struct {
+	Organization string // id
+	Text         string // part of the name or e-mail address, or the whole id
+	At           *NamePlace
+	Limit        int
+}
+
+// SearchMembers returns a page of the matching members by name, and whether there
+// are more in its direction.
+func (q Queries) SearchMembers(ctx context.Context, s MemberSearch) ([]Member, bool, error) {
+	db := q.conn(ctx).Table("memberships m").Select(userColumns+", COALESCE(m.role, '') AS role").
+		Joins("JOIN users u ON u.id = m.user_id").Where("m.organization_id = ? AND u.deleted_at = 0", s.Organization)
+	return pageByName[Member](containing(db, "u.name || ' ' || u.email_key", "u.id", s.Text), s.At, s.Limit, "u.name", "u.id")
+}
+
 // OrganizationsOf returns, for each of the users, the organizations they belong to.
 func (q Queries) OrganizationsOf(ctx context.Context, userIDs []string) (map[string][]Organization, error) {
 	var rows []struct {
@@ -158,6 +207,27 @@ func (tx *Tx) CreateOrganization(ctx context.Context, o *Organization, now time.
 	}
 	o.CreatedAt = At(now)
 	return translate(tx.conn(ctx).Create(o).Error)
+}
+
+// RenameOrganization changes the name. ErrExists: it is another's.
+func (tx *Tx) RenameOrganization(ctx context.Context, id, name string) error {
+	res := tx.conn(ctx).Model(&Organization{}).Where("id = ?", id).UpdateColumn("name", name)
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
+}
+
+// RemoveMember ends a membership, with the role held there. ErrNotFound: there is none.
+func (tx *Tx) RemoveMember(ctx context.Context, organizationID, userID string) error {
+	if err := tx.LockUser(ctx, userID); err != nil {
+		return err
+	}
+	res := tx.conn(ctx).Exec(`DELETE FROM memberships WHERE organization_id = ? AND user_id = ?`, organizationID, userID)
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
 }
 
 // AddMember makes a user a member, or changes the role of one. An empty role is

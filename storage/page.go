@@ -1,0 +1,46 @@
+package storage
+
+import (
+	"slices"
+
+	"gorm.io/gorm"
+)
+
+// NamePlace is where a list that is sorted by name, then id, goes on: behind this
+// place, or before it.
+type NamePlace struct {
+	Name, ID string
+	Before   bool
+}
+
+// pageByName reads at most limit rows on from a place, nil for the beginning, in the
+// list's order. more reports that there are further ones in that direction.
+func pageByName[T any](db *gorm.DB, at *NamePlace, limit int, name, id string) (rows []T, more bool, err error) {
+	order := name + ", " + id
+	before := at != nil && at.Before
+	switch {
+	case before:
+		db, order = db.Where("("+name+", "+id+") < (?, ?)", at.Name, at.ID), name+" DESC, "+id+" DESC"
+	case at != nil:
+		db = db.Where("("+name+", "+id+") > (?, ?)", at.Name, at.ID)
+	}
+	if err := db.Order(order).Limit(limit + 1).Find(&rows).Error; err != nil {
+		return nil, false, translate(err)
+	}
+	more = len(rows) > limit
+	rows = rows[:min(len(rows), limit)]
+	if before {
+		slices.Reverse(rows)
+	}
+	return rows, more, nil
+}
+
+// containing is a condition that a column holds a text, whatever the case of either.
+// LOWER may know ASCII only; as it is typed, a text is found nevertheless.
+func containing(db *gorm.DB, column, id, text string) *gorm.DB {
+	if text == "" {
+		return db
+	}
+	part := "%" + escapeLike(text) + "%"
+	return db.Where(`(LOWER(`+column+`) LIKE LOWER(?) ESCAPE '\' OR `+column+` LIKE ? ESCAPE '\' OR `+id+` = ?)`, part, part, text)
+}
