@@ -15,10 +15,18 @@ import (
 // Directory changes people, organizations and what they may do. Each method is
 // one Write that holds the change, its event, and the end of every impersonation
 // that the change no longer allows.
-type Directory struct{ store *storage.Store }
+type Directory struct {
+	store *storage.Store
+	actor string // whose own permissions bound what is given; empty: an operator's, without bounds
+}
 
-// NewDirectory returns a Directory on an open, migrated store.
-func NewDirectory(store *storage.Store) *Directory { return &Directory{store} }
+// NewDirectory returns a Directory on an open, migrated store, for an operator who may
+// all.
+func NewDirectory(store *storage.Store) *Directory { return &Directory{store: store} }
+
+// OnBehalfOf returns a Directory whose AddMember and RemoveMember go only as far as
+// what this user may do themselves: beyond that the error is a RoleDenial.
+func (d *Directory) OnBehalfOf(userID string) *Directory { return &Directory{d.store, userID} }
 
 // OrgRole is a membership to give.
 type OrgRole struct {
@@ -247,7 +255,123 @@ func checkOrganization(o *storage.Organization) error {
 // member has there; an empty role is plain membership.
 func (d *Directory) AddMember(ctx context.Context, organization, userID, role string, by storage.Cause, now time.Time) error {
 	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
+		if err := d.mayChangeMember(ctx, tx, organization, userID, role, true); err != nil {
+			return err
+		}
 		return member(ctx, tx, userID, OrgRole{organization, role}, by, now)
+	})
+}
+
+// RemoveMember ends a membership and the role held there. storage.ErrNotFound: there
+// is none.
+func (d *Directory) RemoveMember(ctx context.Context, organization, userID string, by storage.Cause, now time.Time) error {
+	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
+		o, held, err := membership(ctx, tx, userID, organization)
+		if err != nil {
+			return err
+		}
+		if held == nil {
+			return fmt.Errorf("user %q is no member of organization %q: %w", userID, o.Name, storage.ErrNotFound)
+		}
+		if err := d.mayChangeMember(ctx, tx, o.ID, userID, "", false); err != nil {
+			return err
+		}
+		if err := tx.RemoveMember(ctx, o.ID, userID); err != nil {
+			return fmt.Errorf("member %q of organization %q: %w", userID, o.Name, err)
+		}
+		if was := roleOf(held); was != "" {
+			if err := recordRole(ctx, tx, storage.EventUserRoleRevoked, userID, was, o.ID, by, now); err != nil {
+				return err
+			}
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventMemberRemoved, ActorID: by.By, SubjectID: userID, OrganizationID: o.ID,
+		}, storage.Private{}, by.Request, now)
+	})
+}
+
+// mayChangeMember asks the rules, on what the unit of work sees, whether the actor may
+// give a user this role in place of what they hold within the organization.
+func (d *Directory) mayChangeMember(ctx context.Context, tx *storage.Tx, organization, userID, role string, joins bool) error {
+	if d.actor == "" {
+		return nil
+	}
+	o, held, err := membership(ctx, tx, userID, organization)
+	if err != nil {
+		return err
+	}
+	mine, err := tx.Standing(ctx, d.actor)
+	if err != nil {
+		return fmt.Errorf("load standing: %w", err)
+	}
+	if joins && held == nil {
+		theirs, err := tx.Standing(ctx, userID)
+		if err != nil {
+			return fmt.Errorf("load standing: %w", err)
+		}
+		if err := CheckNewMember(mine, theirs, o.ID); err != nil {
+			return err
+		}
+	}
+	was := ""
+	if held != nil {
+		was = roleOf(held)
+	}
+	if was == role {
+		return nil
+	}
+	permissions, err := permissionsOf(ctx, tx, was, role)
+	if err != nil {
+		return err
+	}
+	return CheckRoleChange(RoleChange{
+		By: d.actor, User: userID, Standing: mine, Organization: o.ID, Was: permissions[was], Is: permissions[role],
+	})
+}
+
+// permissionsOf returns what roles hold, by name. An unknown one is storage.ErrReference.
+func permissionsOf(ctx context.Context, tx *storage.Tx, names ...string) (map[string]storage.List, error) {
+	roles, err := tx.Roles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load roles: %w", err)
+	}
+	held := map[string]storage.List{"": nil}
+	for _, r := range roles {
+		held[r.Name] = r.Permissions
+	}
+	for _, name := range names {
+		if _, known := held[name]; !known {
+			return nil, fmt.Errorf("role %q: %w", name, storage.ErrReference)
+		}
+	}
+	return held, nil
+}
+
+// RenameOrganization changes an organization's name. storage.ErrExists: it is the name
+// or the id of another.
+func (d *Directory) RenameOrganization(ctx context.Context, id, name string, by storage.Cause, now time.Time) error {
+	if err := checkOrganization(&storage.Organization{Name: name}); err != nil {
+		return err
+	}
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		o, err := tx.Organization(ctx, id)
+		if err != nil {
+			return fmt.Errorf("organization %q: %w", id, err)
+		}
+		if o.Name == name {
+			return nil
+		}
+		if other, err := tx.Organization(ctx, name); err == nil && other.ID != o.ID {
+			return fmt.Errorf("organization %q: %w", name, storage.ErrExists)
+		} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("organization %q: %w", name, err)
+		}
+		if err := tx.RenameOrganization(ctx, o.ID, name); err != nil {
+			return fmt.Errorf("organization %q: %w", id, err)
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventOrganizationUpdated, ActorID: by.By, OrganizationID: o.ID, Data: storage.Data{"name": name, "was": o.Name},
+		}, storage.Private{}, by.Request, now)
 	})
 }
 
