@@ -64,7 +64,7 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		return nil, errors.Join(err, store.Rollback(ctx))
 	}
 	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
-	r.GrantedScope = p.grantable(a, as)
+	r.GrantedScope = grantable(as, a.GetResponseTypes().Has(responseTypeCode))
 	if as.Ask == nil && r.GrantedScope.Has(scopeOfflineAccess) {
 		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
 	}
@@ -103,6 +103,23 @@ func (p *Provider) ownSession(ctx context.Context, c *storage.Client, l *storage
 // what the start found out.
 func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Session, error) {
 	w, ask := workOf(ctx), as.Ask
+	s, err := p.sessionOfAct(ctx, as, now)
+	if err != nil {
+		return nil, err
+	}
+	w.writes = append(w.writes, func(tx *storage.Tx) error {
+		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
+		if err == nil {
+			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
+		}
+		return err
+	})
+	return s, nil
+}
+
+// sessionOfAct is what tokens say when the person acts as somebody else.
+func (p *Provider) sessionOfAct(ctx context.Context, as As, now time.Time) (*Session, error) {
+	ask := as.Ask
 	sub, err := p.subjectFor(ctx, ask.Client, ask.SubjectID)
 	if err != nil {
 		return nil, err
@@ -117,13 +134,6 @@ func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Se
 		ACR: acrImpersonation, AuthTime: as.Login.AuthTime.Time(), NotAfter: now.Add(ask.Duration),
 	}
 	s.SID = s.ImpersonationID
-	w.writes = append(w.writes, func(tx *storage.Tx) error {
-		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
-		if err == nil {
-			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
-		}
-		return err
-	})
 	return s, nil
 }
 
@@ -131,11 +141,11 @@ func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Se
 // on while the user is away (OpenID Connect Core 11). An impersonation gets no
 // offline_access unless the client opted in (SECURITY A11), and read only means
 // the client's read-only scopes.
-func (p *Provider) grantable(a *AuthorizeRequest, as As) fosite.Arguments {
+func grantable(as As, code bool) fosite.Arguments {
 	var granted fosite.Arguments
 	for _, scope := range as.Scope {
 		switch {
-		case scope == scopeOfflineAccess && !a.GetResponseTypes().Has(responseTypeCode):
+		case scope == scopeOfflineAccess && !code:
 		case as.Ask == nil:
 			granted = append(granted, scope)
 		case scope == scopeOfflineAccess && !as.Ask.Client.ImpersonationRefresh:

@@ -226,6 +226,46 @@ func (p *Provider) sendLogout(ctx context.Context, n *storage.LogoutNotice, now 
 	return p.caller.post(ctx, c.BackchannelLogoutURI, url.Values{"logout_token": {token}})
 }
 
+// How often a client may be sent a logout token of a session that never was.
+const (
+	logoutTests      = 5
+	logoutTestWindow = 10 * time.Minute
+)
+
+// TestLogout sends a client a logout token of a session that never was, as it would
+// be told of a real end, and returns the status of the answer, zero where there was
+// none. That it was asked for is on the record before anything is sent. Throttled:
+// it was tried too often. storage.ErrNotFound: there is no such client, or it has no
+// back-channel logout URI.
+func (p *Provider) TestLogout(ctx context.Context, clientID string, by storage.Cause, now time.Time) (status int, err error) {
+	n := &storage.LogoutNotice{ClientID: clientID, SID: storage.NewID("test")}
+	err = p.store.Write(ctx, func(tx *storage.Tx) error {
+		c, err := tx.Client(ctx, clientID)
+		if err == nil && c.BackchannelLogoutURI == "" {
+			err = storage.ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("back-channel logout of client %q: %w", clientID, err)
+		}
+		full, err := tx.Take(ctx, throttleKey("logout test:"+clientID), logoutTests, logoutTestWindow, now)
+		if err == nil && !full.IsZero() {
+			err = Throttled{full}
+		}
+		if err != nil {
+			return err
+		}
+		return recordClient(ctx, tx, storage.EventClientLogoutTested, clientID, storage.Data{"sid": n.SID}, by, now)
+	})
+	if err != nil {
+		return 0, err
+	}
+	status, err = p.sendLogout(ctx, n, now)
+	if status == 0 {
+		p.log.InfoContext(ctx, "a logout token for a test was not answered", "client_id", clientID, "cause", causeOf(err))
+	}
+	return status, nil
+}
+
 // judge writes into a notice what an attempt came to: an answer's status, zero for
 // none, and an error. The status decides: whoever said 200 has heard, whatever
 // became of the rest of the answer. A client that understood and refused would

@@ -14,7 +14,7 @@ import (
 // section 2.2).
 func (p *problems) connect(c *storage.Client) {
 	if alg := c.RequestObjectSigningAlg; alg != "" {
-		p.oneOf("request_object_signing_alg", alg, clientAlgs...)
+		p.oneOf("request_object_signing_alg", alg, Choices("request_object_signing_alg")...)
 		p.unless(c.JWKS != "" || c.JWKSURI != "", "request_object_signing_alg %q: needs jwks or jwks_uri", alg)
 	}
 	p.unless(!c.RequireSignedRequestObject || c.RequestObjectSigningAlg != "", "require_signed_request_object: needs request_object_signing_alg")
@@ -25,7 +25,7 @@ func (p *problems) connect(c *storage.Client) {
 		p.unless(printable(hash) && !strings.ContainsAny(hash, `"\#`), "request_uris %q: has characters that a URI cannot have", uri)
 	}
 	if alg := c.UserinfoSignedResponseAlg; alg != "" {
-		p.oneOf("userinfo_signed_response_alg", alg, algRS256, algES256)
+		p.oneOf("userinfo_signed_response_alg", alg, Choices("userinfo_signed_response_alg")...)
 	}
 	if age := c.DefaultMaxAge; age != nil {
 		p.unless(*age >= 0 && *age <= math.MaxInt32, "default_max_age %d: want 0 to %d seconds", *age, math.MaxInt32)

@@ -52,18 +52,24 @@ func (p *Provider) newIDToken(s *Session, c *storage.Client, nonce string) *idTo
 // both or with neither (sections 3.1.3.6 and 3.3.2.11).
 func (p *Provider) signIDToken(ctx context.Context, t *idToken, c *storage.Client, accessToken, code string) (string, error) {
 	t.AtHash, t.CHash = halfHash(accessToken), halfHash(code)
-	if len(t.scopes)+len(t.names) == 0 {
-		return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, t)
-	}
-	u, err := p.store.User(ctx, t.userID)
+	claims, err := p.claimsOf(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	all := claimsAbout(u, t.scopes, t.names)
-	if err := json.Unmarshal(asRaw(t), &all); err != nil { // its own claims come last: none is another's
-		return "", err
+	return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, claims)
+}
+
+// claimsOf returns everything that an ID token says.
+func (p *Provider) claimsOf(ctx context.Context, t *idToken) (any, error) {
+	if len(t.scopes)+len(t.names) == 0 {
+		return t, nil
 	}
-	return p.Keys.sign(c.IDTokenSignedResponseAlg, typIDToken, all)
+	u, err := p.store.User(ctx, t.userID)
+	if err != nil {
+		return nil, err
+	}
+	all := claimsAbout(u, t.scopes, t.names)
+	return all, json.Unmarshal(asRaw(t), &all) // its own claims come last: none is another's
 }
 
 // halfHash is what at_hash and c_hash hold. Every algorithm that is offered has

@@ -292,6 +292,47 @@ func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, b
 	})
 }
 
+// DropPreviousSecret ends the secret from before the last rotation. It is no error that
+// there is none.
+func (r *Registration) DropPreviousSecret(ctx context.Context, id string, by storage.Cause, now time.Time) error {
+	return r.store.Write(ctx, func(tx *storage.Tx) error {
+		c, err := tx.Client(ctx, id)
+		if err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		if c.PreviousSecretHash == nil {
+			return nil
+		}
+		c.PreviousSecretHash = nil
+		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		return recordClient(ctx, tx, storage.EventClientSecretDropped, id, storage.Data{}, by, now)
+	})
+}
+
+// SetStatus disables a client, which ends everything granted to it, or enables it. It
+// does not ask whether the rest of the client is as it should be: whatever has to be
+// shut off can be.
+func (r *Registration) SetStatus(ctx context.Context, id string, status storage.ClientStatus, by storage.Cause, now time.Time) error {
+	return r.store.Write(ctx, func(tx *storage.Tx) error {
+		c, err := tx.Client(ctx, id)
+		if err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		if c.Status == status {
+			return nil
+		}
+		c.Status = status
+		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
+			return fmt.Errorf("client %q: %w", id, err)
+		}
+		return recordClient(ctx, tx, storage.EventClientUpdated, id, withOrigin(c, storage.Data{
+			"changed": []string{"status"}, "status": string(status), "allow_impersonation": c.AllowImpersonation,
+		}), by, now)
+	})
+}
+
 // withOrigin adds how a client registered itself, if it did, to what an event says of it.
 func withOrigin(c *storage.Client, d storage.Data) storage.Data {
 	if c.RegisteredWith != "" {
@@ -340,6 +381,59 @@ func knownOrganizations(ctx context.Context, tx *storage.Tx, c *storage.Client) 
 		}
 	}
 	return nil
+}
+
+// Choices returns the values that a member of a client's metadata is chosen from, nil
+// where it is free.
+func Choices(name string) []string {
+	switch name {
+	case "type":
+		return []string{ClientWeb, ClientSPA, ClientNative, ClientService}
+	case "status":
+		return []string{string(storage.ClientActive), string(storage.ClientDisabled)}
+	case "token_endpoint_auth_method":
+		return []string{authNone, authBasic, authPost, authPrivateKey}
+	case "token_endpoint_auth_signing_alg", "request_object_signing_alg":
+		return slices.Clone(clientAlgs)
+	case "id_token_signed_response_alg", "userinfo_signed_response_alg":
+		return []string{algRS256, algES256}
+	case "grant_types":
+		return []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
+	case "response_types":
+		return slices.Clone(responseTypes)
+	case "access_token_format":
+		return []string{"jwt", "opaque"}
+	case "subject_type":
+		return []string{storage.SubjectPublic, storage.SubjectPairwise}
+	case "delivery":
+		return []string{DeliveryInitiateLogin, DeliveryCallback, DeliveryLink}
+	case "act_claims":
+		return []string{"email", "name"}
+	}
+	return nil
+}
+
+// Problem is what is wrong with one member of a client's metadata.
+type Problem struct{ Field, Message string }
+
+var namedProblem = regexp.MustCompile(`^([a-z_]+):? ((?s).*)$`)
+
+// ProblemsOf takes what ValidateClient returned apart.
+func ProblemsOf(err error) []Problem {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []Problem
+		for _, e := range joined.Unwrap() {
+			all = append(all, ProblemsOf(e)...)
+		}
+		return all
+	}
+	if m := namedProblem.FindStringSubmatch(err.Error()); m != nil {
+		return []Problem{{m[1], m[2]}}
+	}
+	return []Problem{{"", err.Error()}}
 }
 
 // ValidateClient returns everything that is wrong with a client, each problem with
@@ -395,8 +489,8 @@ func (p *problems) identity(c *storage.Client) {
 	name := checkText(c.Name, maxClaim)
 	p.unless(c.Name != "", "client_name: is missing")
 	p.unless(name == nil, "client_name %q: %w", c.Name, name)
-	p.oneOf("type", c.Type, ClientWeb, ClientSPA, ClientNative, ClientService)
-	p.oneOf("status", string(c.Status), string(storage.ClientActive), string(storage.ClientDisabled))
+	p.oneOf("type", c.Type, Choices("type")...)
+	p.oneOf("status", string(c.Status), Choices("status")...)
 	for _, contact := range c.Contacts {
 		a, err := mail.ParseAddress(contact)
 		p.unless(err == nil && a.Address == contact, "contacts %q: want an e-mail address", contact)
@@ -419,13 +513,13 @@ func (p *problems) authentication(c *storage.Client) {
 		p.unless(method != authNone, "token_endpoint_auth_method %q: a service needs a secret or a key; want %s, %s or %s",
 			method, authBasic, authPost, authPrivateKey)
 	}
-	p.oneOf("token_endpoint_auth_method", method, authNone, authBasic, authPost, authPrivateKey)
+	p.oneOf("token_endpoint_auth_method", method, Choices("token_endpoint_auth_method")...)
 	p.unless(!c.Public() || c.RequirePKCE, "require_pkce: a client without a secret cannot do without")
 	p.unless(method != authPrivateKey || c.JWKS != "" || c.JWKSURI != "", "token_endpoint_auth_method %q: needs jwks or jwks_uri", method)
 	alg := c.TokenEndpointAuthSigningAlg
 	p.unless(alg == "" || method == authPrivateKey, "token_endpoint_auth_signing_alg %q: is of token_endpoint_auth_method %s", alg, authPrivateKey)
 	if alg != "" {
-		p.oneOf("token_endpoint_auth_signing_alg", alg, clientAlgs...)
+		p.oneOf("token_endpoint_auth_signing_alg", alg, Choices("token_endpoint_auth_signing_alg")...)
 	}
 	p.keys(c)
 }
@@ -454,7 +548,7 @@ func (p *problems) keys(c *storage.Client) {
 }
 
 func (p *problems) grants(c *storage.Client) {
-	allowed := []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
+	allowed := Choices("grant_types")
 	for _, g := range c.GrantTypes {
 		p.unless(slices.Contains(allowed, g), "grant_types %q: is not supported; want %s", g, strings.Join(allowed, " or "))
 	}
@@ -470,7 +564,7 @@ func (p *problems) grants(c *storage.Client) {
 	for _, r := range c.ResponseTypes {
 		canonical = append(canonical, canonicalResponseType(r))
 	}
-	p.subset("response_types", canonical, responseTypes)
+	p.subset("response_types", canonical, Choices("response_types"))
 	code := slices.ContainsFunc(canonical, func(r string) bool { return gives(r, responseTypeCode) })
 	front := slices.ContainsFunc(canonical, func(r string) bool { return r != responseTypeCode })
 	p.unless(code || !has(grantCode), "response_types: %s needs %q", grantCode, responseTypeCode)
@@ -532,8 +626,8 @@ func (p *problems) web(name, uri string) {
 var scopeToken = regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`)
 
 func (p *problems) tokens(c *storage.Client) {
-	p.oneOf("id_token_signed_response_alg", c.IDTokenSignedResponseAlg, algRS256, algES256)
-	p.oneOf("access_token_format", c.AccessTokenFormat, "jwt", "opaque")
+	p.oneOf("id_token_signed_response_alg", c.IDTokenSignedResponseAlg, Choices("id_token_signed_response_alg")...)
+	p.oneOf("access_token_format", c.AccessTokenFormat, Choices("access_token_format")...)
 	scopes := strings.Fields(c.Scope)
 	p.unless(strings.Join(scopes, " ") == c.Scope, "scope %q: want names with one space between them", c.Scope)
 	p.distinct("scope", scopes)
@@ -550,10 +644,14 @@ func (p *problems) tokens(c *storage.Client) {
 }
 
 func (p *problems) impersonation(c *storage.Client) {
-	p.oneOf("delivery", c.Delivery, DeliveryInitiateLogin, DeliveryCallback, DeliveryLink)
-	p.unless(c.Delivery != DeliveryCallback || !c.Public(), "delivery %q: needs a client with a secret", c.Delivery)
+	p.oneOf("delivery", c.Delivery, Choices("delivery")...)
+	// Nobody asked for what is sent to the callback: there is no challenge that a
+	// verifier could meet, and nothing but its authentication protects the code.
+	callback := c.Delivery == DeliveryCallback
+	p.unless(!callback || !c.Public(), "delivery %q: needs a client with a secret or a key", c.Delivery)
+	p.unless(!callback || !c.RequirePKCE, "delivery %q: cannot have a code challenge, which require_pkce asks for", c.Delivery)
 	p.unless(!c.AllowImpersonation || len(c.ResponseTypes) > 0, "allow_impersonation: nobody signs in to a client without response types")
 	p.subset("read_only_scopes", c.ReadOnlyScopes, strings.Fields(c.Scope))
-	p.subset("act_claims", c.ActClaims, []string{"email", "name"})
+	p.subset("act_claims", c.ActClaims, Choices("act_claims"))
 	p.unless(!c.ImpersonationRefresh || slices.Contains(c.GrantTypes, grantRefresh), "impersonation_refresh: needs grant type %s", grantRefresh)
 }

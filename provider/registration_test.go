@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,7 +132,12 @@ func TestValidateClient(t *testing.T) {
 		{"service", func(c *storage.Client) { c.AllowImpersonation = true }, `allow_impersonation`},
 		{"web", func(c *storage.Client) { c.Delivery = "" }, `delivery ""`},
 		{"web", func(c *storage.Client) { c.Delivery = "email" }, `delivery "email"`},
-		{"web", func(c *storage.Client) { c.Delivery = DeliveryCallback }, ``},
+		{"web", func(c *storage.Client) { c.Delivery, c.RequirePKCE = DeliveryCallback, false }, ``},
+		{"web", func(c *storage.Client) { keyed(c); c.Delivery, c.RequirePKCE = DeliveryCallback, false }, ``},
+		{"web", func(c *storage.Client) { c.Delivery = DeliveryCallback }, `delivery "callback": cannot have a code challenge`},
+		{"web", func(c *storage.Client) { c.Delivery, c.TokenEndpointAuthMethod = DeliveryCallback, authNone }, `delivery "callback": needs a client with`},
+		{"web", func(c *storage.Client) { c.InitiateLoginURI = "http://shop.test/initiate" }, `initiate_login_uri "http://shop.test/initiate": want https`},
+		{"web", func(c *storage.Client) { c.InitiateLoginURI = "shop://initiate" }, `initiate_login_uri`},
 		{"spa", func(c *storage.Client) { c.Delivery = DeliveryCallback }, `delivery "callback": needs`},
 		{"web", func(c *storage.Client) { c.ReadOnlyScopes = storage.List{"profile"} }, ``},
 		{"web", func(c *storage.Client) { c.ReadOnlyScopes = storage.List{"invoices:read"} }, `read_only_scopes "invoices:read"`},
@@ -193,6 +199,15 @@ func TestRegistration(t *testing.T) {
 		t.Errorf("after a rotation that keeps nothing: %v", err)
 	}
 
+	if fourth, err := r.RotateSecret(ctx, c.ID, true, byRoot, testTime); err != nil || !secretMatches(read(), third) {
+		t.Errorf("rotated once more: %v", err)
+	} else if err := r.DropPreviousSecret(ctx, c.ID, byRoot, testTime); err != nil || secretMatches(read(), third) || !secretMatches(read(), fourth) {
+		t.Errorf("after the one before was dropped: %v", err)
+	}
+	if err := r.DropPreviousSecret(ctx, c.ID, byRoot, testTime); err != nil { // there is none, and nothing to record
+		t.Error(err)
+	}
+
 	stale := read()
 	public := read()
 	public.TokenEndpointAuthMethod = authNone
@@ -224,7 +239,7 @@ func TestRegistration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kind, want := range map[storage.EventType]int{
-		storage.EventClientCreated: 1, storage.EventClientUpdated: 2, storage.EventClientSecretRotated: 2, storage.EventClientDeleted: 1,
+		storage.EventClientCreated: 1, storage.EventClientUpdated: 2, storage.EventClientSecretRotated: 3, storage.EventClientSecretDropped: 1, storage.EventClientDeleted: 1,
 	} {
 		events, err := s.Events(ctx, storage.EventFilter{Types: []storage.EventType{kind}})
 		if err != nil || len(events) != want {
@@ -278,5 +293,38 @@ func TestRegistration(t *testing.T) {
 	user := &storage.User{ID: "shop", Email: "shop@example.test"}
 	if err := NewDirectory(s).CreateUser(ctx, user, "", nil, nil, byRoot, testTime); !errors.Is(err, storage.ErrExists) {
 		t.Errorf("a user with the id of a client: got %v", err)
+	}
+}
+
+// Each problem has the name of its metadata, so that a form can say it at the field.
+func TestProblemsOf(t *testing.T) {
+	t.Parallel()
+	c := validClient(ClientWeb)
+	c.Name, c.RedirectURIs, c.Delivery, c.Scope = "", storage.List{"/cb"}, DeliveryCallback, "openid  email"
+	got := map[string]string{}
+	for _, p := range ProblemsOf(ValidateClient(c)) {
+		got[p.Field] = p.Message
+	}
+	for field, want := range map[string]string{
+		"client_name": "is missing", "redirect_uris": `redirect_uri "/cb": is not absolute`, "scope": `"openid  email": want names`,
+		"delivery": `"callback": cannot have`,
+	} {
+		if !strings.HasPrefix(got[field], want) {
+			t.Errorf("%s: got %q, want %q", field, got[field], want)
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("got %q", got)
+	}
+	if got := ProblemsOf(nil); got != nil {
+		t.Errorf("no problem: got %q", got)
+	}
+	if got := ProblemsOf(ValidateClient(&storage.Client{})); slices.ContainsFunc(got, func(p Problem) bool { return p.Field == "" }) {
+		t.Errorf("a problem without a name: %q", got)
+	}
+	for _, name := range []string{"type", "grant_types", "delivery"} {
+		if len(Choices(name)) < 2 {
+			t.Errorf("%s: got %q", name, Choices(name))
+		}
 	}
 }
