@@ -244,7 +244,7 @@ func (s *Server) supportRequests(w http.ResponseWriter, r *http.Request, st *sta
 		if status == "pending" && !q.Pending(p.Now) {
 			status = "expired"
 		}
-		p.List = append(p.List, templates.SupportRequest{
+		p.List = append(p.List, templates.AskedUser{
 			Time: q.CreatedAt.Time(), ActorName: names.User(q.ActorID), SubjectName: names.User(q.UserID), ClientName: names.Client(q.ClientID),
 			Reason: q.Reason, TicketRef: q.TicketRef, Status: status,
 		})

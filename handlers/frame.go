@@ -142,6 +142,17 @@ var notices = map[string]string{
 	"application_revoked": "The application can no longer use your account.",
 	"profile_saved":       "Your profile is saved.",
 	"password_changed":    "Your password is changed. You are signed in nowhere else any more.",
+	"client-saved":         "Saved.",
+	"client-disabled":      "Disabled. All that was granted to it has ended.",
+	"client-enabled":       "Enabled.",
+	"client-deleted":       "The application was deleted.",
+	"secret-stored":        "The secret is not shown any more.",
+	"secret-dropped":       "The old secret is worth nothing any more.",
+	"organization-created": "The organization was created.",
+	"organization-renamed": "Renamed.",
+	"member-added":         "Added.",
+	"member-changed":       "Saved.",
+	"member-removed":       "Removed.",
 }
 
 // notice returns what the person has just done, in words.

@@ -216,7 +216,7 @@ func (d *Directory) RevokeRole(ctx context.Context, userID, role, organization s
 // CreateOrganization adds an organization; it fills an empty id.
 // storage.ErrExists: id or name is taken, also one as the other.
 func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organization, by storage.Cause, now time.Time) error {
-	if err := checkOrganization(o); err != nil {
+	if err := ValidateOrganization(o); err != nil {
 		return err
 	}
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
@@ -238,7 +238,8 @@ func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organizat
 	})
 }
 
-func checkOrganization(o *storage.Organization) error {
+// ValidateOrganization returns everything that is wrong with an organization, or nil.
+func ValidateOrganization(o *storage.Organization) error {
 	var errs []error
 	if o.ID != "" && !identifier.MatchString(o.ID) {
 		errs = append(errs, fmt.Errorf("id %q: want up to 255 letters, digits and . _ ~ | : -, beginning with a letter or digit", o.ID))
@@ -350,7 +351,7 @@ func permissionsOf(ctx context.Context, tx *storage.Tx, names ...string) (map[st
 // RenameOrganization changes an organization's name. storage.ErrExists: it is the name
 // or the id of another.
 func (d *Directory) RenameOrganization(ctx context.Context, id, name string, by storage.Cause, now time.Time) error {
-	if err := checkOrganization(&storage.Organization{Name: name}); err != nil {
+	if err := ValidateOrganization(&storage.Organization{Name: name}); err != nil {
 		return err
 	}
 	return d.store.Write(ctx, func(tx *storage.Tx) error {

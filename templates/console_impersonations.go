@@ -95,12 +95,12 @@ func (s *Set) Denials(w http.ResponseWriter, status int, p DenialsPage) error {
 type SupportRequestsPage struct {
 	Page
 	Tabs []Section
-	List []SupportRequest
+	List []AskedUser
 	Now  time.Time
 }
 
-// SupportRequest is one question to a user.
-type SupportRequest struct {
+// AskedUser is one question to a user.
+type AskedUser struct {
 	Time                               time.Time
 	ActorName, SubjectName, ClientName string
 	Reason, TicketRef                  string

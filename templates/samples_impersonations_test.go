@@ -30,7 +30,7 @@ func impersonationSamples() map[string]any {
 			{Time: now.Add(-26 * time.Hour), ActorName: "Sam Support", Why: "This is not allowed."},
 		}},
 		"console_denials_none": DenialsPage{Page: framed(""), Tabs: tabs, Now: now},
-		"console_requests": SupportRequestsPage{Page: framed(""), Tabs: tabs, Now: now, List: []SupportRequest{
+		"console_requests": SupportRequestsPage{Page: framed(""), Tabs: tabs, Now: now, List: []AskedUser{
 			{Time: now, ActorName: "Sam Support", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Invoice 4711", TicketRef: "SUP-4821", Status: "pending"},
 			{Time: now, ActorName: "Sam Support", SubjectName: "Ada Lovelace", Reason: "Invoice 4711", Status: "denied"},
 		}},
