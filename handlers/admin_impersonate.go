@@ -22,7 +22,7 @@ import (
 // from elsewhere suggests is filled in, and marked; nothing is ever sent by it, and
 // the reason is the person's own (SECURITY E07).
 func (s *Server) impersonateForm(w http.ResponseWriter, r *http.Request, st *staff) error {
-	u, err := s.reachable(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
+	u, err := s.reachableUser(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -42,9 +42,9 @@ func (s *Server) impersonateForm(w http.ResponseWriter, r *http.Request, st *sta
 // reasonCode is what a help desk may name a reason by.
 var reasonCode = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$`)
 
-// reachable returns a user over whom staff hold a permission. Anybody else is as good
+// reachableUser returns a user over whom staff hold a permission. Anybody else is as good
 // as unknown (SECURITY A01, F08).
-func (s *Server) reachable(ctx context.Context, st *staff, permission, id string) (*storage.User, error) {
+func (s *Server) reachableUser(ctx context.Context, st *staff, permission, id string) (*storage.User, error) {
 	u, err := s.store.User(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errNoPage
@@ -72,7 +72,7 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 	if err != nil {
 		return err
 	}
-	u, err := s.reachable(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
+	u, err := s.reachableUser(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/templates"
 )
-
-// pageSize is how many rows of a list a page shows.
-const pageSize = 25
 
 // maxShownRunning bounds the list of those that run. There are hardly ever more.
 const maxShownRunning = 200
@@ -60,12 +56,12 @@ func (s *Server) showRunning(w http.ResponseWriter, r *http.Request, st *staff, 
 func (s *Server) pastImpersonations(w http.ResponseWriter, r *http.Request, st *staff) error {
 	const here = "/admin/impersonations/past"
 	p := templates.ImpersonationsPage{Page: s.consoleFrame(r, st), Tabs: impersonationTabs(here), Now: time.Now()}
-	before, err := placeIn(r.URL.Query().Get("before"))
+	part, err := span(r)
 	if err != nil {
 		return err
 	}
 	found, err := s.store.Impersonations(r.Context(), storage.ImpersonationFilter{
-		Over: true, Organizations: st.within(impersonation.PermissionRead), Before: before, Limit: pageSize + 1,
+		Over: true, Organizations: st.within(impersonation.PermissionRead), Before: part.Before, Limit: pageSize + 1,
 	}, p.Now)
 	if err != nil {
 		return err
@@ -73,9 +69,9 @@ func (s *Server) pastImpersonations(w http.ResponseWriter, r *http.Request, st *
 	if len(found) > pageSize {
 		found = found[:pageSize]
 		last := found[pageSize-1]
-		p.OlderURL = here + "?before=" + placeText(storage.Place{Time: last.StartedAt, ID: last.ID})
+		p.OlderURL, _ = neighbours(here, part, storage.Mark{}, storage.Mark{Time: last.StartedAt, ID: last.ID}, true)
 	}
-	if before != (storage.Place{}) {
+	if part.Before.Set() {
 		p.NewestURL = here
 	}
 	p.List, err = s.shownImpersonations(r, st, found, p.Now)
@@ -83,23 +79,6 @@ func (s *Server) pastImpersonations(w http.ResponseWriter, r *http.Request, st *
 		return err
 	}
 	return s.pages.Impersonations(w, http.StatusOK, p)
-}
-
-// placeText is a place in a list as a parameter, and placeIn reads it.
-func placeText(p storage.Place) string {
-	return url.QueryEscape(strconv.FormatInt(int64(p.Time), 10) + "." + p.ID)
-}
-
-func placeIn(text string) (storage.Place, error) {
-	if text == "" {
-		return storage.Place{}, nil
-	}
-	moment, id, found := strings.Cut(text, ".")
-	n, err := strconv.ParseInt(moment, 10, 64)
-	if err != nil || !found || n <= 0 || len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' }) {
-		return storage.Place{}, &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "This address is malformed.", Cause: err}
-	}
-	return storage.Place{Time: storage.Time(n), ID: id}, nil
 }
 
 // shownImpersonations returns how a page shows them, with the names of everybody and

@@ -88,7 +88,7 @@ func TestConsoleImpersonations(t *testing.T) {
 		}
 		for _, place := range []string{"x", "1", ".", "1.", "-1.imp", "1." + strings.Repeat("x", 65), "99999999999999999999.x", "1.\x00"} {
 			w := root.Get("/admin/impersonations/past?before=" + url.QueryEscape(place))
-			if w.Status != http.StatusBadRequest && !(place == "1." && w.Status == http.StatusOK) {
+			if w.Status != http.StatusBadRequest {
 				t.Errorf("F09 %q: %d", place, w.Status)
 			}
 		}
@@ -105,7 +105,7 @@ func TestPastImpersonationsPaged(t *testing.T) {
 		for n := range 60 {
 			at := now.Add(time.Duration(n/3) * time.Second) // three at each moment
 			i := &storage.Impersonation{
-				ID: unique("imp_past"), ActorID: "usr_sam", SubjectID: "usr_ada", ClientID: "app", Entry: "console", Reason: "a reason", Access: "full",
+				ID: storage.NewID("imp"), ActorID: "usr_sam", SubjectID: "usr_ada", ClientID: "app", Entry: "console", Reason: "a reason", Access: "full",
 				StartedAt: storage.At(at), ExpiresAt: storage.At(at.Add(time.Minute)), EndedAt: storage.At(at.Add(time.Second)), EndReason: storage.EndStopped,
 			}
 			ids[i.ID] = true

@@ -12,7 +12,7 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// pageSize is how many rows a list of the console has.
+// pageSize is how many rows a page of a list has.
 const pageSize = 25
 
 // The parameters that say where a list by name goes on.

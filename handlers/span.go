@@ -9,9 +9,6 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// pageSize is how many rows a page of a list has.
-const pageSize = 25
-
 // mark is how the key of a row is written in an address.
 var mark = regexp.MustCompile(`^([1-9][0-9]{0,17})\.([a-z]{3}_[a-z0-9]{26})$`)
 

@@ -80,15 +80,8 @@ type ImpersonationFilter struct {
 	Due                                  bool     // time ran out, end not recorded
 	Over                                 bool     // it runs no more
 	Organizations                        []string // in any of these; nil: everywhere
-	Before                               Place    // only what comes after this one in the list
+	Before                               Mark     // only what comes after this one in the list
 	Limit                                int      // zero: all
-}
-
-// Place is where a row stands in a list that is read by time, latest first. The zero
-// value is before all.
-type Place struct {
-	Time Time
-	ID   string
 }
 
 func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
@@ -105,7 +98,7 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 	if f.Organizations != nil {
 		db = db.Where("organization_id IN ?", append([]string{}, f.Organizations...))
 	}
-	if f.Before != (Place{}) {
+	if f.Before.Set() {
 		db = db.Where("(started_at < ? OR started_at = ? AND id > ?)", f.Before.Time, f.Before.Time, f.Before.ID)
 	}
 	if f.Limit > 0 {

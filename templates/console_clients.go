@@ -5,13 +5,13 @@ import "net/http"
 // ClientsPage lists applications.
 type ClientsPage struct {
 	Page
-	Query          string
-	Types, States  []Option
-	Filtered       bool // something narrows the list
-	Rows           []ClientRow
-	Newer, Older   string // the pages before and after this one
-	MayCreate      bool
-	SwitchedOff    bool // nobody signs in as others anywhere
+	Query         string
+	Types, States []Option
+	Filtered      bool // something narrows the list
+	Rows          []ClientRow
+	Newer, Older  string // the pages before and after this one
+	MayCreate     bool
+	SwitchedOff   bool // nobody signs in as others anywhere
 }
 
 // ClientRow is an application in a list.
