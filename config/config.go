@@ -183,6 +183,9 @@ type Log struct {
 type Branding struct {
 	// The name at the top of every page.
 	Name string `koanf:"name" default:"Understudy" validate:"required,max=64,printable"`
+	// An SVG or PNG file of at most 256 KiB, shown at the top of every page in place of
+	// the icon. It is read when the server starts.
+	Logo string `koanf:"logo" validate:"omitempty,file"`
 	// The colour of buttons and links.
 	Accent string `koanf:"accent" default:"#1f5fbf" validate:"hexcolor,len=7"`
 }

@@ -90,6 +90,7 @@ log:
   format: json
 branding:
   name: Understudy
+  logo: DIR/cert.pem
   accent: "#1f5fbf"
 `
 
@@ -193,7 +194,7 @@ func TestDefaults(t *testing.T) {
 		"keys.rotation_interval": "2160h", "registration.mode": "off",
 		"registration.scope": "openid profile email address phone offline_access", "outgoing.allowed_networks": []any{},
 		"login.max_concurrent_hashes": 0, "login.queue_timeout": "2s", "mail.smtp_url": "", "mail.from": "",
-		"log.level": "info", "log.format": "json", "branding.name": "Understudy", "branding.accent": "#1f5fbf",
+		"log.level": "info", "log.format": "json", "branding.name": "Understudy", "branding.logo": "", "branding.accent": "#1f5fbf",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

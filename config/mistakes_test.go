@@ -128,6 +128,7 @@ func TestMistakes(t *testing.T) {
 		{name: "log format", old: "format: json", new: "format: xml", key: "log.format", message: "json, text"},
 		{name: "no name", old: "name: Understudy", new: `name: ""`, key: "branding.name", message: "is required"},
 		{name: "name with line break", old: "name: Understudy", new: `name: "a\nb"`, key: "branding.name", message: "printable"},
+		{name: "no such logo", old: "logo: ", new: "logo: no", key: "branding.logo", message: "no such file"},
 		{name: "colour by name", old: `"#1f5fbf"`, new: "blue", key: "branding.accent", message: "#rrggbb"},
 		{name: "short colour", old: `"#1f5fbf"`, new: `"#15b"`, key: "branding.accent", message: "#rrggbb"},
 

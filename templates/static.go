@@ -22,10 +22,10 @@ type asset struct {
 }
 
 // assetLinks are the paths of the assets.
-type assetLinks struct{ stylesheet, script, icon, actingIcon string }
+type assetLinks struct{ stylesheet, script, icon, actingIcon, logo string }
 
-// Static serves GET /static/: one style sheet, one script, the icon, and the icon with
-// an amber dot that pages have while acting. Pages link to them by names that
+// Static serves GET /static/: one style sheet, one script, the icon, the icon with an
+// amber dot that pages have while acting, and the logo where there is one. Pages link to them by names that
 // change with the content, so answers may be kept for ever.
 func (s *Set) Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +53,7 @@ func (s *Set) Static() http.Handler {
 	})
 }
 
-func (s *Set) addAssets(accent colour) (links assetLinks, err error) {
+func (s *Set) addAssets(accent colour, logo Logo) (links assetLinks, err error) {
 	css, err := stylesheet(accent)
 	if err != nil {
 		return links, err
@@ -80,7 +80,13 @@ func (s *Set) addAssets(accent colour) (links assetLinks, err error) {
 	if links.icon, err = s.addAsset("icon", ".svg", "image/svg+xml", icon); err != nil {
 		return links, err
 	}
-	links.actingIcon, err = s.addAsset("icon-acting", ".svg", "image/svg+xml", acting)
+	if links.actingIcon, err = s.addAsset("icon-acting", ".svg", "image/svg+xml", acting); err != nil {
+		return links, err
+	}
+	links.logo = links.icon
+	if logo.body != nil {
+		links.logo, err = s.addAsset("logo", logo.extension, logo.contentType, logo.body)
+	}
 	return links, err
 }
 

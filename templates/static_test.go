@@ -17,9 +17,9 @@ func TestStatic(t *testing.T) {
 	s := newSet(t)
 	body := rendered(t, s, samples()["error_acting"])
 	links := regexp.MustCompile(`/static/[^"]+`).FindAllString(body, -1)
-	wants := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
-	if len(links) < 3 {
-		t.Fatalf("links = %q, want a style sheet and two icons", links)
+	wants := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	if len(links) < 4 {
+		t.Fatalf("links = %q, want a style sheet, a script and two icons", links)
 	}
 	for _, link := range links {
 		w := get(s, http.MethodGet, link, "")

@@ -22,6 +22,8 @@ type Branding struct {
 	// Accent is the colour of buttons and links, as #rrggbb. Each page theme
 	// shifts it towards black or white as far as readable text needs.
 	Accent string
+	// Logo takes the place of the icon at the top of each page.
+	Logo Logo
 }
 
 // Set holds the parsed pages and the files they load. Its methods are safe for
@@ -51,12 +53,12 @@ func New(b Branding) (*Set, error) {
 		assets:  make(map[string]asset),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
-	links, err := s.addAssets(accent)
+	links, err := s.addAssets(accent, b.Logo)
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
 	constants := map[string]string{
-		"brand": b.Name, "stylesheet": links.stylesheet, "script": links.script, "icon": links.icon, "icon-acting": links.actingIcon,
+		"brand": b.Name, "stylesheet": links.stylesheet, "script": links.script, "icon": links.icon, "icon-acting": links.actingIcon, "logo": links.logo,
 	}
 	for _, l := range languages {
 		if s.pages[l.Tag], err = parse(l.Tag, constants); err != nil {

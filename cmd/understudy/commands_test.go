@@ -161,6 +161,7 @@ func TestExitCodes(t *testing.T) {
 	bad := s.file("bad.yaml", "issuer: nonsense\nlisten: nonsense\nsecret: x\n")
 	unmigrated := s.file("unmigrated.yaml", "issuer: https://id.test\nsecrets: {system: "+strings.Repeat("Zx9!qWe7", 5)+"kk}\ndatabase: {dsn: 'sqlite:"+
 		filepath.Join(s.dir, "new.db")+"'}\n")
+	noLogo := s.file("nologo.yaml", "issuer: https://id.test\nsecrets: {system: "+strings.Repeat("Zx9!qWe7", 5)+"kk}\nbranding: {logo: '"+bad+"'}\n")
 	for _, c := range []struct {
 		args string
 		want int
@@ -213,6 +214,7 @@ func TestExitCodes(t *testing.T) {
 		{"config validate --config " + bad, exitConfiguration, "\nsecret: no such key"},
 		{"user list --config " + bad, exitConfiguration, "listen: "},
 		{"serve --config " + bad, exitConfiguration, "issuer: "},
+		{"config validate --config " + noLogo, exitConfiguration, "branding.logo: \"" + bad + "\": is neither an SVG nor a PNG image"},
 		{"config validate --config /no/such/file", exitConfiguration, "/no/such/file"},
 	} {
 		root := newRoot()

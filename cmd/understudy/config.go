@@ -14,10 +14,14 @@ func newConfigCmd() *cobra.Command {
 		&cobra.Command{
 			Use: "validate", Short: "List everything that is wrong with the configuration", Args: named(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				if _, err := loadConfig(cmd); err != nil {
+				c, err := loadConfig(cmd)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
+				if _, err := branding(c); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is valid")
 				return err
 			},
 		},

@@ -23,6 +23,9 @@ func checkConfiguration(c *config.Config, file string) finding {
 	if file == "" {
 		file = "the environment"
 	}
+	if _, err := branding(c); err != nil {
+		return finding{"configuration", bad, err.Error(), "The server will not start."}
+	}
 	var idle []string
 	if len(c.Dialects) > 0 {
 		idle = append(idle, "dialects")

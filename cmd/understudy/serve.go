@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -86,7 +87,11 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	if err != nil {
 		return nil, err
 	}
-	pages, err := templates.New(templates.Branding{Name: c.Branding.Name, Accent: c.Branding.Accent})
+	look, err := branding(c)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := templates.New(look)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +109,24 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	logouts := provider.NewLogoutSender(p)
 	logouts.Observe = server.ObserveLogout
 	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts}, nil
+}
+
+// branding reads the logo: an error says what is wrong with the configuration.
+func branding(c *config.Config) (templates.Branding, error) {
+	look := templates.Branding{Name: c.Branding.Name, Accent: c.Branding.Accent}
+	name := c.Branding.Logo
+	if name == "" {
+		return look, nil
+	}
+	f, err := os.Open(name)
+	if err == nil {
+		look.Logo, err = templates.ReadLogo(f)
+		_ = f.Close() // it was only read
+	}
+	if err != nil {
+		return look, &config.Error{Problems: []config.Problem{{Key: "branding.logo", Message: fmt.Sprintf("%q: %v", name, err)}}}
+	}
+	return look, nil
 }
 
 func providerConfig(c *config.Config) (provider.Config, error) {
