@@ -3,7 +3,6 @@ package handlers
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -314,7 +313,7 @@ func organizationsOf(c impersonation.Candidate, chosen string) []templates.Optio
 	if len(c.Organizations) < 2 {
 		return nil
 	}
-	options := []templates.Option{{Value: "", Label: "Choose…", Selected: chosen == ""}}
+	options := []templates.Option{{Value: "", Selected: chosen == ""}}
 	for _, o := range c.Organizations {
 		options = append(options, templates.Option{Value: o.ID, Label: o.Name, Selected: o.ID == chosen})
 	}
@@ -374,5 +373,5 @@ func describe(scope string) templates.Scope {
 	if d, ok := known[scope]; ok {
 		return templates.Scope{Name: scope, Title: d[0], Detail: d[1]}
 	}
-	return templates.Scope{Name: scope, Title: fmt.Sprintf("Use “%s” on your behalf", scope)}
+	return templates.Scope{Name: scope}
 }

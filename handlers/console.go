@@ -222,8 +222,8 @@ func (s *Server) confirmed(w http.ResponseWriter, r *http.Request, l *storage.Lo
 		return false, "Confirm with your password.", nil
 	}
 	u, err := s.provider.CheckPassword(r.Context(), l.User.Email, password, s.info(r), now)
-	if wait, ok := throttled(err); ok {
-		return false, "That was too many attempts. Try again in " + wait.Until.Sub(now).Round(time.Second).String() + ".", nil
+	if _, ok := throttled(err); ok {
+		return false, "That was too many attempts. Wait a little, then try again.", nil
 	}
 	if wrongCredentials(err) {
 		return false, "The password is not right.", nil

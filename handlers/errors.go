@@ -17,6 +17,7 @@ type pageErr struct {
 	Status                int
 	Code, Message, Advice string
 	Heading               string // empty: one that fits the status
+	ActingAs              string // in place of a heading: that the person acts as this one
 	BackURL, BackLabel    string
 	Cause                 error
 	RetryAfter            time.Duration
@@ -104,7 +105,7 @@ func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {
 	p := templates.ErrorPage{
 		Page: s.frame(r, nil),
 		Code: e.Code, Heading: e.Heading, Message: e.Message, Advice: e.Advice, RequestID: requestID(r.Context()),
-		BackURL: e.BackURL, BackLabel: e.BackLabel,
+		ActingAs: e.ActingAs, BackURL: e.BackURL, BackLabel: e.BackLabel,
 	}
 	if err := s.pages.Error(w, e.Status, p); err != nil {
 		http.Error(w, e.Message, e.Status)

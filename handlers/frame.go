@@ -123,7 +123,7 @@ func (s *Server) acting(r *http.Request, l *storage.Login) (*templates.Acting, e
 // A17): they might take their own account for the other's.
 func errActing(a *templates.Acting) error {
 	return &pageErr{
-		Status: http.StatusForbidden, Code: "impersonation_forbidden", Heading: "You are acting as " + a.SubjectName,
+		Status: http.StatusForbidden, Code: "impersonation_forbidden", ActingAs: a.SubjectName,
 		Message: "Stop first. Nothing is changed here while you act as someone else.",
 		BackURL: a.StopURL, BackLabel: "Stop",
 	}

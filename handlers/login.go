@@ -57,9 +57,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) (*interaction
 	}
 	if i.login != nil && i.request.HintFits(i.login) {
 		p.Reauth, p.Username, p.SignOutURL = true, i.login.User.Email, signOutURL(i)
-		if i.row.Draft != "" {
-			p.ReauthWhy = "to sign in as someone else"
-		}
+		p.ReauthToAct = i.row.Draft != ""
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy(originOf(i.request.GetRedirectURI().String())))
 	return i, p, nil

@@ -126,7 +126,7 @@ func (s *Server) loggedOut(w http.ResponseWriter, r *http.Request, request *prov
 	}
 	p := templates.LoggedOutPage{Page: s.frame(r, nil), Astray: request.Astray}
 	if c := request.Client; c != nil && c.ClientURI != "" {
-		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
+		p.ReturnURL, p.ReturnTo = c.ClientURI, c.Name
 	}
 	return s.pages.LoggedOut(w, http.StatusOK, p)
 }

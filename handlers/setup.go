@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -101,7 +100,7 @@ func (s *Server) notActing(r *http.Request) (*storage.Login, error) {
 		return nil, err
 	}
 	return nil, &pageErr{
-		Status: http.StatusForbidden, Code: "impersonation_forbidden", Heading: "You are acting as " + subject,
+		Status: http.StatusForbidden, Code: "impersonation_forbidden", ActingAs: subject,
 		Message: "Stop first. Administrators are not made, and nothing is set up, while you act as someone else.",
 		BackURL: "/impersonation/stop?id=" + url.QueryEscape(running[0].ID), BackLabel: "Stop",
 	}
@@ -146,7 +145,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		}},
 	}
 	if application.Done {
-		application.State = "There " + count(have.Clients, "is one application", "are %d applications") + "."
+		application.State, application.Count = count(have.Clients, "There is one application.", "There are %d applications.")
 	}
 	users := templates.ChecklistStep{
 		Title: "Add users", Done: have.Users > 0, State: "There is nobody but administrators yet. The role support lets staff sign in as others.",
@@ -156,7 +155,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		},
 	}
 	if users.Done {
-		users.State = "There " + count(have.Users, "is one user", "are %d users") + " besides administrators."
+		users.State, users.Count = count(have.Users, "There is one user besides administrators.", "There are %d users besides administrators.")
 	}
 	signInAs := templates.ChecklistStep{
 		Title: "Switch on signing in as someone else", Done: on && have.ClientsOptedIn > 0, State: "It is off.",
@@ -165,7 +164,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	switch {
 	case on && have.ClientsOptedIn > 0:
 		signInAs.Commands = nil
-		signInAs.State = "It is on, and " + count(have.ClientsOptedIn, "one application allows it", "%d applications allow it") + "."
+		signInAs.State, signInAs.Count = count(have.ClientsOptedIn, "It is on, and one application allows it.", "It is on, and %d applications allow it.")
 	case on:
 		signInAs.State = "It is on, but no application allows it yet."
 		signInAs.Commands = []templates.Command{{"understudy client update shop", "--allow-impersonation"}}
@@ -173,9 +172,10 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	return []templates.ChecklistStep{application, users, signInAs}
 }
 
-func count(n int64, one, many string) string {
+// count returns what is said of n, and n where it has to be told.
+func count(n int64, one, many string) (string, int64) {
 	if n == 1 {
-		return one
+		return one, 0
 	}
-	return fmt.Sprintf(many, n)
+	return many, n
 }

@@ -77,7 +77,7 @@ func (s *Server) stopped(w http.ResponseWriter, r *http.Request) error {
 		Lasted: ended.Sub(i.StartedAt.Time()), Why: whyEnded(i.EndReason),
 	}
 	if c, err := s.store.Client(r.Context(), i.ClientID); err == nil && c.ClientURI != "" && !p.AsSubject {
-		p.ReturnURL, p.ReturnLabel = c.ClientURI, "Back to "+c.Name
+		p.ReturnURL, p.ReturnTo = c.ClientURI, c.Name
 	}
 	return s.pages.Stopped(w, http.StatusOK, p)
 }

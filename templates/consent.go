@@ -43,7 +43,8 @@ type ConsentPage struct {
 	SubjectName            string // the selected candidate's, for the button; else Candidate.Name
 }
 
-// Scope is named by Title, or by Name if it has none.
+// Scope is one that is asked for: its Title says in plain words what for, where there
+// is one.
 type Scope struct{ Name, Title, Detail string }
 
 // Candidate is a user the search has found. One that is not Selectable says Why.
@@ -55,7 +56,8 @@ type Candidate struct {
 	Selected        bool
 }
 
-// Option is one of a select.
+// Option is one of a select. Without a value it is the one that chooses nothing, and
+// needs no label.
 type Option struct {
 	Value, Label string
 	Selected     bool

@@ -9,6 +9,7 @@ type ErrorPage struct {
 	Page
 	Status                         int
 	Code, Heading, Message, Advice string
+	ActingAs                       string // in place of a heading: that the person acts as this one
 	RequestID                      string
 	BackURL, BackLabel             string
 }

@@ -29,12 +29,20 @@ type Language struct {
 // Languages are those there are, English first.
 func Languages() []Language { return slices.Clone(languages) }
 
+// LanguageTags are their tags.
+func LanguageTags() (tags []string) {
+	for _, l := range languages {
+		tags = append(tags, l.Tag)
+	}
+	return tags
+}
+
 var languages = []Language{{"en", "English"}, {"de", "Deutsch"}}
 
 var matcher = func() language.Matcher {
 	var tags []language.Tag
-	for _, l := range languages {
-		tags = append(tags, language.MustParse(l.Tag))
+	for _, tag := range LanguageTags() {
+		tags = append(tags, language.MustParse(tag))
 	}
 	return language.NewMatcher(tags)
 }()
@@ -74,17 +82,24 @@ func loadCatalogue(tag string) (catalogue, error) {
 		return nil, err
 	}
 	for _, file := range files {
-		b, err := localeFiles.ReadFile(path.Join(dir, file.Name()))
+		part, err := readWords(path.Join(dir, file.Name()))
 		if err != nil {
 			return nil, err
-		}
-		var part map[string]string
-		if err := json.Unmarshal(b, &part); err != nil {
-			return nil, fmt.Errorf("%s: %w", file.Name(), err)
 		}
 		maps.Copy(c, part)
 	}
 	return c, nil
+}
+
+func readWords(file string) (words map[string]string, err error) {
+	b, err := localeFiles.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &words); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return words, nil
 }
 
 // text returns what English is called, or the English itself.

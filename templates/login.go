@@ -14,9 +14,8 @@ type LoginPage struct {
 	Error      string
 	RetryAfter time.Duration // > 0 says how long to wait before the next attempt
 	// Reauth asks the person who is signed in for the password again; Username
-	// is then fixed. ReauthWhy ends the sentence "Enter your password once more".
-	Reauth    bool
-	ReauthWhy string
+	// is then fixed. ReauthToAct says that it is asked for to sign in as someone else.
+	Reauth, ReauthToAct bool
 	// SignOutURL is where "Not you?" leads; empty: the logout page.
 	SignOutURL string
 }

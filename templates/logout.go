@@ -20,8 +20,8 @@ func (s *Set) Logout(w http.ResponseWriter, status int, p LogoutPage) error {
 // Astray says that the application named a place to go on to that is not its own.
 type LoggedOutPage struct {
 	Page
-	ReturnURL, ReturnLabel string
-	Astray                 bool
+	ReturnURL, ReturnTo string // where a button leads, and what that is called
+	Astray              bool
 }
 
 // LoggedOut has no form.

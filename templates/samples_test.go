@@ -27,7 +27,7 @@ func samples() map[string]any {
 		"login_plain":  LoginPage{Action: "/login"},
 		"login_failed": LoginPage{Action: "/login", ClientName: "Acme Billing", Username: "sam@corp.example", Error: "That did not match. Check both and try again."},
 		"login_wait":   LoginPage{Action: "/login", ClientName: "Acme Billing", Username: "sam@corp.example", Error: "Too many attempts.", RetryAfter: 29200 * time.Millisecond},
-		"login_reauth": LoginPage{Page: Page{Person: sam}, Action: "/login", Username: "sam@corp.example", Reauth: true, ReauthWhy: "to sign in as someone else"},
+		"login_reauth": LoginPage{Page: Page{Person: sam}, Action: "/login", Username: "sam@corp.example", Reauth: true, ReauthToAct: true},
 
 		"consent":            consent(),
 		"consent_stranger":   with(consent(), stranger),
@@ -44,7 +44,7 @@ func samples() map[string]any {
 		}},
 		"checklist": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{
 			{Title: "Add an application", State: "There is one application.", Done: true, Commands: []Command{{"understudy client create", "--id shop"}}},
-			{Title: "Add users", State: "There is nobody but administrators yet.", Commands: []Command{{"understudy user create", "--email ada@example.com"}, {"understudy user create", "--role support"}}},
+			{Title: "Add users", State: "There are %d users besides administrators.", Count: 3, Commands: []Command{{"understudy user create", "--email ada@example.com"}, {"understudy user create", "--role support"}}},
 			{Title: "Switch on signing in as someone else", State: "It is off.", Commands: []Command{{"understudy impersonation enable"}}},
 		}},
 		"checklist_done": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{{Title: "Add users", State: "There is one user.", Done: true}}},
@@ -52,15 +52,15 @@ func samples() map[string]any {
 		"logout":           LogoutPage{Page: Page{Person: sam}, Action: "/oauth2/logout", Hidden: []HiddenField{{"state", "s1"}, {"id", "l1"}}, ClientName: "Acme Billing"},
 		"loggedout":        LoggedOutPage{},
 		"loggedout_astray": LoggedOutPage{Astray: true},
-		"loggedout_return": LoggedOutPage{ReturnURL: "https://billing.acme.example/", ReturnLabel: "Back to Acme Billing"},
+		"loggedout_return": LoggedOutPage{ReturnURL: "https://billing.acme.example/", ReturnTo: "Acme Billing"},
 
 		"error": ErrorPage{
 			Status: 400, Code: "interaction_expired", Heading: "This page has expired", Message: "You took longer than ten minutes, or have used this page before.",
-			Advice: "Go back to the application and start again.", RequestID: "req_01JD8ZK3M7", BackURL: "https://billing.acme.example/", BackLabel: "Back to Acme Billing",
+			Advice: "Go back to the application and start again.", RequestID: "req_01JD8ZK3M7", BackURL: "https://billing.acme.example/",
 		},
 		"error_plain": ErrorPage{Status: 404, Code: "not_found", Message: "There is no page at this address.", RequestID: "req_01JD8ZK3M9"},
 		"error_acting": ErrorPage{
-			Page: Page{Person: sam, Acting: ada}, Status: 403, Code: "acting", Heading: "You are acting as Ada Lovelace",
+			Page: Page{Person: sam, Acting: ada}, Status: 403, Code: "acting", ActingAs: "Ada Lovelace",
 			Message: "Stop to use the admin console.", RequestID: "req_01JD8ZK3M8",
 		},
 
@@ -77,7 +77,7 @@ func samples() map[string]any {
 		"stopped_subject": StoppedPage{Page: Page{Person: lovelace}, AsSubject: true, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: time.Minute},
 		"stopped": StoppedPage{
 			Page: Page{Person: sam}, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: 12 * time.Minute,
-			Why: "The time was up.", ReturnURL: "/admin/users/usr_ada", ReturnLabel: "Back to Ada Lovelace",
+			Why: "The time was up.", ReturnURL: "/admin/users/usr_ada", ReturnTo: "Ada Lovelace",
 		},
 
 		"home": HomePage{},

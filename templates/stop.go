@@ -30,7 +30,7 @@ type StoppedPage struct {
 	ActorName, SubjectName, ClientName string
 	Lasted                             time.Duration
 	Why                                string
-	ReturnURL, ReturnLabel             string
+	ReturnURL, ReturnTo                string // where a button leads, and what that is called
 }
 
 // Stopped has no form.
