@@ -19,6 +19,7 @@ import (
 
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/templates"
 )
 
 // exercisedBy names the test that exercises each member of the discovery document.
@@ -172,14 +173,24 @@ func TestAdvertised(t *testing.T) {
 		}
 	})
 	t.Run("F11 what has one value", func(t *testing.T) {
-		for name, want := range map[string]string{"claim_types_supported": "normal", "display_values_supported": "page", "ui_locales_supported": "en"} {
+		for name, want := range map[string]string{"claim_types_supported": "normal", "display_values_supported": "page"} {
 			if got := list(name); !slices.Equal(got, []string{want}) {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
-		_, w := idp.Browser(t).Follow(asking("display", "page", "ui_locales", "en"))
-		if w.Element("login-form") == nil || !strings.Contains(w.Body, `<html lang="en"`) {
+		if _, w := idp.Browser(t).Follow(asking("display", "page")); w.Element("login-form") == nil {
 			t.Errorf("login page: %s", w.Body)
+		}
+	})
+	t.Run("F11 languages", func(t *testing.T) {
+		if !slices.Equal(list("ui_locales_supported"), templates.LanguageTags()) {
+			t.Errorf("%v, and there are %v", list("ui_locales_supported"), templates.LanguageTags())
+		}
+		for _, tag := range list("ui_locales_supported") {
+			_, w := idp.Browser(t).Follow(asking("ui_locales", tag))
+			if w.Element("login-form") == nil || !strings.Contains(w.Body, `<html lang="`+tag+`">`) {
+				t.Errorf("login page in %s: %s", tag, w.Body)
+			}
 		}
 	})
 }

@@ -37,6 +37,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	asksForLanguages(r, request.Form)
 	login, err := s.currentLogin(r)
 	if err != nil {
 		return err
@@ -50,6 +51,7 @@ func (s *Server) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
+	asksForLanguages(r, r.Form)
 	request, err := s.provider.NewAuthorizeRequest(r.Context(), r.Form, time.Now())
 	if err != nil {
 		return err
@@ -178,6 +180,7 @@ func (s *Server) interaction(w http.ResponseWriter, r *http.Request, id string) 
 	if err != nil {
 		return nil, err
 	}
+	asksForLanguages(r, form)
 	request, err := s.provider.ResumeAuthorizeRequest(ctx, form, row.RequestedAt.Time())
 	if err != nil {
 		return nil, err
@@ -218,7 +221,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, i *interaction,
 	if err != nil {
 		return err
 	}
-	return s.send(w, answer)
+	return s.send(w, r, answer)
 }
 
 // refuse tells the application what went wrong, and spends the interaction.
@@ -233,12 +236,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, i *interaction, 
 	}
 	answer := s.provider.Refuse(i.request, why)
 	s.logAnswer(r, http.StatusSeeOther, answer.Parameters.Get("error"), why)
-	return s.send(w, answer)
+	return s.send(w, r, answer)
 }
 
 // send takes an answer to the application, as a redirect or as a form that posts
 // itself.
-func (s *Server) send(w http.ResponseWriter, a *provider.Answer) error {
+func (s *Server) send(w http.ResponseWriter, r *http.Request, a *provider.Answer) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	if a.Mode != fosite.ResponseModeFormPost {
@@ -248,7 +251,7 @@ func (s *Server) send(w http.ResponseWriter, a *provider.Answer) error {
 	nonce := rand.Text()
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'nonce-"+nonce+
 		"'; form-action "+originOf(a.RedirectURI)+"; base-uri 'none'; frame-ancestors 'none'")
-	p := templates.FormPostPage{Action: a.RedirectURI, Nonce: nonce}
+	p := templates.FormPostPage{Page: templates.Page{Lang: s.language(r)}, Action: a.RedirectURI, Nonce: nonce}
 	for _, name := range slices.Sorted(maps.Keys(a.Parameters)) {
 		p.Fields = append(p.Fields, templates.HiddenField{Name: name, Value: a.Parameters.Get(name)})
 	}

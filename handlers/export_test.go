@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -30,3 +31,14 @@ func AccountRoutes() map[string]bool {
 	}
 	return patterns
 }
+
+// MenuLabels are the entries of the menus.
+func MenuLabels() (labels []string) {
+	for _, section := range slices.Concat(consoleSections, accountSections) {
+		labels = append(labels, section.label)
+	}
+	return labels
+}
+
+// Notices are what pages say after something was done.
+func Notices() []string { return slices.Collect(maps.Values(notices)) }

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,12 +23,21 @@ func (s *Server) frame(r *http.Request, l *storage.Login) templates.Page {
 	return p
 }
 
-// language is what the person chose, else what the application asks for (OpenID
-// Connect Core 3.1.2.1), else what the browser does.
+// uiLocales is the parameter with the languages that an application asks for, with
+// spaces between them (OpenID Connect Core 3.1.2.1, RP-Initiated Logout 1.0).
+const uiLocales = "ui_locales"
+
+// asksForLanguages notes what the request of an application asks for: it may have come
+// by other ways than the address of the page.
+func asksForLanguages(r *http.Request, form url.Values) {
+	notesOf(r.Context()).locales = form.Get(uiLocales)
+}
+
+// language is what the person chose, else what the application asks for, else what the
+// browser does.
 func (s *Server) language(r *http.Request) string {
-	return templates.MatchLanguage(
-		s.cookie(r, languageCookie), strings.ReplaceAll(r.URL.Query().Get("ui_locales"), " ", ","), r.Header.Get("Accept-Language"),
-	)
+	asked := strings.ReplaceAll(notesOf(r.Context()).locales, " ", ",")
+	return templates.MatchLanguage(s.cookie(r, languageCookie), asked, r.Header.Get("Accept-Language"))
 }
 
 // chooseLanguage keeps a choice of language and goes back to the page it was made on.
@@ -39,11 +47,15 @@ func (s *Server) chooseLanguage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	tag := form.Get("lang")
-	if !slices.ContainsFunc(templates.Languages(), func(l templates.Language) bool { return l.Tag == tag }) {
+	if !slices.Contains(templates.LanguageTags(), tag) {
 		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "There is no such language."}
 	}
 	s.setCookie(w, languageCookie, tag, 365*24*time.Hour)
-	redirect(w, cmp.Or(s.cameFrom(r), "/"))
+	to := s.cameFrom(r)
+	if path, _, _ := strings.Cut(to, "?"); path == "" || path == r.URL.Path { // no page of ours: this address has none
+		to = "/"
+	}
+	redirect(w, to)
 	return nil
 }
 

@@ -40,6 +40,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Values, confirmed bool) error {
+	asksForLanguages(r, form)
 	request, err := s.provider.NewLogoutRequest(r.Context(), form)
 	if err != nil {
 		return err
@@ -78,6 +79,9 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, form url.Val
 	}
 	if id := form.Get("interaction"); interactionID.MatchString(id) {
 		p.Hidden = append(p.Hidden, templates.HiddenField{Name: "interaction", Value: id})
+	}
+	if locales := form.Get(uiLocales); locales != "" {
+		p.Hidden = append(p.Hidden, templates.HiddenField{Name: uiLocales, Value: locales})
 	}
 	if request.Client != nil {
 		p.ClientName = request.Client.Name
@@ -138,7 +142,7 @@ func (s *Server) crossSite(r *http.Request) bool { return s.sameSite.Check(r) !=
 // again returns the parameters of RP-Initiated Logout 1.0 section 2, as they came.
 func again(form url.Values) url.Values {
 	kept := url.Values{}
-	for _, name := range []string{"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} {
+	for _, name := range []string{"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", uiLocales} {
 		if values := form[name]; len(values) > 0 {
 			kept[name] = values
 		}

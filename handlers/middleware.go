@@ -18,12 +18,22 @@ import (
 // maxBody is how large a request's body may be (SECURITY H01).
 const maxBody = 64 << 10
 
-type requestIDKey struct{}
+type notesKey struct{}
 
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+// notes are what is known of a request while it is answered.
+type notes struct {
+	id      string
+	locales string // the languages that the application asks for, best first
 }
+
+func notesOf(ctx context.Context) *notes {
+	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		return n
+	}
+	return &notes{}
+}
+
+func requestID(ctx context.Context) string { return notesOf(ctx).id }
 
 // everyRequest gives a request its id and its limits, and the answer the headers
 // that every answer has. A panic in a handler costs that request only.
@@ -31,7 +41,7 @@ func (s *Server) everyRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		id := rand.Text()[:16]
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, &notes{id: id, locales: r.URL.Query().Get(uiLocales)}))
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		h := w.Header()
 		h.Set("X-Request-Id", id)

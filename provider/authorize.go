@@ -248,7 +248,7 @@ const base64URLAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 // requestParameters are those of an authorization request that mean something here.
 var requestParameters = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "nonce", "response_mode", "code_challenge", "code_challenge_method",
-	"prompt", "max_age", "id_token_hint", "login_hint", "acr_values", "claims", "audience", "resource", "impersonate",
+	"prompt", "max_age", "id_token_hint", "login_hint", "acr_values", "claims", "audience", "resource", "impersonate", "ui_locales",
 }
 
 // maxKept is how long a request may be that waits for its person.

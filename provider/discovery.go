@@ -50,7 +50,7 @@ type metadata struct {
 	BackchannelLogoutSession      bool     `json:"backchannel_logout_session_supported"`
 }
 
-func discovery(issuer string, registers bool) []byte {
+func discovery(issuer string, locales []string, registers bool) []byte {
 	confidential := []string{authBasic, authPost, authPrivateKey}
 	all := []string{authBasic, authPost, authPrivateKey, authNone}
 	registration := ""
@@ -90,7 +90,7 @@ func discovery(issuer string, registers bool) []byte {
 		RequestParameterSupported: true, RequestURIParameterSupported: true, RequireRequestURIRegistration: true,
 		RequestObjectAlgs:             clientAlgs,
 		PromptValuesSupported:         []string{"none", "login", "consent", "select_account"},
-		UILocalesSupported:            []string{"en"},
+		UILocalesSupported:            locales,
 		AuthorizationResponseIssParam: true,
 		BackchannelLogout:             true,
 		BackchannelLogoutSession:      true,

@@ -32,6 +32,7 @@ type Config struct {
 	AllowedNetworks           []netip.Prefix // may be called although they are private
 	RegistrationMode          string         // RegistrationWithToken, RegistrationOpen; else nobody registers themselves
 	RegistrationScope         string         // what clients that registered themselves may ask for; the standard scopes
+	UILocales                 []string       // the languages of the pages; English
 	TokenEndpointAudience     bool           // client assertions may name the token endpoint as aud, not only the issuer
 	Impersonation             impersonation.Limits
 
@@ -72,6 +73,9 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	if c.PasswordHashing == nil {
 		c.PasswordHashing = hashing
 	}
+	if len(c.UILocales) == 0 {
+		c.UILocales = []string{"en"}
+	}
 	if c.RegistrationScope == "" {
 		c.RegistrationScope = strings.Join([]string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess}, " ")
 	}
@@ -91,7 +95,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	}
 	keys.changed = p.verified.forget
 	p.fosite = newFosite(p)
-	p.metadata = discovery(c.Issuer, c.registers())
+	p.metadata = discovery(c.Issuer, c.UILocales, c.registers())
 	p.metadataTag = entityTag(p.metadata)
 	return p
 }

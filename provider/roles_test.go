@@ -14,8 +14,10 @@ func TestCheckRoleChange(t *testing.T) {
 		change func(*RoleChange)
 		want   error
 	}{
-		"as much as one holds there":  {func(*RoleChange) {}, nil},
-		"as much as one holds":        {func(c *RoleChange) { c.Standing = storage.Standing{Everywhere: storage.List{"users:read", "users:write"}} }, nil},
+		"as much as one holds there": {func(*RoleChange) {}, nil},
+		"as much as one holds": {func(c *RoleChange) {
+			c.Standing = storage.Standing{Everywhere: storage.List{"users:read", "users:write"}}
+		}, nil},
 		"no role any more":            {func(c *RoleChange) { c.Was, c.Is = c.Is, nil }, nil},
 		"one's own":                   {func(c *RoleChange) { c.By = c.User }, DenyOwnRole},
 		"one's own, to nothing":       {func(c *RoleChange) { c.By, c.Is = c.User, nil }, DenyOwnRole},

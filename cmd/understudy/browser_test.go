@@ -60,6 +60,24 @@ func TestBrowserWalk(t *testing.T) {
 			t.Errorf("the browser complains:\n%s", strings.Join(got, "\n"))
 		}
 	})
+	for _, scripts := range []string{"on", "off"} {
+		t.Run("languages, scripts "+scripts, func(t *testing.T) {
+			b := newTab(t, chromium)
+			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: scripts == "off"})
+			b.open(d.appURL+"/login", "#login-form")
+			at := value[string](b, "location.href")
+			for _, c := range [][2]string{{"de", "Anmelden"}, {"en", "Sign in"}} {
+				b.speak(c[0])
+				b.read("#login-submit", c[1])
+				if now := value[string](b, "location.href"); now != at {
+					t.Errorf("%s: at %s, want %s", c[0], now, at)
+				}
+			}
+			if got := b.heard(); len(got) > 0 {
+				t.Errorf("the browser complains:\n%s", strings.Join(got, "\n"))
+			}
+		})
+	}
 	t.Run("enter goes on as oneself", func(t *testing.T) {
 		b := newTab(t, chromium)
 		b.reachConsent(d)
@@ -89,6 +107,13 @@ func (b *tab) reachConsent(d *demo) {
 	b.see("#login-form")
 	b.signIn("sam@understudy.test", demoPassword)
 	b.see("#consent-form")
+}
+
+// speak chooses a language in the footer.
+func (b *tab) speak(language string) {
+	b.t.Helper()
+	b.click(`.languages [value="` + language + `"]`)
+	b.until(`document.documentElement.lang == ` + quoted(language))
 }
 
 func (b *tab) signIn(username, password string) {
@@ -265,6 +290,11 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	visit(b, "app-error")
 	b.open(d.providerURL+"/login", "#login-form")
 	visit(b, "login-plain")
+	b.speak("de")
+	visit(b, "german-login-plain")
+	b.open(d.providerURL+"/nowhere", "#error-page")
+	visit(b, "german-error-not-found")
+	b.speak("en")
 	b.open(d.providerURL, "main")
 	visit(b, "home-signed-out")
 	b.open(d.providerURL+"/nowhere", "#error-page")
@@ -290,6 +320,13 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click("#continue_as_other")
 	b.read("#consent-submit", "Sign in as another user")
 	visit(b, "consent-other")
+	b.speak("de")
+	b.click("#continue_as_other")
+	b.read("#consent-submit", "Als jemand anderes anmelden")
+	b.find("ad", candidate("usr_ada"))
+	visit(b, "german-consent-results")
+	b.speak("en")
+	b.click("#continue_as_other")
 	b.find("zzz", ".other .notice:not(:last-child)")
 	visit(b, "consent-nobody")
 	b.find("grace", candidate("usr_grace"))
@@ -320,6 +357,9 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click(".acts a.button")
 	b.see("#stop-form")
 	visit(b, "stop")
+	b.speak("de")
+	visit(b, "german-stop")
+	b.speak("en")
 	b.click("#stop-submit")
 	b.until(`location.pathname == "/impersonation/stopped"`)
 	visit(b, "stopped")

@@ -143,6 +143,7 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 		AllowedNetworks:           c.Outgoing.AllowedNetworks,
 		RegistrationMode:          c.Registration.Mode,
 		RegistrationScope:         c.Registration.Scope,
+		UILocales:                 templates.LanguageTags(),
 		TokenEndpointAudience:     c.Tokens.AssertionAudience == "token_endpoint",
 		Impersonation: impersonation.Limits{
 			DefaultDuration:        c.Impersonation.DefaultDuration,

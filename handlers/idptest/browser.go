@@ -40,6 +40,9 @@ func (r *Response) JSON(t testing.TB) map[string]any {
 
 // Do sends a request through the handler.
 func (idp *IDP) Do(r *http.Request) *Response {
+	if l := idp.options.Language; l != "" {
+		r.Header.Set("Accept-Language", l)
+	}
 	w := httptest.NewRecorder()
 	idp.Handler.ServeHTTP(w, r)
 	return &Response{w.Code, w.Header(), w.Body.String()}

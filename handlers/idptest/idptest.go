@@ -65,6 +65,7 @@ type Options struct {
 	Log       io.Writer // nil: discarded
 	SwitchOff bool      // leave the master switch off
 	SlowHash  bool      // passwords cost what they cost in the product
+	Language  string    // what browsers ask for; empty: they do not say
 }
 
 // fast is what a password costs unless a test says SlowHash: hundreds of times less
@@ -146,10 +147,11 @@ func start(t testing.TB, o Options) *IDP {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	o.Provider.Issuer = o.Issuer
+
 	if !o.SlowHash {
 		o.Provider.PasswordHashing = fast
 	}
+	o.Provider.Issuer, o.Provider.UILocales = o.Issuer, templates.LanguageTags()
 	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace})
 	check(t, err)
 	t.Cleanup(func() { _ = store.Close() })
