@@ -78,6 +78,15 @@ func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// staffBar is a script that pages of every origin may load, those too that let in
+// only what says so (Cross-Origin-Embedder-Policy). Its entity tag is its integrity value.
+func (s *Server) staffBar(w http.ResponseWriter, r *http.Request) error {
+	script, integrity := s.pages.StaffBar()
+	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+	answerDocument(w, r, script, `"`+integrity+`"`, "text/javascript; charset=utf-8", "public, max-age=3600")
+	return nil
+}
+
 // answerDocument answers with something public that was made before, or says that
 // the asker has it already.
 func answerDocument(w http.ResponseWriter, r *http.Request, document []byte, etag, contentType, caching string) {

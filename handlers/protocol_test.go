@@ -548,7 +548,7 @@ func TestCrossOrigin(t *testing.T) {
 		"/.well-known/openid-configuration": true, "/.well-known/jwks.json": true, "/oauth2/token": true, "/oauth2/userinfo": true,
 		"/oauth2/revoke": true, "/oauth2/par": true, "/oauth2/introspect": false, "/oauth2/authorize": false, "/oauth2/authorize/x": false,
 		"/oauth2/logout": false, "/login": false, "/": false, "/consent/x": false, "/impersonation/stop": false, "/impersonation/stopped": false,
-		"/oauth2/register": false,
+		"/oauth2/register": false, "/staff-bar.js": true,
 	}
 	for path, want := range open {
 		for _, origin := range []string{"https://app.example", "null"} {

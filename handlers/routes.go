@@ -49,6 +49,7 @@ var routes = []route{
 	{"GET /.well-known/openid-configuration", public, (*Server).metadata},
 	{"GET /.well-known/oauth-authorization-server", public, (*Server).metadata},
 	{"GET /.well-known/jwks.json", public, (*Server).keySet},
+	{"GET /staff-bar.js", public, (*Server).staffBar},
 
 	{"GET /oauth2/authorize", entry, (*Server).authorize},
 	{"POST /oauth2/authorize", entry, (*Server).authorizePost},

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-//go:embed static/theme.css static/pages.js static/icon.svg static/vendor
+//go:embed static/theme.css static/pages.js static/icon.svg static/staff-bar.js static/vendor
 var staticFiles embed.FS
 
 // asset is a file as it is served, at a path that contains its hash.

@@ -30,9 +30,10 @@ type Branding struct {
 // concurrent use. A page method writes the header and the body only after the
 // whole page has been rendered: when it returns an error, nothing was written.
 type Set struct {
-	pages   map[string]map[string]*template.Template // by language and name
-	assets  map[string]asset
-	buffers sync.Pool
+	pages    map[string]map[string]*template.Template // by language and name
+	assets   map[string]asset
+	staffBar staffBar
+	buffers  sync.Pool
 }
 
 // New parses every page. An error names the value of b it cannot use.
@@ -56,6 +57,9 @@ func New(b Branding) (*Set, error) {
 	links, err := s.addAssets(accent, b.Logo)
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
+	}
+	if s.staffBar, err = newStaffBar(); err != nil {
+		return nil, fmt.Errorf("staff bar: %w", err)
 	}
 	constants := map[string]string{
 		"brand": b.Name, "stylesheet": links.stylesheet, "script": links.script, "icon": links.icon, "icon-acting": links.actingIcon, "logo": links.logo,
