@@ -78,6 +78,24 @@ func TestBrowserWalk(t *testing.T) {
 			}
 		})
 	}
+	// An hour goes by for the provider and for the bar.
+	t.Run("the end leads back to oneself", func(t *testing.T) {
+		b := newTab(t, chromium)
+		b.reachConsent(d)
+		b.actAsAda()
+		b.until(visible(".text"))
+		err := d.service.store.Write(t.Context(), func(tx *storage.Tx) error {
+			_, err := tx.ExpireImpersonations(t.Context(), time.Now().Add(time.Hour))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value[bool](b, `Date.now = () => new Date().getTime() + 3600e3, true`)
+		b.until(part("dialog:modal"))
+		b.press("dialog a")
+		b.read("#app-user", "sam@understudy.test")
+	})
 	t.Run("enter goes on as oneself", func(t *testing.T) {
 		b := newTab(t, chromium)
 		b.reachConsent(d)
@@ -148,7 +166,8 @@ func (b *tab) actAsAda() {
 
 func (b *tab) stopActing(d *demo) {
 	b.t.Helper()
-	b.click("#stop")
+	// In the bar, or where no script ran in the page itself.
+	b.do(chromedp.Click(chromedp.JSPath(`document.querySelector("#acting-bar").shadowRoot?.querySelector(".stop:not([hidden])") ?? document.querySelector("#stop")`)))
 	b.read("#app-user", "sam@understudy.test")
 	b.until(`location.href == ` + quoted(d.appURL+"/") + ` && !document.querySelector("#acting-bar")`)
 }

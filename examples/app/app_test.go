@@ -155,13 +155,17 @@ func TestCallbackFromAnotherBrowser(t *testing.T) {
 func TestActing(t *testing.T) {
 	idp := newIssuer(t)
 	v := visit(t, idp)
+	end := time.Now().Add(18 * time.Minute).UTC().Format(time.RFC3339)
 	v.signIn(idp, map[string]any{"sid": "imp_1", "act": map[string]string{"sub": "usr_sam"}}, map[string]any{
 		"impersonator":  map[string]string{"email": "sam@understudy.test", "reason": "Invoice 4711"},
-		"impersonation": map[string]any{"id": "imp_1", "expires_at": time.Now().Add(18 * time.Minute).Format(time.RFC3339)},
+		"impersonation": map[string]any{"id": "imp_1", "expires_at": end},
 	})
 
 	_, body, _ := v.do(http.MethodGet, "/", nil)
-	for _, want := range []string{"<strong>Ada Lovelace</strong>", "<strong>sam@understudy.test</strong>", "reason: Invoice 4711", "18 min left", `id="stop"`, "ada@globex.test"} {
+	for _, want := range []string{
+		"<strong>Ada Lovelace</strong>", "You, sam@understudy.test, are", "Reason: Invoice 4711", "18 min left", `id="stop"`, "ada@globex.test",
+		`<script src="` + idp.URL + `/staff-bar.js"`, `user="Ada Lovelace" actor="sam@understudy.test"`, `reason="Invoice 4711" expires="` + end + `" return="/login?silent=1"`,
+	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("page lacks %q:\n%s", want, body)
 		}
@@ -177,6 +181,21 @@ func TestActing(t *testing.T) {
 	}
 	if status, _, to := v.do(http.MethodGet, "/?state="+q.Get("state"), nil); status != http.StatusSeeOther || to.Path != "/login" {
 		t.Errorf("back from stop: got %d %v, want /login", status, to)
+	}
+}
+
+// The bar's script, and nothing else of another origin.
+func TestContentSecurityPolicy(t *testing.T) {
+	idp := newIssuer(t)
+	v := visit(t, idp)
+	res, err := v.Get(v.base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	want := "default-src 'none'; script-src " + idp.URL + "/staff-bar.js; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+	if got := res.Header.Get("Content-Security-Policy"); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -36,6 +36,7 @@ type view struct {
 	Name        string
 	Email       string
 	Acting      *acting
+	StaffBar    string // the address of its script
 	Refreshable bool
 	IDToken     string
 	AccessToken string
@@ -71,6 +72,7 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) error {
 		Name:        s.person.Name,
 		Email:       s.person.Email,
 		Acting:      s.acting,
+		StaffBar:    a.staffBar(),
 		Refreshable: s.token.RefreshToken != "",
 		IDToken:     indent(s.claims),
 		AccessToken: readable(s.token.AccessToken),
@@ -87,6 +89,10 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	return render(w, http.StatusOK, v)
 }
+
+// staffBar is where Understudy has the bar that shows who is really here. Another
+// provider has none there, and the page shows its own.
+func (a *app) staffBar() string { return strings.TrimSuffix(a.Issuer, "/") + "/staff-bar.js" }
 
 // readable shows the claims of a JWT access token. They are the API's business: a
 // client shows them at most, and never decides by them.
@@ -112,9 +118,11 @@ func indent(raw []byte) string {
 func (a *app) page(h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
-		// No form-action: Chromium applies it to the redirects that follow a form,
-		// and ours lead to the provider and wherever that sends people to sign in.
-		head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
+		// One script, by its whole address. No form-action: Chromium applies it to the
+		// redirects that follow a form, and ours lead to the provider and wherever that
+		// sends people to sign in.
+		head.Set("Content-Security-Policy", "default-src 'none'; script-src "+a.staffBar()+
+			"; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
 		head.Set("Cache-Control", "no-store")
 		head.Set("Referrer-Policy", "no-referrer")
 		head.Set("X-Content-Type-Options", "nosniff")
