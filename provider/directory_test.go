@@ -143,7 +143,7 @@ func TestValidateUser(t *testing.T) {
 		`id "ada@example.com"`:      func(u *storage.User) { u.ID = "ada@example.com" },
 		`id "-x"`:                   func(u *storage.User) { u.ID = "-x" },
 		`id "a/b"`:                  func(u *storage.User) { u.ID = "a/b" },
-		`email "": is missing`:      func(u *storage.User) { u.Email = "" },
+		`email: is missing`:         func(u *storage.User) { u.Email = "" },
 		`email "ada"`:               func(u *storage.User) { u.Email = "ada" },
 		`email "Ada <ada@x.test>"`:  func(u *storage.User) { u.Email = "Ada <ada@x.test>" },
 		`email "<ada@x.test>"`:      func(u *storage.User) { u.Email = "<ada@x.test>" },

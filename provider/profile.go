@@ -42,28 +42,15 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 		return fmt.Errorf("claims: want a JSON object: %w", err)
 	}
 	changed := *u
-	texts, flags := claimTexts(&changed), claimFlags(&changed)
+	fields := claimFields(&changed)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		raw := given[name]
-		var into any
-		want := "text"
-		switch text, flag := texts[name], flags[name]; {
-		case name == "address":
-			address, err := compactAddress(raw)
-			changed.Address = address
-			errs = append(errs, err)
-			continue
-		case text != nil:
-			into = text
-		case flag != nil:
-			into, want = flag, "true or false"
-		default:
-			errs = append(errs, fmt.Errorf("claim %q: is none that can be set", name))
-			continue
+		err := errors.New("is none that can be set")
+		if field, ok := fields[name]; ok {
+			err = fill(field, given[name])
 		}
-		if err := json.Unmarshal(raw, into); err != nil || bytes.Equal(raw, []byte("null")) {
-			errs = append(errs, fmt.Errorf("claim %q: want %s", name, want))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("claim %q: %w", name, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -83,8 +70,37 @@ func claimTexts(u *storage.User) map[string]*string {
 	}
 }
 
-func claimFlags(u *storage.User) map[string]*bool {
-	return map[string]*bool{"email_verified": &u.EmailVerified, "phone_number_verified": &u.PhoneNumberVerified}
+// claimFields are all claims that can be set, by name, each as what fill takes.
+func claimFields(u *storage.User) map[string]any {
+	fields := map[string]any{
+		"email_verified": &u.EmailVerified, "phone_number_verified": &u.PhoneNumberVerified, "address": (*addressText)(&u.Address),
+	}
+	for name, text := range claimTexts(u) {
+		fields[name] = text
+	}
+	return fields
+}
+
+// addressText is an address in its one spelling, see compactAddress.
+type addressText string
+
+// fill sets a text, a flag, a list or an address to what a JSON value says.
+func fill(field any, raw json.RawMessage) error {
+	want := "text"
+	switch field := field.(type) {
+	case *addressText:
+		compact, err := compactAddress(raw)
+		*field = addressText(compact)
+		return err
+	case *bool:
+		want = "true or false"
+	case *[]string:
+		want = "a list of texts"
+	}
+	if err := json.Unmarshal(raw, field); err != nil || bytes.Equal(raw, []byte("null")) {
+		return errors.New("want " + want)
+	}
+	return nil
 }
 
 // address is the address claim (OpenID Connect Core 5.1.1).
@@ -103,44 +119,66 @@ func compactAddress(raw []byte) (string, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&a); err != nil || !json.Valid(raw) || len(raw) > maxAddress || bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
-		return "", errors.New("address: want an object with texts formatted, street_address, locality, region, postal_code, country")
+		return "", errors.New("want an object with texts formatted, street_address, locality, region, postal_code, country")
 	}
 	if a == (address{}) {
 		return "", nil
 	}
 	for _, s := range []string{a.Formatted, a.StreetAddress, a.Locality, a.Region, a.PostalCode, a.Country} {
 		if err := checkText(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(s), maxAddress); err != nil {
-			return "", fmt.Errorf("address: %w", err)
+			return "", err
 		}
 	}
 	return string(asRaw(a)), nil
 }
 
-// ValidateUser returns everything that is wrong with what is said about a user,
-// or nil. It brings the address into its one spelling.
+// FieldError says what is wrong with one thing that is said about a user.
+type FieldError struct {
+	Field string
+	Value string // empty where there is none, or none to show
+	Wrong string
+}
+
+func (e FieldError) Error() string {
+	if e.Value == "" {
+		return e.Field + ": " + e.Wrong
+	}
+	return fmt.Sprintf("%s %q: %s", e.Field, e.Value, e.Wrong)
+}
+
+// ValidateUser returns everything that is wrong with what is said about a user, a
+// FieldError each, or nil. It brings the address into its one spelling.
 func ValidateUser(u *storage.User) error {
 	var errs []error
+	for _, e := range checkUser(u) {
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
+}
+
+func checkUser(u *storage.User) (wrong []FieldError) {
 	say := func(name, value string, err error) {
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %q: %w", name, value, err))
+			wrong = append(wrong, FieldError{name, value, err.Error()})
 		}
 	}
 	say("id", u.ID, checkUserID(u.ID))
 	say("email", u.Email, checkEmail(u.Email))
-	for _, name := range slices.Sorted(maps.Keys(claimTexts(u))) {
-		if value := *claimTexts(u)[name]; name != "email" && value != "" {
+	texts := claimTexts(u)
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if value := *texts[name]; name != "email" && value != "" {
 			say(name, value, checkClaim(name, value))
 		}
 	}
 	if u.PhoneNumberVerified && u.PhoneNumber == "" {
-		errs = append(errs, errors.New("phone_number_verified: there is no phone_number"))
+		say("phone_number_verified", "", errors.New("there is no phone_number"))
 	}
 	if u.Address != "" {
 		compact, err := compactAddress([]byte(u.Address))
 		u.Address = compact
-		errs = append(errs, err)
+		say("address", "", err)
 	}
-	return errors.Join(errs...)
+	return wrong
 }
 
 // identifier is what ids of users and organizations are made of. There is no @
