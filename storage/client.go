@@ -136,6 +136,13 @@ func (q Queries) Client(ctx context.Context, id string) (*Client, error) {
 	return &c, nil
 }
 
+// ClientsAmong returns those of the ids that are a client's.
+func (q Queries) ClientsAmong(ctx context.Context, ids []string) ([]string, error) {
+	var found []string
+	err := q.conn(ctx).Raw(`SELECT id FROM clients WHERE id IN `+q.among(), List(ids)).Scan(&found).Error
+	return found, translate(err)
+}
+
 // Clients returns all clients by id.
 func (q Queries) Clients(ctx context.Context) ([]Client, error) {
 	var all []Client

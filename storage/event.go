@@ -147,6 +147,24 @@ type Private struct {
 // fills ID, Time, RequestID and the private part. ErrRecord: there is no event,
 // and must be no change.
 func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now time.Time) error {
+	if err := e.complete(p, r, now); err != nil {
+		return err
+	}
+	return unrecorded(tx.conn(ctx).Create(&e).Error)
+}
+
+// RecordAll writes events of one request as Record does, many with each statement.
+func (tx *Tx) RecordAll(ctx context.Context, events []Event, r Request, now time.Time) error {
+	for i := range events {
+		if err := events[i].complete(Private{}, r, now); err != nil {
+			return err
+		}
+	}
+	return unrecorded(createAll(ctx, tx, events))
+}
+
+// complete fills what Record fills.
+func (e *Event) complete(p Private, r Request, now time.Time) error {
 	e.ID, e.Time, e.RequestID = NewID("evt"), At(now), r.ID
 	p.IP, p.UserAgent = r.IP, r.UserAgent
 	// A denial names what the caller sent, which may be no text at all.
@@ -155,16 +173,22 @@ func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now tim
 	} {
 		*s = text(*s)
 	}
-	if p != (Private{}) {
-		p.Salt = rand.Text()
-		b, err := json.Marshal(p)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(b)
-		e.Private, e.PrivateHash = string(b), sum[:]
+	if p == (Private{}) {
+		return nil
 	}
-	err := translate(tx.conn(ctx).Create(&e).Error)
+	p.Salt = rand.Text()
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	e.Private, e.PrivateHash = string(b), sum[:]
+	return nil
+}
+
+// unrecorded says ErrRecord of whatever kept events from being written.
+func unrecorded(err error) error {
+	err = translate(err)
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		return fmt.Errorf("%w: %w", ErrRecord, err)
 	}

@@ -107,6 +107,15 @@ func (q Queries) Organization(ctx context.Context, idOrName string) (*Organizati
 	return &o, nil
 }
 
+// OrganizationsNamed returns the organizations that have one of these ids or names.
+func (q Queries) OrganizationsNamed(ctx context.Context, idsOrNames []string) ([]Organization, error) {
+	var found []Organization
+	names := List(idsOrNames)
+	err := q.conn(ctx).Raw(`SELECT * FROM organizations WHERE id IN `+q.among()+`
+		UNION SELECT * FROM organizations WHERE name IN `+q.among(), names, names).Scan(&found).Error
+	return found, translate(err)
+}
+
 // Organizations returns all organizations by name.
 func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
 	var all []Organization
@@ -244,6 +253,24 @@ func (tx *Tx) AddMember(ctx context.Context, organizationID, userID, role string
 		INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (organization_id, user_id) DO UPDATE SET role = excluded.role`,
 		organizationID, userID, held, At(now)).Error)
+}
+
+// AddMembers makes users who were created in the same Write members. ErrReference:
+// no such organization or role.
+func (tx *Tx) AddMembers(ctx context.Context, members []Membership, now time.Time) error {
+	for i := range members {
+		members[i].CreatedAt = At(now)
+	}
+	return createAll(ctx, tx, members)
+}
+
+// GrantRoles gives users who were created in the same Write roles everywhere.
+// ErrReference: no such role.
+func (tx *Tx) GrantRoles(ctx context.Context, roles []UserRole, now time.Time) error {
+	for i := range roles {
+		roles[i].CreatedAt = At(now)
+	}
+	return createAll(ctx, tx, roles)
 }
 
 // GrantRole gives a user a role everywhere. It is no error to hold it already.

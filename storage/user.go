@@ -120,6 +120,15 @@ func (q Queries) FindUser(ctx context.Context, idOrEmail string) (*User, error) 
 	return u, err
 }
 
+// UsersWith returns the users who have one of these ids or e-mail keys: of each the
+// id and the e-mail key, nothing else.
+func (q Queries) UsersWith(ctx context.Context, ids, emailKeys []string) ([]User, error) {
+	var users []User
+	err := q.conn(ctx).Raw(`SELECT id, email_key FROM users WHERE id IN `+q.among()+`
+		UNION SELECT id, email_key FROM users WHERE email_key IN `+q.among(), List(ids), List(emailKeys)).Scan(&users).Error
+	return users, translate(err)
+}
+
 // UserSearch selects users. Zero values select all.
 type UserSearch struct {
 	Text          string   // part of the name or e-mail, or the whole id
@@ -158,6 +167,19 @@ func escapeLike(s string) string { return likeEscaper.Replace(s) }
 // CreateUser adds a user. It fills ID, EmailKey, Status and the times where they
 // are empty. ErrExists: the id or the e-mail address is taken.
 func (tx *Tx) CreateUser(ctx context.Context, u *User, now time.Time) error {
+	u.complete(now)
+	return translate(tx.conn(ctx).Create(u).Error)
+}
+
+// CreateUsers adds users as CreateUser does, many with each statement.
+func (tx *Tx) CreateUsers(ctx context.Context, users []User, now time.Time) error {
+	for i := range users {
+		users[i].complete(now)
+	}
+	return createAll(ctx, tx, users)
+}
+
+func (u *User) complete(now time.Time) {
 	if u.ID == "" {
 		u.ID = NewID("usr")
 	}
@@ -166,7 +188,6 @@ func (tx *Tx) CreateUser(ctx context.Context, u *User, now time.Time) error {
 	}
 	u.EmailKey = EmailKey(u.Email)
 	u.CreatedAt, u.UpdatedAt = At(now), At(now)
-	return translate(tx.conn(ctx).Create(u).Error)
 }
 
 // SetPassword stores a new hash and ends everything that the old password opened:
