@@ -29,7 +29,7 @@ func (q Queries) Progress(ctx context.Context) (Progress, error) {
 	var p Progress
 	err := q.scan(ctx, []any{&p.Administrators, &p.Users, &p.Clients, &p.ClientsOptedIn}, `
 		SELECT (SELECT COUNT(*) FROM users u JOIN user_roles r ON r.user_id = u.id WHERE r.role = 'admin' AND u.status = 'active' AND u.password_hash <> ''),
-			(SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = 'admin')),
+			(SELECT COUNT(*) FROM users u WHERE u.deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = 'admin')),
 			(SELECT COUNT(*) FROM clients WHERE status = 'active'),
 			(SELECT COUNT(*) FROM clients WHERE status = 'active' AND allow_impersonation = ?)`, true)
 	return p, err

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (q Queries) User(ctx context.Context, id string) (*User, error) {
 
 // UserByEmail returns the user who signs in with this address, or ErrNotFound.
 func (q Queries) UserByEmail(ctx context.Context, email string) (*User, error) {
-	return q.user(ctx, "u.email_key = ?", EmailKey(email))
+	return q.user(ctx, "u.deleted_at = 0 AND u.email_key = ?", EmailKey(email))
 }
 
 func (q Queries) user(ctx context.Context, where string, arg any) (*User, error) {
@@ -139,13 +140,7 @@ type UserSearch struct {
 
 // SearchUsers returns matching users in the order of their ids.
 func (q Queries) SearchUsers(ctx context.Context, s UserSearch) ([]User, error) {
-	db := q.conn(ctx).Model(&User{}).Where("deleted_at = 0")
-	if s.Text != "" {
-		// LOWER may know ASCII only; as it is typed, a name is found nevertheless.
-		part := func(s string) string { return "%" + escapeLike(s) + "%" }
-		db = db.Where(`(LOWER(name) LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\' OR email_key LIKE ? ESCAPE '\' OR id = ?)`,
-			part(strings.ToLower(s.Text)), part(s.Text), part(EmailKey(s.Text)), s.Text)
-	}
+	db := matching(q.conn(ctx).Model(&User{}).Where("deleted_at = 0"), s.Text)
 	if len(s.Organizations) > 0 {
 		db = db.Where("id IN (SELECT user_id FROM memberships WHERE organization_id IN ?)", s.Organizations)
 	}
@@ -233,6 +228,11 @@ func (tx *Tx) DisableUser(ctx context.Context, userID string, by Cause, now time
 	if err := tx.updateUser(ctx, userID, now, map[string]any{"status": UserDisabled}); err != nil {
 		return err
 	}
+	return tx.endUser(ctx, userID, by, now)
+}
+
+// endUser ends what a user who no longer counts has open.
+func (tx *Tx) endUser(ctx context.Context, userID string, by Cause, now time.Time) error {
 	if err := tx.endLoginSessions(ctx, userID, "", now); err != nil {
 		return err
 	}
@@ -259,9 +259,58 @@ func (tx *Tx) SetNeverImpersonate(ctx context.Context, userID string, never bool
 	return tx.EndImpersonations(ctx, ImpersonationFilter{Subject: userID}, by.With(EndPermissionLost), now)
 }
 
+// UpdateUser stores what is said about a user: e-mail address and standard claims,
+// nothing else (SECURITY D14). ErrExists: the address is taken.
+func (tx *Tx) UpdateUser(ctx context.Context, u *User, now time.Time) error {
+	return tx.updateUser(ctx, u.ID, now, profileColumns(u))
+}
+
+func profileColumns(u *User) map[string]any {
+	return map[string]any{
+		"email": u.Email, "email_key": EmailKey(u.Email), "email_verified": u.EmailVerified,
+		"name": u.Name, "given_name": u.GivenName, "family_name": u.FamilyName, "middle_name": u.MiddleName, "nickname": u.Nickname,
+		"preferred_username": u.PreferredUsername, "profile": u.Profile, "picture": u.Picture, "website": u.Website, "gender": u.Gender,
+		"birthdate": u.Birthdate, "zoneinfo": u.Zoneinfo, "locale": u.Locale,
+		"phone_number": u.PhoneNumber, "phone_number_verified": u.PhoneNumberVerified, "address": u.Address,
+	}
+}
+
+// DeleteUser ends everything that a user has open and forgets all that is personal.
+// The row stays: nobody gets the id again (SECURITY D13), while the address is free.
+// What the record and impersonations say of them names an id from now on.
+func (tx *Tx) DeleteUser(ctx context.Context, userID string, by Cause, now time.Time) error {
+	if err := tx.endUser(ctx, userID, by, now); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`DELETE FROM memberships WHERE user_id = ?`,
+		`DELETE FROM user_roles WHERE user_id = ?`,
+		`DELETE FROM consents WHERE user_id = ?`,
+		`DELETE FROM support_access WHERE user_id = ?`,
+		`DELETE FROM support_requests WHERE user_id = ?`,
+		`UPDATE login_sessions SET ip = '', user_agent = '' WHERE user_id = ?`,
+	} {
+		if _, err := tx.exec(ctx, statement, userID); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(ctx, `UPDATE tickets SET revoked_at = ? WHERE (actor_id = ? OR subject_id = ?) AND redeemed_at = 0 AND revoked_at = 0`,
+		At(now), userID, userID)
+	if err != nil {
+		return err
+	}
+	nobody := profileColumns(&User{})
+	maps.Copy(nobody, map[string]any{
+		"email_key": "deleted:" + userID, "password_hash": "", "password_changed_at": At(now), "status": UserDisabled,
+		"last_sign_in_at": 0, "deleted_at": At(now),
+	})
+	return tx.updateUser(ctx, userID, now, nobody)
+}
+
+// updateUser changes a user who was not deleted.
 func (tx *Tx) updateUser(ctx context.Context, userID string, now time.Time, columns map[string]any) error {
 	columns["updated_at"] = At(now)
-	res := tx.conn(ctx).Model(&User{}).Where("id = ?", userID).UpdateColumns(columns)
+	res := tx.conn(ctx).Model(&User{}).Where("id = ? AND deleted_at = 0", userID).UpdateColumns(columns)
 	if res.Error == nil && res.RowsAffected == 0 {
 		return ErrNotFound
 	}
