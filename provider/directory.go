@@ -160,9 +160,12 @@ func (d *Directory) change(
 	fn func(*storage.Tx, *storage.User) (changed bool, err error),
 ) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
-		u, err := tx.User(ctx, userID)
+		if err := tx.LockUser(ctx, userID); err != nil {
+			return err
+		}
+		u, err := existing(ctx, tx, userID)
 		if err != nil {
-			return fmt.Errorf("user %q: %w", userID, err)
+			return err
 		}
 		changed, err := fn(tx, u)
 		if err != nil || !changed {
@@ -170,6 +173,18 @@ func (d *Directory) change(
 		}
 		return tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, SubjectID: u.ID, Data: data}, storage.Private{}, by.Request, now)
 	})
+}
+
+// existing returns a user who was not deleted.
+func existing(ctx context.Context, tx *storage.Tx, userID string) (*storage.User, error) {
+	u, err := tx.User(ctx, userID)
+	if err == nil && u.Deleted() {
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %q: %w", userID, err)
+	}
+	return u, nil
 }
 
 // GrantRole gives a user a role: everywhere, or within the organization, by id or
@@ -383,8 +398,8 @@ func (d *Directory) permissions(ctx context.Context, userID string, by storage.C
 		if err := tx.LockUser(ctx, userID); err != nil { // or one could start between
 			return err
 		}
-		if _, err := tx.User(ctx, userID); err != nil {
-			return fmt.Errorf("user %q: %w", userID, err)
+		if _, err := existing(ctx, tx, userID); err != nil {
+			return err
 		}
 		if err := fn(tx); err != nil {
 			return err
