@@ -22,13 +22,13 @@ import (
 // from elsewhere suggests is filled in, and marked; nothing is ever sent by it, and
 // the reason is the person's own (SECURITY E07).
 func (s *Server) impersonateForm(w http.ResponseWriter, r *http.Request, st *staff) error {
-	u, err := s.reachableUser(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
+	u, err := s.target(r, st, impersonation.PermissionStart)
 	if err != nil {
 		return err
 	}
 	q := r.URL.Query()
 	suggested := url.Values{"client_id": {q.Get("client_id")}, "ticket_ref": {q.Get("ticket")}}
-	p, err := s.impersonatePage(w, r, st, u, suggested)
+	p, err := s.impersonatePage(w, r, st, u.User, suggested)
 	if err != nil {
 		return err
 	}
@@ -42,29 +42,6 @@ func (s *Server) impersonateForm(w http.ResponseWriter, r *http.Request, st *sta
 // reasonCode is what a help desk may name a reason by.
 var reasonCode = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$`)
 
-// reachableUser returns a user over whom staff hold a permission. Anybody else is as good
-// as unknown (SECURITY A01, F08).
-func (s *Server) reachableUser(ctx context.Context, st *staff, permission, id string) (*storage.User, error) {
-	u, err := s.store.User(ctx, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, errNoPage
-	}
-	if err != nil {
-		return nil, err
-	}
-	if u.Deleted() {
-		return nil, errNoPage
-	}
-	standing, err := s.store.Standing(ctx, u.ID)
-	if err != nil {
-		return nil, err
-	}
-	if !st.reaches(permission, standing) {
-		return nil, errNoPage
-	}
-	return u, nil
-}
-
 // impersonate issues a ticket for what staff ask, and takes the browser into the
 // application with it.
 func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) error {
@@ -72,11 +49,11 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 	if err != nil {
 		return err
 	}
-	u, err := s.reachableUser(r.Context(), st, impersonation.PermissionStart, r.PathValue("id"))
+	u, err := s.target(r, st, impersonation.PermissionStart)
 	if err != nil {
 		return err
 	}
-	p, err := s.impersonatePage(w, r, st, u, form)
+	p, err := s.impersonatePage(w, r, st, u.User, form)
 	if err != nil {
 		return err
 	}

@@ -446,7 +446,7 @@ func testChangedMeanwhile(t *testing.T, idp *idptest.IDP) {
 func testDialog(t *testing.T, idp *idptest.IDP) {
 	b, name := staffed(t, idp, "support")
 	before := len(rows(t, idp, database(t, idp))["tickets"])
-	w := b.Get("/admin/users/usr_ada/impersonate?" + url.Values{
+	w := b.Get("/admin/users/usr_ada?dialog=impersonate&" + url.Values{
 		"client_id": {"billing"}, "ticket": {`SUP-1"><script>`}, "reason_code": {"invoice"}, "reason": {"Typed by a link, not by me"},
 		"access": {"full"}, "delivery": {"link"}, "password": {"x"}, "target_link_uri": {"https://evil.example/"},
 	}.Encode())

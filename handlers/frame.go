@@ -165,6 +165,16 @@ var notices = map[string]string{
 	"member-added":         "Added.",
 	"member-changed":       "Saved.",
 	"member-removed":       "Removed.",
+	"user_created":         "The user was created.",
+	"user_saved":           "What is said about the user was saved.",
+	"user_disabled":        "The user was disabled, and everything they had open has ended.",
+	"user_enabled":         "The user can sign in again.",
+	"user_deleted":         "The user was deleted.",
+	"role_granted":         "The role was given.",
+	"role_revoked":         "The role was taken away.",
+	"sign_in_ended":        "The sign-in has ended.",
+	"sign_ins_ended":       "All sign-ins have ended.",
+	"application_ended":    "The application can do nothing more for the user.",
 }
 
 // notice returns what the person has just done, in words.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 )
 
@@ -92,6 +93,7 @@ var routes = []route{
 // consoleRoutes are the pages of staff. It is a function because the pages' menu
 // comes from the table, and so the table from itself.
 func consoleRoutes() []consoleRoute {
+	const readUsers, writeUsers = impersonation.PermissionUsersRead, provider.PermissionUsersWrite
 	return []consoleRoute{
 		{"GET /admin/users/{id}/impersonate", impersonation.PermissionStart, true, false, (*Server).impersonateForm},
 		{"POST /admin/users/{id}/impersonate", impersonation.PermissionStart, true, true, (*Server).impersonate},
@@ -127,6 +129,26 @@ func consoleRoutes() []consoleRoute {
 		{"GET /admin/organizations/{organization}/members/{user}", "organizations:write", true, false, (*Server).memberForm},
 		{"POST /admin/organizations/{organization}/members/{user}", "organizations:write", true, false, (*Server).changeMember},
 		{"POST /admin/organizations/{organization}/members/{user}/remove", "organizations:write", true, false, (*Server).removeMember},
+
+		{"GET /admin/users", readUsers, true, false, (*Server).users},
+		{"GET /admin/users/new", writeUsers, true, false, (*Server).newUserForm},
+		{"POST /admin/users/new", writeUsers, true, false, (*Server).createUser},
+		{"GET /admin/users/{id}", readUsers, true, false, (*Server).user},
+		{"GET /admin/users/{id}/edit", writeUsers, true, false, (*Server).editUserForm},
+		{"POST /admin/users/{id}/edit", writeUsers, true, false, (*Server).editUser},
+		{"GET /admin/users/{id}/grant", writeUsers, true, false, (*Server).grantForm},
+		{"POST /admin/users/{id}/grant", writeUsers, true, false, (*Server).grant},
+		{"GET /admin/users/{id}/revoke", writeUsers, true, false, dangerRevoke.ask},
+		{"POST /admin/users/{id}/revoke", writeUsers, true, false, dangerRevoke.act},
+		{"POST /admin/users/{id}/sign-ins", writeUsers, true, false, (*Server).endSignIns},
+		{"POST /admin/users/{id}/applications", writeUsers, true, false, (*Server).endApplication},
+		{"GET /admin/users/{id}/password", writeUsers, true, false, dangerReset.ask},
+		{"POST /admin/users/{id}/password", writeUsers, true, false, dangerReset.act},
+		{"GET /admin/users/{id}/disable", writeUsers, true, false, dangerDisable.ask},
+		{"POST /admin/users/{id}/disable", writeUsers, true, false, dangerDisable.act},
+		{"POST /admin/users/{id}/enable", writeUsers, true, false, (*Server).enableUser},
+		{"GET /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.ask},
+		{"POST /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.act},
 	}
 }
 

@@ -72,7 +72,8 @@ func New(b Branding) (*Set, error) {
 	return s, nil
 }
 
-// frames are the folders whose pages have a frame of their own within the layout.
+// frames are the folders whose pages have a frame of their own within the layout, in
+// html/frames under their name, and beside it parts that several of them show.
 var frames = []string{"console", "account"}
 
 // parse makes a page of every file in html: the layout, the frame of the file's
@@ -104,8 +105,14 @@ func parse(tag string, constants map[string]string) (map[string]*template.Templa
 			return nil, err
 		}
 		if folder != "" {
-			if err := words.parse(framed, path.Join("html/frames", folder+".html")); err != nil {
+			parts, err := fs.Glob(htmlFiles, path.Join("html/frames", folder+"*.html"))
+			if err != nil {
 				return nil, err
+			}
+			for _, part := range parts {
+				if err := words.parse(framed, part); err != nil {
+					return nil, err
+				}
 			}
 		}
 		files, err := fs.Glob(htmlFiles, path.Join("html", folder, "*.html"))

@@ -1,3 +1,0 @@
-package templates
-
-func consoleSamples() map[string]any { return map[string]any{} }
