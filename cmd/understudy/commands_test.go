@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,9 +29,29 @@ type site struct {
 
 func newSite(t *testing.T) site {
 	t.Helper()
+	return siteAt(t, firstIssuer)
+}
+
+// firstIssuer is the one that init chooses.
+const firstIssuer = "http://localhost:8080"
+
+// siteAt returns a site with that issuer: a copy of the first one, because keys take
+// longer to make than most tests.
+func siteAt(t *testing.T, issuer string) site {
+	t.Helper()
 	s := site{t, t.TempDir()}
-	s.ok("init")
+	first.once.Do(func() {
+		s.ok("init")
+		first.dir, first.config, first.database = s.dir, s.read("understudy.yaml"), s.read("understudy.db")
+	})
+	s.file("understudy.yaml", strings.NewReplacer(first.dir, s.dir, firstIssuer, issuer).Replace(first.config))
+	s.file("understudy.db", first.database)
 	return s
+}
+
+var first struct {
+	once                  sync.Once
+	dir, config, database string
 }
 
 func (s site) config() string { return filepath.Join(s.dir, "understudy.yaml") }
@@ -43,6 +64,15 @@ func (s site) file(name, content string) string {
 		s.t.Fatal(err)
 	}
 	return path
+}
+
+func (s site) read(name string) string {
+	s.t.Helper()
+	content, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(content)
 }
 
 // run runs a command line with this site's configuration.
@@ -121,7 +151,8 @@ func want(t *testing.T, what string, got, want any) {
 
 func TestInit(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := site{t, t.TempDir()}
+	s.ok("init")
 	info, err := os.Stat(s.config())
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %v, %v", info.Mode(), err)

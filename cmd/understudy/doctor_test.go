@@ -330,10 +330,8 @@ func TestDoctorServer(t *testing.T) {
 // healthy is an installation with nothing to complain about, and its server.
 func healthy(t *testing.T) *examination {
 	t.Helper()
-	s := site{t, t.TempDir()}
 	server := httptest.NewUnstartedServer(nil)
-	issuer := "https://" + server.Listener.Addr().String()
-	s.ok("init", "--issuer", issuer)
+	s := siteAt(t, "https://"+server.Listener.Addr().String())
 	s.ok("user", "create", "--email", "root@understudy.test", "--role", "admin", "--password-file", s.file("password", "a long password"))
 	s.ok("client", "create", "--id", "shop", "--redirect-uri", "https://shop.test/callback", "--allow-impersonation")
 	s.ok("impersonation", "enable")
