@@ -28,6 +28,7 @@ func checks() map[string]check {
 		"regexp":      {"a regular expression in RE2 syntax", re2},
 		"smtp":        {"an `smtps://` or `smtp://` URL", smtp},
 		"sender":      {"an e-mail address, with a name or without", sender},
+		"contact":     {"an e-mail address such as `security@example.com` or an https URL", contact},
 		"printable":   {"printable characters", printable},
 	}
 }
@@ -201,6 +202,17 @@ func smtp(value string) string {
 func sender(value string) string {
 	if _, err := mail.ParseAddress(value); err != nil {
 		return "must be an e-mail address such as Understudy <no-reply@example.com>"
+	}
+	return ""
+}
+
+func contact(value string) string {
+	u, err := url.Parse(value)
+	if err == nil && u.Scheme == "https" && u.Hostname() != "" {
+		return ""
+	}
+	if a, err := mail.ParseAddress(value); err != nil || a.Address != value {
+		return "must be an e-mail address such as security@example.com, or an https URL"
 	}
 	return ""
 }

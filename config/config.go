@@ -150,6 +150,9 @@ type Impersonation struct {
 	TicketRefPattern string `koanf:"ticket_ref_pattern" validate:"omitempty,regexp"`
 	// Whether an impersonation needs a ticket reference besides its reason.
 	TicketRefRequired bool `koanf:"ticket_ref_required"`
+	// Whom people can tell, besides the record, that somebody signed in as them who
+	// should not have: an e-mail address, or the https URL of a page. Empty names nobody.
+	ReportTo string `koanf:"report_to" validate:"omitempty,contact"`
 }
 
 // Login protects the sign-in form from being used to exhaust the machine.

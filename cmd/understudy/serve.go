@@ -102,7 +102,7 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	p := provider.New(settings, store, keys, log)
 	server := handlers.New(handlers.Config{
 		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
-		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request",
+		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request", ReportTo: c.Impersonation.ReportTo,
 	}, p, store, pages, log)
 	auditor := provider.NewAuditor(store, keys, c.Issuer)
 	auditor.Log = log
