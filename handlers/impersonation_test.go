@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/understudy-id/understudy/handlers"
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
@@ -272,6 +274,23 @@ var ways = []struct {
 	{"A07 the client opts out", func(t *testing.T, a *act) {
 		a.idp.Change(t, a.client, func(c *storage.Client) { c.AllowImpersonation = false })
 	}, storage.EndClientDisallowed, nil},
+	{"A13 the subject ends it in their account", func(t *testing.T, a *act) {
+		wantDone(t, person(t, a.idp, a.subject).Post("/account/activity/"+a.id+"/end", nil), "/account/activity?done=ended")
+	}, storage.EndStopped, (*act).subjectID},
+	{"A27 the subject forbids it", func(t *testing.T, a *act) {
+		wantDone(t, person(t, a.idp, a.subject).Post("/account/support-access", url.Values{"choice": {"denied"}}), "/account/support-access?done=support_access")
+	}, storage.EndPermissionLost, (*act).subjectID},
+	{"A27 the subject allows another ticket only", func(t *testing.T, a *act) {
+		form := url.Values{"choice": {"ticket"}, "hours": {"24"}, "ticket_ref": {"SUP-1"}}
+		wantDone(t, person(t, a.idp, a.subject).Post("/account/support-access", form), "/account/support-access?done=support_access")
+	}, storage.EndPermissionLost, (*act).subjectID},
+	{"D06 the actor ends all other sign-ins", func(t *testing.T, a *act) {
+		wantDone(t, person(t, a.idp, a.actor).Post("/account/sessions", url.Values{"action": {"others"}}), "/account/sessions?done=sessions_ended")
+	}, storage.EndSignedOut, (*act).actorID},
+	{"D06 the subject changes their password", func(t *testing.T, a *act) {
+		form := url.Values{"current_password": {idptest.Password}, "new_password": {"another password"}}
+		wantDone(t, person(t, a.idp, a.subject).Post("/account/password", form), "/account/password?done=password_changed")
+	}, storage.EndCredentialsChanged, (*act).subjectID},
 	{"the kill switch", func(t *testing.T, a *act) {
 		a.idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
 			err := tx.EnableImpersonation(ctx, false, byTest, time.Now())
@@ -798,6 +817,12 @@ func testSubjectIsUntouched(t *testing.T, idp *idptest.IDP) {
 	subject := person(t, idp, "victor")
 	subject.Code(asking("client_id", "foreign", "scope", "openid"))
 	idp.Browser(t).Post("/login", url.Values{"username": {"victor@example.test"}, "password": {"wrong"}}) // has a counter
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+		now := time.Now()
+		return errors.Join(
+			tx.PutSupportAccess(ctx, &storage.SupportAccess{UserID: "usr_victor", Mode: storage.SupportUntil, ExpiresAt: storage.At(now.Add(time.Hour)), UpdatedAt: storage.At(now)}),
+			tx.CreateSupportRequest(ctx, &storage.SupportRequest{ID: "sar_victor", UserID: "usr_victor", ActorID: "usr_sam", Reason: "May I?", Status: "pending", CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(time.Hour))}))
+	})
 	snapshot := func() map[string][]string {
 		all := rows(t, idp, db)
 		for table, of := range all {
@@ -820,6 +845,14 @@ func testSubjectIsUntouched(t *testing.T, idp *idptest.IDP) {
 	tokens = call(refreshing(str(t, tokens, "refresh_token")))
 	wantStatus(t, "userinfo", userinfo(idp, str(t, tokens, "access_token")), http.StatusOK)
 	sid, _ := idptest.Claims(t, tokens["id_token"])["sid"].(string)
+	for pattern := range handlers.AccountRoutes() { // the account that is open here is the actor's
+		method, path, _ := strings.Cut(pattern, " ")
+		if method == http.MethodPost {
+			b.Post(path, url.Values{"name": {"Somebody else"}, "choice": {"denied"}, "action": {"others"}, "client": {"foreign"}, "request": {"sar_victor"}, "answer": {"approve"}})
+		} else {
+			b.Get(path)
+		}
+	}
 	wantStatus(t, "stop", b.Post("/impersonation/stop", url.Values{"id": {sid}}), http.StatusSeeOther)
 	if diff := cmp.Diff(before, snapshot(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("changed:\n%s", diff)

@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -296,6 +297,59 @@ var readmePictures = map[string]struct{ name, clip string }{
 	"app-acting":    {"acting", `({x: 0, y: 0, width: 800, height: document.querySelector("#id-token").getBoundingClientRect().bottom + scrollY + 16})`},
 }
 
+// accountPages leads a browser in which nobody is signed in through Ada's account, and
+// out of it again.
+func accountPages(b *tab, d *demo, visit func(b *tab, name string)) {
+	b.t.Helper()
+	b.open(d.providerURL+"/account", "#login-form")
+	b.signIn("ada@globex.test", demoPassword)
+	b.until(`location.pathname == "/account"`)
+	visit(b, "account")
+	b.open(d.providerURL+"/account/activity", ".acts")
+	visit(b, "account-activity")
+	b.click(".acts li:not(.own) a")
+	b.see("#report")
+	visit(b, "account-acted-as")
+	b.click("#report button")
+	b.see(".notice.done")
+	visit(b, "account-reported")
+	askAda(b.t, d)
+	b.open(d.providerURL+"/account/support-access", "#requests")
+	visit(b, "account-support")
+	b.click("[name='choice'][value='ticket']")
+	b.click("#support-submit")
+	b.see("#error-summary")
+	visit(b, "account-support-errors")
+	b.open(d.providerURL+"/account/sessions", ".acts")
+	visit(b, "account-sessions")
+	b.open(d.providerURL+"/account/applications", "main .card")
+	visit(b, "account-applications")
+	b.open(d.providerURL+"/account/profile", "#zoneinfo")
+	visit(b, "account-profile")
+	b.write("#zoneinfo", "nowhere at all")
+	b.click("main button[type='submit']")
+	b.see("#error-summary")
+	visit(b, "account-profile-errors")
+	b.open(d.providerURL+"/account/password", "#password-form")
+	visit(b, "account-password")
+	b.open(d.providerURL+"/oauth2/logout", "#logout-form")
+	b.click("#logout-submit")
+	b.until(`!document.querySelector("#logout-form")`)
+}
+
+// askAda makes Sam ask Ada for permission.
+func askAda(t *testing.T, d *demo) {
+	t.Helper()
+	sam, err := d.service.store.User(t.Context(), "usr_sam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := impersonation.Ask{Actor: sam, SubjectID: "usr_ada", Reason: sayWhy, TicketRef: "SUP-4821"}
+	if _, err := d.service.prov.Impersonation.RequestSupport(t.Context(), ask, storage.Request{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // everyPage leads a browser through every kind of page that the provider and the
 // application have.
 func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
@@ -372,7 +426,10 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	visit(b, "app-acting")
 
 	b.open(d.providerURL, ".acts")
-	visit(b, "home-acting")
+	visit(b, "account-acting")
+	b.open(d.providerURL+"/account/profile", ".notice")
+	visit(b, "account-profile-acting")
+	b.open(d.providerURL+"/account", ".acts")
 	b.click(".acts a.button")
 	b.see("#stop-form")
 	visit(b, "stop")
@@ -383,7 +440,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.until(`location.pathname == "/impersonation/stopped"`)
 	visit(b, "stopped")
 	b.open(d.providerURL, "main")
-	visit(b, "home-signed-in")
+	visit(b, "account-of-staff")
 
 	b.open(d.appURL+"/login", "#consent-form")
 	b.click("#consent-submit")
@@ -398,6 +455,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click("#logout-submit")
 	b.until(`!document.querySelector("#logout-form")`)
 	visit(b, "logged-out")
+	accountPages(b, d, visit)
 
 	link := setupLink(b.t, d)
 	b.open(link, "#setup-form")

@@ -73,7 +73,8 @@ func (c SupportChoice) access(userID string, l Limits, now time.Time) (*storage.
 }
 
 // approval returns what a user says when they approve a request, or nil where what
-// they said before allows as much: approving takes nothing away.
+// they said before stays as it is. It never allows more than was asked for, and leaves
+// alone what allows it already: there is one thing said at a time.
 func approval(said *storage.SupportAccess, r *storage.SupportRequest, now time.Time) *storage.SupportAccess {
 	a := &storage.SupportAccess{
 		UserID: r.UserID, Mode: storage.SupportUntil, ExpiresAt: storage.At(now.Add(SupportApproval)), UpdatedAt: storage.At(now),
@@ -84,14 +85,10 @@ func approval(said *storage.SupportAccess, r *storage.SupportRequest, now time.T
 	if said == nil || said.Mode == storage.SupportDenied || said.ExpiresAt.Passed(now) {
 		return a
 	}
-	covers := said.Mode == storage.SupportUntil || said.Mode == a.Mode && said.TicketRef == a.TicketRef
-	if covers && said.ExpiresAt >= a.ExpiresAt {
+	same := said.Mode == a.Mode && said.TicketRef == a.TicketRef
+	if same && said.ExpiresAt >= a.ExpiresAt || !same && said.Mode == storage.SupportUntil {
 		return nil
 	}
-	if said.Mode == storage.SupportUntil {
-		a.Mode, a.TicketRef = storage.SupportUntil, ""
-	}
-	a.ExpiresAt = max(a.ExpiresAt, said.ExpiresAt)
 	return a
 }
 
