@@ -30,7 +30,7 @@ func (s *Server) supportAccess(w http.ResponseWriter, r *http.Request, p *person
 
 func (s *Server) supportAccessPage(r *http.Request, p *person) (templates.SupportAccessPage, error) {
 	ctx, now := r.Context(), time.Now()
-	page := templates.SupportAccessPage{Page: s.accountFrame(r, p), Choice: "denied", Hours: "24", Now: now}
+	page := templates.SupportAccessPage{Page: s.accountFrame(r, p), Hours: "24", Now: now}
 	settings, said, err := s.store.ImpersonationTerms(ctx, p.User.ID)
 	if err != nil {
 		return page, err

@@ -46,7 +46,7 @@ func about(t testing.TB, idp *idptest.IDP, userID string, kind storage.EventType
 	return events(t, idp, func(e storage.Event) bool { return e.SubjectID == userID && e.Type == kind })
 }
 
-// The whole account, on both databases.
+// The whole account, on both databases (SECURITY A13, A27, D06, D09, D13, D14, T35).
 func TestAccount(t *testing.T) {
 	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
 		for name, test := range map[string]func(*testing.T, *idptest.IDP){

@@ -23,7 +23,7 @@ func accountSamples() map[string]any {
 	forTicket := asks
 	forTicket.ID, forTicket.ClientName, forTicket.TicketRef = "sar_2", "", "SUP-12"
 	support := func(change func(*SupportAccessPage)) SupportAccessPage {
-		p := SupportAccessPage{Page: own(""), Rule: "optional", Choice: "denied", Hours: "24", Now: now}
+		p := SupportAccessPage{Page: own(""), Rule: "optional", Hours: "24", Now: now}
 		change(&p)
 		return p
 	}
@@ -54,7 +54,7 @@ func accountSamples() map[string]any {
 		"account_support_required":  support(func(p *SupportAccessPage) { p.Rule, p.SwitchedOff = "required", true }),
 		"account_support_managed":   support(func(p *SupportAccessPage) { p.Rule = "managed" }),
 		"account_support_protected": support(func(p *SupportAccessPage) { p.Protected = true }),
-		"account_support_denied":    support(func(p *SupportAccessPage) { p.Said = "denied" }),
+		"account_support_denied":    support(func(p *SupportAccessPage) { p.Said, p.Choice = "denied", "denied" }),
 		"account_support_until":     support(func(p *SupportAccessPage) { p.Said, p.Choice, p.EndsAt = "until", "until", now.Add(7*24*time.Hour) }),
 		"account_support_over": support(func(p *SupportAccessPage) {
 			p.Said, p.Choice, p.EndsAt, p.Over = "until", "until", now.Add(-time.Hour), true
