@@ -3,6 +3,7 @@ package templates
 import "net/http"
 
 func (p ClientsPage) show(s *Set, w http.ResponseWriter) error { return s.Clients(w, http.StatusOK, p) }
+
 func (p NewClientPage) show(s *Set, w http.ResponseWriter) error {
 	return s.NewClient(w, http.StatusOK, p)
 }
@@ -10,7 +11,9 @@ func (p NewClientPage) show(s *Set, w http.ResponseWriter) error {
 func (p ClientSecretPage) show(s *Set, w http.ResponseWriter) error {
 	return s.ClientSecret(w, http.StatusOK, p)
 }
+
 func (p ClientPage) show(s *Set, w http.ResponseWriter) error { return s.Client(w, http.StatusOK, p) }
+
 func (p ClientFormPage) show(s *Set, w http.ResponseWriter) error {
 	return s.ClientForm(w, http.StatusOK, p)
 }
@@ -26,6 +29,7 @@ func (p OrganizationsPage) show(s *Set, w http.ResponseWriter) error {
 func (p OrganizationPage) show(s *Set, w http.ResponseWriter) error {
 	return s.Organization(w, http.StatusOK, p)
 }
+
 func (p MemberPage) show(s *Set, w http.ResponseWriter) error { return s.Member(w, http.StatusOK, p) }
 
 func clientSamples() map[string]any {
@@ -46,7 +50,8 @@ func clientSamples() map[string]any {
 	failed := everyKind
 	failed.Problems = []string{`delivery: "callback": needs a client with a secret or a key`}
 	failed.Groups = []FieldGroup{{Fields: []Field{
-		{Name: "client_name", Label: "Name", Error: "is missing"}, {Kind: FieldCheck, Name: "require_pkce", Label: "It must use PKCE", Error: "a client without a secret cannot do without"},
+		{Name: "client_name", Label: "Name", Error: "is missing"},
+		{Kind: FieldCheck, Name: "require_pkce", Label: "It must use PKCE", Error: "a client without a secret cannot do without"},
 		{Kind: FieldRadio, Name: "type", Label: "What kind of application is it?", Error: "is missing"},
 	}}}
 	user := Form{Action: "/admin/clients/shop/preview", Groups: []FieldGroup{{Fields: []Field{{Name: "subject", Label: "User", Value: "ada@globex.example"}}}}}

@@ -19,7 +19,7 @@ import (
 func newClientCmd() *cobra.Command {
 	return group("client", "Applications that people sign in to, and services",
 		newClientCreateCmd(), newClientListCmd(), newClientShowCmd(), newClientUpdateCmd(),
-		newClientRotateSecretCmd(), newClientDeleteCmd(), newRegistrationTokenCmd())
+		newClientRotateSecretCmd(), newClientDropSecretCmd(), newClientDeleteCmd(), newRegistrationTokenCmd())
 }
 
 // clientRecord is a client as --json shows it; the secret is there once, when it
@@ -330,6 +330,20 @@ func newClientRotateSecretCmd() *cobra.Command {
 	})
 	cmd.Flags().BoolVar(&drop, "revoke-previous", false, "the present secret ends now: it leaked")
 	return cmd
+}
+
+func newClientDropSecretCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "drop-secret CLIENT", Short: "End the secret from before the last rotation", Args: named("CLIENT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
+				if _, err := findClient(ctx, store, args[0]); err != nil {
+					return err
+				}
+				return provider.NewRegistration(store).DropPreviousSecret(ctx, args[0], operator(), time.Now())
+			})
+		},
+	}
 }
 
 func newClientDeleteCmd() *cobra.Command {

@@ -214,6 +214,9 @@ func TestExitCodes(t *testing.T) {
 		{"org add-member nowhere nobody", exitFailure, `user "nobody"`},
 		{"client show nothing", exitFailure, `client "nothing"`},
 		{"client delete nothing", exitFailure, `client "nothing"`},
+		{"org rename nowhere Hooli", exitFailure, `organization "nowhere"`},
+		{"org remove-member nowhere nobody", exitFailure, `user "nobody"`},
+		{"client drop-secret nothing", exitFailure, `client "nothing"`},
 		{"client rotate-secret nothing", exitFailure, `client "nothing"`},
 		{"client create --id x --redirect-uri http://x.test/", exitFailure, "redirect_uri"},
 		{"client create --id x --type batch --redirect-uri https://x.test/", exitFailure, `type "batch"`},
@@ -303,6 +306,10 @@ func TestUserCommands(t *testing.T) {
 	want(t, "granted", s.object("user", "grant", "usr_ada", "app-admin")["roles"], "[app-admin]")
 	s.ok("user", "revoke", "usr_ada", "support", "--org", "Globex")
 	s.ok("org", "add-member", "Globex", "ada@globex.test", "--role", "auditor")
+	s.ok("org", "remove-member", "Globex", "usr_ada")
+	want(t, "renamed", s.object("org", "rename", "Globex", "Hooli")["name"], "Hooli")
+	s.ok("org", "rename", "Hooli", "Globex")
+	s.ok("org", "add-member", "Globex", "ada@globex.test")
 
 	bob := s.object("user", "create", "--email", "bob@initech.test")
 	want(t, "without a password", bob["has_password"], false)
@@ -457,6 +464,7 @@ func TestClientCommands(t *testing.T) {
 	if rotated["client_secret"] == shop["client_secret"] || rotated["client_id"] != "shop" {
 		t.Errorf("got %v", rotated)
 	}
+	s.ok("client", "drop-secret", "shop")
 	s.ok("client", "rotate-secret", "shop", "--revoke-previous")
 
 	spa := s.object("client", "create", "--id", "spa", "--type", "spa", "--redirect-uri", "http://localhost:3000/cb")

@@ -16,7 +16,7 @@ import (
 
 func newOrgCmd() *cobra.Command {
 	return group("org", "Organizations whose members use applications together",
-		newOrgCreateCmd(), newOrgListCmd(), newOrgAddMemberCmd())
+		newOrgCreateCmd(), newOrgListCmd(), newOrgRenameCmd(), newOrgAddMemberCmd(), newOrgRemoveMemberCmd())
 }
 
 type orgRecord struct {
@@ -84,4 +84,34 @@ func newOrgAddMemberCmd() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&role, "role", "", "role held within the organization; none is plain membership")
 	return cmd
+}
+
+func newOrgRemoveMemberCmd() *cobra.Command {
+	return jsonFlag(&cobra.Command{
+		Use: "remove-member ORG USER", Short: "End a membership, and the role held there", Args: named("ORG", "USER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeUser(cmd, args[1], func(ctx context.Context, d *provider.Directory, u *storage.User) error {
+				return d.RemoveMember(ctx, args[0], u.ID, operator(), time.Now())
+			})
+		},
+	})
+}
+
+func newOrgRenameCmd() *cobra.Command {
+	return jsonFlag(&cobra.Command{
+		Use: "rename ORG NAME", Short: "Give an organization another name", Args: named("ORG", "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
+				o, err := findOrganization(ctx, store, args[0])
+				if err != nil {
+					return err
+				}
+				if err := provider.NewDirectory(store).RenameOrganization(ctx, o.ID, args[1], operator(), time.Now()); err != nil {
+					return err
+				}
+				r := orgRecord{o.ID, args[1], o.CreatedAt.Time()}
+				return show(cmd, r, func(w io.Writer) error { return record(w, r) })
+			})
+		},
+	})
 }
