@@ -309,7 +309,7 @@ func TestUserCommands(t *testing.T) {
 	s.ok("org", "remove-member", "Globex", "usr_ada")
 	want(t, "renamed", s.object("org", "rename", "Globex", "Hooli")["name"], "Hooli")
 	s.ok("org", "rename", "Hooli", "Globex")
-	s.ok("org", "add-member", "Globex", "ada@globex.test")
+	s.ok("org", "add-member", "Globex", "ada@globex.test", "--role", "auditor")
 
 	bob := s.object("user", "create", "--email", "bob@initech.test")
 	want(t, "without a password", bob["has_password"], false)
@@ -349,8 +349,8 @@ func TestUserCommands(t *testing.T) {
 		}
 	}
 	want(t, "events", types, map[string]int{
-		"key.created": 3, "organization.created": 2, "organization.member_added": 2, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
-		"user.password_changed": 1, "user.role_granted": 4, "user.role_revoked": 2, "user.updated": 2,
+		"key.created": 3, "organization.created": 2, "organization.updated": 2, "organization.member_added": 3, "organization.member_removed": 1, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
+		"user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
 	})
 }
 
@@ -443,10 +443,10 @@ func TestClientCommands(t *testing.T) {
 		t.Error("the secret is shown twice")
 	}
 
-	updated := s.object("client", "update", "shop", "--name", "The Shop", "--allow-impersonation=false", "--audience=", "--no-require-pkce=false",
+	updated := s.object("client", "update", "shop", "--name", "The Shop", "--allow-impersonation=false", "--audience=", "--no-require-pkce=false", "--delivery", "link",
 		"--redirect-uri", "https://shop.test/new", "--status", "disabled")
 	for name, value := range map[string]any{
-		"client_name": "The Shop", "allow_impersonation": false, "audience": "[]", "require_pkce": true, "status": "disabled",
+		"client_name": "The Shop", "allow_impersonation": false, "audience": "[]", "require_pkce": true, "delivery": "link", "status": "disabled",
 		"redirect_uris": "[https://shop.test/new]", "scope": "openid email invoices:read", "organizations": "[org_globex]",
 	} {
 		want(t, "updated "+name, updated[name], value)
