@@ -89,7 +89,7 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request, st *staff) err
 	t.NeverImpersonate = form.Has("never_impersonate")
 	address := map[string]string{}
 	for _, part := range addressNames {
-		if v := strings.TrimSpace(form.Get(part.name)); v != "" {
+		if v := strings.TrimSpace(strings.ReplaceAll(form.Get(part.name), "\r\n", "\n")); v != "" {
 			address[part.name] = v
 		}
 	}

@@ -192,7 +192,7 @@ func TestEditUser(t *testing.T) {
 		}
 		want := *before
 		want.Email, want.EmailKey, want.EmailVerified, want.Name, want.Birthdate, want.Website = "Countess@example.test", "countess@example.test", false, "Ada Lovelace", "1815-12-10", "https://lovelace.example"
-		want.GivenName, want.PhoneNumber, want.Address, want.NeverImpersonate = "", "", `{"formatted":"12 St James's Square\r\nLondon","locality":"London"}`, true
+		want.GivenName, want.PhoneNumber, want.Address, want.NeverImpersonate = "", "", `{"formatted":"12 St James's Square\nLondon","locality":"London"}`, true
 		got, err := idp.Store.User(t.Context(), "usr_ada")
 		check(t, err)
 		want.UpdatedAt, want.LastSignInAt = got.UpdatedAt, got.LastSignInAt

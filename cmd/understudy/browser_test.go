@@ -473,6 +473,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	visit(b, "setup-checklist")
 	b.open(link, "#error-page")
 	visit(b, "setup-link-used")
+	userPages(b, d, visit)
 	b.open(setupLink(b.t, d), "#setup-form")
 	visit(b, "setup-signed-in")
 }
