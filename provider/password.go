@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -45,13 +46,12 @@ func newPasswords(concurrent int, patience time.Duration, hashing *argon2id.Para
 // dummyHash returns a hash that no password has. Making a real one would cost the
 // memory of a sign-in at every start.
 func dummyHash(hashing *argon2id.Params) string {
-	random := func(n uint32) string {
+	random := func(n uint32) []byte {
 		b := make([]byte, n)
 		rand.Read(b)
-		return base64.RawStdEncoding.EncodeToString(b)
+		return b
 	}
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashing.Memory, hashing.Iterations, hashing.Parallelism,
-		random(hashing.SaltLength), random(hashing.KeyLength))
+	return encodeHash(hashing, random(hashing.SaltLength), random(hashing.KeyLength))
 }
 
 // HashPassword returns the hash to store for a password.
@@ -68,6 +68,51 @@ func checkPassword(password string) error {
 		return fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)
 	}
 	return nil
+}
+
+// What a hash made elsewhere may cost a sign-in, about a second at most: bcrypt's
+// cost, and of argon2id the memory in KiB, the passes, their product and the lanes.
+const (
+	maxBcryptCost   = 14
+	maxArgonMemory  = 256 << 10
+	maxArgonPasses  = 16
+	maxArgonProduct = 1 << 20
+	maxArgonLanes   = 16
+)
+
+var bcryptHash = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
+
+// checkHash says whether check can compare passwords with a hash that was made
+// elsewhere, and can afford to. It never says the hash (SECURITY G04).
+func checkHash(hash string) error {
+	if bcryptHash.MatchString(hash) {
+		cost, err := bcrypt.Cost([]byte(hash))
+		if err != nil || cost > maxBcryptCost {
+			return fmt.Errorf("want bcrypt with a cost of %d to %d", bcrypt.MinCost, maxBcryptCost)
+		}
+		return nil
+	}
+	p, salt, key, err := argon2id.DecodeHash(hash)
+	if err != nil || hash != encodeHash(p, salt, key) {
+		return errors.New("want a bcrypt hash ($2a$, $2b$ or $2y$) or an argon2id hash ($argon2id$v=19$m=...,t=...,p=...$salt$hash)")
+	}
+	switch lanes := uint32(p.Parallelism); {
+	case lanes < 1 || lanes > maxArgonLanes,
+		p.Memory < 8*lanes || p.Memory > maxArgonMemory,
+		p.Iterations < 1 || p.Iterations > maxArgonPasses,
+		p.Memory*p.Iterations > maxArgonProduct:
+		return fmt.Errorf("want argon2id with m of 8p to %d, t of 1 to %d, p of 1 to %d, and m times t at most %d",
+			maxArgonMemory, maxArgonPasses, maxArgonLanes, maxArgonProduct)
+	case len(salt) < 8 || len(salt) > 64 || len(key) < 16 || len(key) > 64:
+		return errors.New("want argon2id with a salt of 8 to 64 bytes and a hash of 16 to 64")
+	}
+	return nil
+}
+
+// encodeHash is how a hash of argon2id is written.
+func encodeHash(p *argon2id.Params, salt, key []byte) string {
+	b64 := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism, b64(salt), b64(key))
 }
 
 // check compares a password with a stored hash; an empty hash matches nothing and

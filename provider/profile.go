@@ -60,13 +60,30 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 	return nil
 }
 
-// claimTexts are the claims that are text, by name.
-func claimTexts(u *storage.User) map[string]*string {
-	return map[string]*string{
-		"name": &u.Name, "given_name": &u.GivenName, "family_name": &u.FamilyName, "middle_name": &u.MiddleName,
-		"nickname": &u.Nickname, "preferred_username": &u.PreferredUsername, "profile": &u.Profile,
-		"picture": &u.Picture, "website": &u.Website, "gender": &u.Gender, "birthdate": &u.Birthdate,
-		"zoneinfo": &u.Zoneinfo, "locale": &u.Locale, "email": &u.Email, "phone_number": &u.PhoneNumber,
+// claimText is a claim that is text.
+type claimText struct {
+	name  string
+	value *string
+}
+
+// claimTexts are the claims that are text, in the order of their names.
+func claimTexts(u *storage.User) []claimText {
+	return []claimText{
+		{"birthdate", &u.Birthdate},
+		{"email", &u.Email},
+		{"family_name", &u.FamilyName},
+		{"gender", &u.Gender},
+		{"given_name", &u.GivenName},
+		{"locale", &u.Locale},
+		{"middle_name", &u.MiddleName},
+		{"name", &u.Name},
+		{"nickname", &u.Nickname},
+		{"phone_number", &u.PhoneNumber},
+		{"picture", &u.Picture},
+		{"preferred_username", &u.PreferredUsername},
+		{"profile", &u.Profile},
+		{"website", &u.Website},
+		{"zoneinfo", &u.Zoneinfo},
 	}
 }
 
@@ -75,8 +92,8 @@ func claimFields(u *storage.User) map[string]any {
 	fields := map[string]any{
 		"email_verified": &u.EmailVerified, "phone_number_verified": &u.PhoneNumberVerified, "address": (*addressText)(&u.Address),
 	}
-	for name, text := range claimTexts(u) {
-		fields[name] = text
+	for _, text := range claimTexts(u) {
+		fields[text.name] = text.value
 	}
 	return fields
 }
@@ -134,13 +151,16 @@ func compactAddress(raw []byte) (string, error) {
 
 // FieldError says what is wrong with one thing that is said about a user.
 type FieldError struct {
-	Field string
+	Field string // empty: the whole of it
 	Value string // empty where there is none, or none to show
 	Wrong string
 }
 
 func (e FieldError) Error() string {
-	if e.Value == "" {
+	switch {
+	case e.Field == "":
+		return e.Wrong
+	case e.Value == "":
 		return e.Field + ": " + e.Wrong
 	}
 	return fmt.Sprintf("%s %q: %s", e.Field, e.Value, e.Wrong)
@@ -164,10 +184,9 @@ func checkUser(u *storage.User) (wrong []FieldError) {
 	}
 	say("id", u.ID, checkUserID(u.ID))
 	say("email", u.Email, checkEmail(u.Email))
-	texts := claimTexts(u)
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if value := *texts[name]; name != "email" && value != "" {
-			say(name, value, checkClaim(name, value))
+	for _, text := range claimTexts(u) {
+		if text.name != "email" && *text.value != "" {
+			say(text.name, *text.value, checkClaim(text.name, *text.value))
 		}
 	}
 	if u.PhoneNumberVerified && u.PhoneNumber == "" {
