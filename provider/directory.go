@@ -74,11 +74,7 @@ func createUser(
 	if err := tx.CreateUser(ctx, u, now); err != nil {
 		return fmt.Errorf("user %q: %w", u.Email, err)
 	}
-	err := tx.Record(ctx, storage.Event{
-		Type: storage.EventUserCreated, ActorID: by.By, SubjectID: u.ID,
-		Data: storage.Data{"password": u.PasswordHash != "", "email_verified": u.EmailVerified, "never_impersonate": u.NeverImpersonate},
-	}, storage.Private{}, by.Request, now)
-	if err != nil {
+	if err := tx.Record(ctx, userCreated(u, by), storage.Private{}, by.Request, now); err != nil {
 		return err
 	}
 	for _, role := range roles {
@@ -92,6 +88,14 @@ func createUser(
 		}
 	}
 	return nil
+}
+
+// userCreated is the event of a user who was added.
+func userCreated(u *storage.User, by storage.Cause) storage.Event {
+	return storage.Event{
+		Type: storage.EventUserCreated, ActorID: by.By, SubjectID: u.ID,
+		Data: storage.Data{"password": u.PasswordHash != "", "email_verified": u.EmailVerified, "never_impersonate": u.NeverImpersonate},
+	}
 }
 
 // freeIdentifier keeps users and clients from sharing an id: sub and client_id
@@ -457,9 +461,7 @@ func member(ctx context.Context, tx *storage.Tx, userID string, give OrgRole, by
 		return fmt.Errorf("member %q of organization %q: %w", userID, o.Name, err)
 	}
 	if held == nil {
-		err = tx.Record(ctx, storage.Event{
-			Type: storage.EventMemberAdded, ActorID: by.By, SubjectID: userID, OrganizationID: o.ID,
-		}, storage.Private{}, by.Request, now)
+		err = tx.Record(ctx, memberAdded(userID, o.ID, by), storage.Private{}, by.Request, now)
 	} else if was := roleOf(held); was != "" {
 		err = recordRole(ctx, tx, storage.EventUserRoleRevoked, userID, was, o.ID, by, now)
 	}
@@ -495,12 +497,22 @@ func roleOf(m *storage.Membership) string {
 	return *m.Role
 }
 
-// recordRole records that a role was granted or revoked; an empty organization is
-// everywhere.
+// memberAdded is the event of a membership.
+func memberAdded(userID, organization string, by storage.Cause) storage.Event {
+	return storage.Event{Type: storage.EventMemberAdded, ActorID: by.By, SubjectID: userID, OrganizationID: organization}
+}
+
+// roleChanged is the event of a role that was granted or revoked; an empty
+// organization is everywhere.
+func roleChanged(kind storage.EventType, userID, role, organization string, by storage.Cause) storage.Event {
+	return storage.Event{
+		Type: kind, ActorID: by.By, SubjectID: userID, OrganizationID: organization, Data: storage.Data{"role": role},
+	}
+}
+
+// recordRole records that a role was granted or revoked.
 func recordRole(
 	ctx context.Context, tx *storage.Tx, kind storage.EventType, userID, role, organization string, by storage.Cause, now time.Time,
 ) error {
-	return tx.Record(ctx, storage.Event{
-		Type: kind, ActorID: by.By, SubjectID: userID, OrganizationID: organization, Data: storage.Data{"role": role},
-	}, storage.Private{}, by.Request, now)
+	return tx.Record(ctx, roleChanged(kind, userID, role, organization, by), storage.Private{}, by.Request, now)
 }

@@ -10,7 +10,8 @@
 // introspect.go, userinfo.go, revoke.go, logout.go and discovery.go are the other
 // endpoints; password.go and login.go check people. directory.go, setup.go
 // and registration.go are what administrators do to people and clients, each change
-// with its event; audit.go orders the record and signs it.
+// with its event, userfile.go and userimport.go how they do it to many at once;
+// audit.go orders the record and signs it.
 //
 // The protocol is fosite's where fosite is right. Where it is not, the comment at
 // the wrapper names the row of the defect table in docs/fosite.md ("fosite #16").
