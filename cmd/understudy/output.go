@@ -206,18 +206,22 @@ func readHidden(cmd *cobra.Command, name string) ([]byte, error) {
 const maxInput = 1 << 20
 
 func readFile(cmd *cobra.Command, name string) ([]byte, error) {
-	from := cmd.InOrStdin()
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		from = f
+	from, err := openInput(cmd, name)
+	if err != nil {
+		return nil, err
 	}
+	defer from.Close()
 	text, err := io.ReadAll(io.LimitReader(from, maxInput+1))
 	if err == nil && len(text) > maxInput {
 		err = fmt.Errorf("%s: larger than %d bytes", name, maxInput)
 	}
 	return text, err
+}
+
+// openInput opens a file, or standard input where that is "-".
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	return os.Open(name)
 }

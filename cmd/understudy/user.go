@@ -18,7 +18,7 @@ import (
 
 func newUserCmd() *cobra.Command {
 	return group("user", "People who sign in",
-		newUserCreateCmd(), newUserListCmd(), newUserShowCmd(),
+		newUserCreateCmd(), newUserImportCmd(), newUserListCmd(), newUserShowCmd(),
 		userChange("disable", "End everything that a user has open, and refuse more", (*provider.Directory).Disable),
 		userChange("enable", "Let a disabled user sign in again", (*provider.Directory).Enable),
 		userChange("protect", "Never let anybody sign in as this user", protect(true)),
