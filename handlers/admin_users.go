@@ -43,7 +43,7 @@ func (s *Server) users(w http.ResponseWriter, r *http.Request, st *staff) error 
 	p := templates.UsersPage{
 		Page: s.consoleFrame(r, st), Query: listing.Text, Role: listing.Role, Status: string(listing.Status),
 		Organization: q.Get("organization"), Now: time.Now(),
-		MayCreate: st.standing.MayAnywhere(provider.PermissionUsersWrite),
+		MayCreate: st.standing.MayAnywhere(provider.PermissionUsersWrite), MayImport: st.may(provider.PermissionUsersWrite),
 	}
 	p.Filtered = p.Query != "" || p.Role != "" || p.Status != "" || p.Organization != ""
 	if err := s.nameOrganization(r, &listing, p.Organization); err != nil {

@@ -175,6 +175,7 @@ var notices = map[string]string{
 	"sign_in_ended":        "The sign-in has ended.",
 	"sign_ins_ended":       "All sign-ins have ended.",
 	"application_ended":    "The application can do nothing more for the user.",
+	"users_imported":       "The users of the file were imported.",
 }
 
 // notice returns what the person has just done, in words.

@@ -126,10 +126,14 @@ func postForm(r *http.Request) (url.Values, error) {
 
 // parseForm reads the parameters of the query and of the body.
 func parseForm(r *http.Request) error {
-	err := r.ParseForm()
-	if err == nil {
-		return nil
+	if err := r.ParseForm(); err != nil {
+		return malformed(err)
 	}
+	return nil
+}
+
+// malformed says that a body could not be read, or that it is too large.
+func malformed(err error) error {
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return &pageErr{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: "The request is too large.", Cause: err}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -42,7 +43,7 @@ func (s *Server) everyRequest(next http.Handler) http.Handler {
 		started := time.Now()
 		id := rand.Text()[:16]
 		r = r.WithContext(context.WithValue(r.Context(), notesKey{}, &notes{id: id, locales: r.URL.Query().Get(uiLocales)}))
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = &boundedBody{http.MaxBytesReader(w, r.Body, maxBody), r.Body}
 		h := w.Header()
 		h.Set("X-Request-Id", id)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -67,6 +68,13 @@ func (s *Server) everyRequest(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// boundedBody is a request's body within its limit. A handler that takes more, from
+// somebody who may send it, sets a limit of its own to the whole.
+type boundedBody struct {
+	io.ReadCloser
+	whole io.ReadCloser
 }
 
 // recorder notes the status of an answer.

@@ -133,6 +133,8 @@ func consoleRoutes() []consoleRoute {
 		{"GET /admin/users", readUsers, true, false, (*Server).users},
 		{"GET /admin/users/new", writeUsers, true, false, (*Server).newUserForm},
 		{"POST /admin/users/new", writeUsers, true, false, (*Server).createUser},
+		{"GET /admin/users/import", writeUsers, false, false, (*Server).importUsersForm},
+		{"POST /admin/users/import", writeUsers, false, false, (*Server).importUsers},
 		{"GET /admin/users/{id}", readUsers, true, false, (*Server).user},
 		{"GET /admin/users/{id}/edit", writeUsers, true, false, (*Server).editUserForm},
 		{"POST /admin/users/{id}/edit", writeUsers, true, false, (*Server).editUser},

@@ -141,18 +141,18 @@ func (d *Directory) SetProfile(ctx context.Context, userID string, profile Profi
 	by := storage.Cause{By: userID, Request: r}
 	return d.change(ctx, userID, storage.EventUserUpdated, data, by, now, func(tx *storage.Tx, u *storage.User) (bool, error) {
 		had := ProfileOf(u)
-		before, after, stored := had.claims(), profile.claims(), claimTexts(u)
+		before, after := had.claims(), profile.claims()
 		var changed []string
-		for name, value := range after {
-			if *before[name] != *value {
-				changed = append(changed, name)
-				*stored[name] = *value
+		for _, stored := range claimTexts(u) {
+			value, mine := after[stored.name]
+			if mine && *before[stored.name] != *value {
+				changed = append(changed, stored.name)
+				*stored.value = *value
 			}
 		}
 		if len(changed) == 0 {
 			return false, nil
 		}
-		slices.Sort(changed)
 		data["claims"] = changed
 		if err := ValidateUser(u); err != nil {
 			return false, err

@@ -40,9 +40,9 @@ func (d *Directory) UpdateUser(ctx context.Context, u *storage.User, by storage.
 func changedClaims(a, b *storage.User) []string {
 	var changed []string
 	had, has := claimTexts(a), claimTexts(b)
-	for name, text := range had {
-		if *text != *has[name] {
-			changed = append(changed, name)
+	for i, claim := range had {
+		if *claim.value != *has[i].value {
+			changed = append(changed, claim.name)
 		}
 	}
 	for name, differs := range map[string]bool{

@@ -33,7 +33,7 @@ type UsersPage struct {
 	Filtered             bool     // not all users are asked for
 	Rows                 []UserRow
 	PreviousURL, NextURL string
-	MayCreate            bool
+	MayCreate, MayImport bool
 	Now                  time.Time
 }
 
@@ -196,4 +196,23 @@ type NewPasswordPage struct {
 // NewPassword has no form.
 func (s *Set) NewPassword(w http.ResponseWriter, status int, p NewPasswordPage) error {
 	return s.render(w, status, "console/user_password", p)
+}
+
+// ImportPage posts, as multipart/form-data, file, text, skip_bad, skip_existing, password
+// and action, which is check or import.
+type ImportPage struct {
+	Page
+	Form
+	Text                          string
+	SkipBad, SkipExisting         bool
+	Checked                       bool // then what follows is what was found
+	DryRun                        bool // nothing was added
+	Users, Created, Existing, Bad int
+	Problems                      []string // each names its line
+	More                          int      // how many further problems there are
+}
+
+// Import shows the form.
+func (s *Set) Import(w http.ResponseWriter, status int, p ImportPage) error {
+	return s.render(w, status, "console/user_import", p)
 }

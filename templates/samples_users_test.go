@@ -19,6 +19,8 @@ func (p GrantPage) show(s *Set, w http.ResponseWriter) error { return s.Grant(w,
 
 func (p DangerPage) show(s *Set, w http.ResponseWriter) error { return s.Danger(w, http.StatusOK, p) }
 
+func (p ImportPage) show(s *Set, w http.ResponseWriter) error { return s.Import(w, http.StatusOK, p) }
+
 func (p NewPasswordPage) show(s *Set, w http.ResponseWriter) error {
 	return s.NewPassword(w, http.StatusOK, p)
 }
@@ -35,7 +37,7 @@ func userSamples() map[string]any {
 			p.PreviousURL, p.NextURL = "/admin/users?before=QWRh", "/admin/users?after=WmVk"
 			return p
 		}(),
-		"console_users_none":     UsersPage{Page: framed("The user was deleted."), MayCreate: true, Now: now},
+		"console_users_none":     UsersPage{Page: framed("The user was deleted."), MayCreate: true, MayImport: true, Now: now},
 		"console_users_nobody":   UsersPage{Page: framed(""), Query: "zoe", Filtered: true, Now: now},
 		"console_user":           userSample(),
 		"console_user_bare":      UserPage{Page: framed(""), Now: now, URL: "/admin/users/usr_1", ID: "usr_1", Name: "ann@x.example", Email: "ann@x.example", CreatedAt: now, Disabled: true, MayChange: true},
@@ -48,8 +50,14 @@ func userSamples() map[string]any {
 			Address:       []EditField{{Name: "locality", Label: "Town", Value: "London"}, {Name: "formatted", Label: "Address as on a letter", Lines: true, Value: "12 St James's Square\nLondon"}},
 			EmailVerified: true, NeverImpersonate: true,
 		},
-		"console_user_grant":    GrantPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Everywhere: true, Organizations: []string{"Globex"}, Roles: someRoles()},
-		"console_user_password": NewPasswordPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Password: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+		"console_user_grant":  GrantPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Everywhere: true, Organizations: []string{"Globex"}, Roles: someRoles()},
+		"console_user_import": ImportPage{Page: framed("")},
+		"console_user_import_checked": ImportPage{
+			Page: framed(""), Form: Form{MustConfirm: true}, Text: "email\nada", SkipBad: true, SkipExisting: true, Checked: true, DryRun: true,
+			Users: 3, Created: 1, Existing: 1, Bad: 1, Problems: []string{`line 2: email "ada": want an address`}, More: 2,
+		},
+		"console_user_import_refused": ImportPage{Page: framed(""), Form: Form{Errors: []FieldError{{"file", "The file cannot be read: it is empty."}}}},
+		"console_user_password":       NewPasswordPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Password: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
 	}
 	for _, deed := range []string{"disable", "password", "delete", "revoke"} {
 		all["console_user_danger_"+deed] = DangerPage{
@@ -65,7 +73,7 @@ func someRoles() []Option { return []Option{{"admin", "admin", false}, {"support
 func userList() UsersPage {
 	return UsersPage{
 		Page: framed(""), Query: "a", Role: "support", Status: "active", Organization: "Globex", Roles: someRoles(), Organizations: []string{"Globex", "Initech"},
-		Filtered: true, MayCreate: true, Now: now, NextURL: "/admin/users?after=QWRh",
+		Filtered: true, MayCreate: true, MayImport: true, Now: now, NextURL: "/admin/users?after=QWRh",
 		Rows: []UserRow{
 			{
 				URL: "/admin/users/usr_ada", Name: "Augusta Ada King, Countess of Lovelace", Email: "augusta.ada.king@analytical-engines.example",

@@ -19,20 +19,25 @@ func userPages(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click("#user-submit")
 	b.see("#error-summary [href='#email']")
 	visit(b, "console-user-new")
-	for name, element := range map[string]string{
-		"edit": "#user-form", "grant": "#grant-form", "disable": "#danger-form", "delete": "#danger-form", "password": "#danger-form",
-	} {
-		b.open(users+"/usr_ada/"+name, element)
+	b.open(users+"/import", "#import-form")
+	b.write("#text", "email\nada@globex.test\nnew@globex.test\nada")
+	b.click("#import-check")
+	b.see("#report li")
+	visit(b, "console-user-import")
+	for _, name := range []string{"edit", "grant", "disable", "delete", "password"} {
+		b.open(users+"/usr_ada/"+name, "main form")
 		visit(b, "console-user-"+name)
 	}
 	b.click("footer [value=de]")
+	b.until(`document.documentElement.lang == "de"`)
 	b.open(users+"/usr_sam", "main")
 	visit(b, "console-user-german")
 	b.open(users, "#users table")
 	visit(b, "console-users-german")
+	b.click("footer [value=en]")
+	b.until(`document.documentElement.lang == "en"`)
 	b.open(users+"/usr_linus/password", "#danger-form")
 	b.click("#danger-submit")
 	b.see("#new-password")
 	visit(b, "console-user-new-password")
-	b.click("footer [value=en]")
 }
