@@ -108,7 +108,7 @@ func (s *Server) showImport(
 	w http.ResponseWriter, r *http.Request, st *staff, status int, form url.Values, report *provider.ImportReport, problems []templates.FieldError,
 ) error {
 	p := templates.ImportPage{
-		Page: s.consoleFrame(r, st), Form: templates.Form{Errors: problems, MustConfirm: s.mustConfirm(st.Login)},
+		Page: s.consoleFrame(r, st), Posted: templates.Posted{Errors: problems, MustConfirm: s.mustConfirm(st.Login)},
 		SkipBad: form.Has("skip_bad"), SkipExisting: form.Has("skip_existing"),
 	}
 	if text := form.Get("text"); len(text) <= 16<<10 { // or the page would be as large as the file

@@ -57,6 +57,23 @@ func (q Queries) LatestCheckpoint(ctx context.Context) (*Checkpoint, error) {
 	return &c, nil
 }
 
+// LatestCheckpoints returns the checkpoints of the greatest sizes, the greatest first.
+func (q Queries) LatestCheckpoints(ctx context.Context, limit int) ([]Checkpoint, error) {
+	var latest []Checkpoint
+	err := q.conn(ctx).Order("size DESC").Limit(limit).Find(&latest).Error
+	return latest, translate(err)
+}
+
+// CheckpointOver returns the smallest checkpoint that covers the event at a
+// position, or ErrNotFound.
+func (q Queries) CheckpointOver(ctx context.Context, position int64) (*Checkpoint, error) {
+	var c Checkpoint
+	if err := q.conn(ctx).Order("size").Take(&c, "size > ?", position).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &c, nil
+}
+
 // Checkpoints returns all checkpoints by size.
 func (q Queries) Checkpoints(ctx context.Context) ([]Checkpoint, error) {
 	var all []Checkpoint

@@ -32,6 +32,7 @@ const (
 	EventSupportAccessChanged   EventType = "support_access.changed"
 	EventSupportAccessRequested EventType = "support_access.requested"
 	EventConsoleOpened          EventType = "console.opened"
+	EventRecordExported         EventType = "record.exported"
 	EventTokenIssued            EventType = "token.issued"
 	EventGrantRevoked           EventType = "grant.revoked"
 	EventConsentRevoked         EventType = "consent.revoked"

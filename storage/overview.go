@@ -34,3 +34,16 @@ func (q Queries) Progress(ctx context.Context) (Progress, error) {
 			(SELECT COUNT(*) FROM clients WHERE status = 'active' AND allow_impersonation = ?)`, true)
 	return p, err
 }
+
+// Activity is how much there is, and how much goes on.
+type Activity struct{ SignIns, Users, Clients int64 }
+
+// Activity counts sign-ins since a time, and who and what there is.
+func (q Queries) Activity(ctx context.Context, since time.Time) (Activity, error) {
+	var a Activity
+	err := q.scan(ctx, []any{&a.SignIns, &a.Users, &a.Clients}, `
+		SELECT (SELECT COUNT(*) FROM events WHERE type = ? AND time >= ?),
+			(SELECT COUNT(*) FROM users WHERE deleted_at = 0), (SELECT COUNT(*) FROM clients WHERE status = 'active')`,
+		string(EventSessionCreated), At(since))
+	return a, err
+}

@@ -37,6 +37,12 @@ func (e *Event) Leaf() ([]byte, error) {
 	return e.leaf(data)
 }
 
+// Hash returns the hash of the leaf of an event.
+func (e *Event) Hash() (tlog.Hash, error) {
+	leaf, err := e.Leaf()
+	return tlog.RecordHash(leaf), err
+}
+
 // leaf takes the data as the database has it, so that no way of reading JSON
 // comes between the row and its hash. The data is last: where it begins is then
 // beyond doubt, whatever it holds.

@@ -1,0 +1,95 @@
+package storage
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+)
+
+// EventCursor is a place in the record as people read it: by time, and by id
+// where times are equal.
+type EventCursor struct {
+	Time Time
+	ID   string
+}
+
+// EventSearch selects events by what is not zero, those without a position too.
+type EventSearch struct {
+	From, To        Time // from its first on, up to but without the second
+	Type            EventType
+	NotType         EventType
+	ActorID         string
+	SubjectID       string
+	ClientID        string
+	ImpersonationID string
+	Covered         int64 // only events with a position below it
+
+	// Before asks for the latest events before a place, After for the first ones after
+	// it. Neither: the latest of all.
+	Before, After EventCursor
+	Limit         int // zero: 100
+}
+
+// SearchEvents returns the events that s selects, the latest first; those After a
+// place in the order in which they happened.
+func (q Queries) SearchEvents(ctx context.Context, s EventSearch) ([]Event, error) {
+	var events []Event
+	err := s.scope(q.conn(ctx)).Find(&events).Error
+	return events, translate(err)
+}
+
+// scope adds the conditions. That a column is not empty is said once more, because
+// the indexes are of such events only and a parameter does not tell.
+func (s EventSearch) scope(db *gorm.DB) *gorm.DB {
+	order := "time DESC, id DESC"
+	switch {
+	case s.After != EventCursor{}:
+		db, order = db.Where("(time, id) > (?, ?)", s.After.Time, s.After.ID), "time, id"
+	case s.Before != EventCursor{}:
+		db = db.Where("(time, id) < (?, ?)", s.Before.Time, s.Before.ID)
+	}
+	for _, c := range []struct{ column, value string }{
+		{"actor_id", s.ActorID}, {"subject_id", s.SubjectID}, {"client_id", s.ClientID}, {"impersonation_id", s.ImpersonationID},
+	} {
+		if c.value != "" {
+			db = db.Where(c.column+" = ? AND "+c.column+" <> ''", c.value)
+		}
+	}
+	if s.From.Set() {
+		db = db.Where("time >= ?", s.From)
+	}
+	if s.To.Set() {
+		db = db.Where("time < ?", s.To)
+	}
+	if s.Type != "" {
+		db = db.Where("type = ?", s.Type)
+	}
+	if s.NotType != "" {
+		db = db.Where("type <> ?", s.NotType)
+	}
+	if s.Covered > 0 {
+		db = db.Where("position < ?", s.Covered)
+	}
+	if s.Limit == 0 {
+		s.Limit = 100
+	}
+	return db.Order(order).Limit(s.Limit)
+}
+
+// Event returns the event with the given id, or ErrNotFound.
+func (q Queries) Event(ctx context.Context, id string) (*Event, error) {
+	var e Event
+	if err := q.conn(ctx).Take(&e, "id = ?", id).Error; err != nil {
+		return nil, translate(err)
+	}
+	return &e, nil
+}
+
+// NamesIn returns the names of everybody and everything that the events name.
+func (q Queries) NamesIn(ctx context.Context, events []Event) (Names, error) {
+	var users, clients, organizations []string
+	for _, e := range events {
+		users, clients, organizations = append(users, e.ActorID, e.SubjectID), append(clients, e.ClientID), append(organizations, e.OrganizationID)
+	}
+	return q.NamesOf(ctx, users, clients, organizations)
+}
