@@ -39,6 +39,10 @@ type Auditor struct {
 
 	mu   sync.Mutex // one checkpoint at a time
 	last *tlog.Tree // the largest that this process signed or found signed
+
+	asked    chan chan struct{} // who wants the record verified now
+	found    sync.Mutex
+	verified Verified
 }
 
 // NewAuditor returns an Auditor on a store with its keys loaded. The issuer names
@@ -48,7 +52,7 @@ func NewAuditor(store *storage.Store, keys *Keyring, issuer string) *Auditor {
 	if !ok {
 		origin = issuer
 	}
-	return &Auditor{store: store, keys: keys, origin: origin, holder: rand.Text()}
+	return &Auditor{store: store, keys: keys, origin: origin, holder: rand.Text(), asked: make(chan chan struct{})}
 }
 
 // Run looks after the record until ctx ends: a place for every event within a
@@ -258,6 +262,9 @@ func (a *Auditor) Open(signed string) (tlog.Tree, error) {
 	return tree, err
 }
 
+// ErrCheckpoint says that a stored checkpoint is not one that we signed.
+var ErrCheckpoint = errors.New("stored checkpoint")
+
 // openStored is Open for a row, whose size anybody could have written.
 func (a *Auditor) openStored(c *storage.Checkpoint) (tlog.Tree, error) {
 	tree, err := a.Open(c.Note)
@@ -265,13 +272,14 @@ func (a *Auditor) openStored(c *storage.Checkpoint) (tlog.Tree, error) {
 		err = fmt.Errorf("is about %d events", tree.N)
 	}
 	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("stored checkpoint of %d events: %w", c.Size, err)
+		return tlog.Tree{}, fmt.Errorf("%w of %d events: %w", ErrCheckpoint, c.Size, err)
 	}
 	return tree, nil
 }
 
-// Verify computes the tree anew and compares it with every stored checkpoint and
-// with those given, which the caller kept elsewhere.
+// Verify computes the tree anew and compares it with every stored checkpoint, with
+// those given, which the caller kept elsewhere, and with what this process signed. It
+// returns how many were stored or given.
 func (a *Auditor) Verify(ctx context.Context, against ...string) (storage.Verification, int, error) {
 	stored, err := a.store.Checkpoints(ctx)
 	if err != nil {
@@ -292,8 +300,14 @@ func (a *Auditor) Verify(ctx context.Context, against ...string) (storage.Verifi
 		}
 		trees = append(trees, tree)
 	}
+	checkpoints := len(trees)
+	a.mu.Lock()
+	if a.last != nil { // also where the checkpoint of it is gone
+		trees = append(trees, *a.last)
+	}
+	a.mu.Unlock()
 	v, err := a.store.VerifyEvents(ctx, trees)
-	return v, len(trees), err
+	return v, checkpoints, err
 }
 
 // VerifierKey returns the public key of the log as golang.org/x/mod/sumdb/note

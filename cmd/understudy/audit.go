@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -129,66 +124,21 @@ func newAuditCheckpointCmd() *cobra.Command {
 	return cmd
 }
 
-// eventRecord is an event as it is exported.
-type eventRecord struct {
-	Position      int64            `json:"position"`
-	ID            string           `json:"id"`
-	Time          time.Time        `json:"time"`
-	Type          string           `json:"type"`
-	Actor         string           `json:"actor,omitempty"`
-	Subject       string           `json:"subject,omitempty"`
-	Client        string           `json:"client,omitempty"`
-	Organization  string           `json:"organization,omitempty"`
-	Impersonation string           `json:"impersonation,omitempty"`
-	RequestID     string           `json:"request_id,omitempty"`
-	Data          storage.Data     `json:"data,omitempty"`
-	PrivateHash   []byte           `json:"private_hash,omitempty"`
-	Private       *storage.Private `json:"private,omitempty"`
-}
-
-func recordOf(e *storage.Event) (eventRecord, error) {
-	r := eventRecord{
-		Position: *e.Position, ID: e.ID, Time: e.Time.Time(), Type: string(e.Type), Actor: e.ActorID, Subject: e.SubjectID,
-		Client: e.ClientID, Organization: e.OrganizationID, Impersonation: e.ImpersonationID, RequestID: e.RequestID,
-		Data: e.Data, PrivateHash: e.PrivateHash,
-	}
-	if e.Private == "" {
-		return r, nil
-	}
-	if err := json.Unmarshal([]byte(e.Private), &r.Private); err != nil {
-		return r, fmt.Errorf("event %d: private part: %w", r.Position, err)
-	}
-	return r, nil
-}
-
 func newAuditExportCmd() *cobra.Command {
 	var format string
 	var from int64
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write events, with what they say about people, to standard output", Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var write func(eventRecord) error
-			finish := func() error { return nil }
-			switch format {
-			case "jsonl":
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetEscapeHTML(false)
-				write = func(r eventRecord) error { return e.Encode(r) }
-			case "csv":
-				w := csv.NewWriter(cmd.OutOrStdout())
-				if err := w.Write(csvHeading); err != nil {
-					return err
-				}
-				write = func(r eventRecord) error { return w.Write(csvRow(r)) }
-				finish = func() error { w.Flush(); return w.Error() }
-			default:
-				return usageError{fmt.Errorf("--format %q: want jsonl or csv", format)}
+			out, err := provider.NewEventWriter(format, cmd.OutOrStdout())
+			if err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
 			}
 			return withAuditor(cmd, func(ctx context.Context, store *storage.Store, a *provider.Auditor) error {
 				if err := a.Sequence(ctx); err != nil { // where no server runs that does
 					return err
 				}
-				return errors.Join(export(ctx, store, from, write), finish())
+				return errors.Join(export(ctx, store, from, out), out.Flush())
 			})
 		},
 	}
@@ -197,7 +147,7 @@ func newAuditExportCmd() *cobra.Command {
 	return cmd
 }
 
-func export(ctx context.Context, store *storage.Store, from int64, write func(eventRecord) error) error {
+func export(ctx context.Context, store *storage.Store, from int64, out provider.EventWriter) error {
 	const batch = 1000
 	for {
 		events, err := store.Events(ctx, storage.EventFilter{From: from, Limit: batch})
@@ -205,11 +155,7 @@ func export(ctx context.Context, store *storage.Store, from int64, write func(ev
 			return err
 		}
 		for _, e := range events {
-			r, err := recordOf(&e)
-			if err != nil {
-				return err
-			}
-			if err := write(r); err != nil {
+			if err := out.Write(&e); err != nil {
 				return err
 			}
 		}
@@ -218,40 +164,4 @@ func export(ctx context.Context, store *storage.Store, from int64, write func(ev
 		}
 		from = *events[len(events)-1].Position + 1
 	}
-}
-
-var csvHeading = []string{
-	"position", "id", "time", "type", "actor", "subject", "client", "organization", "impersonation", "request_id",
-	"reason", "ticket_ref", "ip", "user_agent", "data",
-}
-
-func csvRow(r eventRecord) []string {
-	p := storage.Private{}
-	if r.Private != nil {
-		p = *r.Private
-	}
-	data := ""
-	if len(r.Data) > 0 {
-		text, err := json.Marshal(r.Data)
-		if err != nil {
-			text = []byte(err.Error())
-		}
-		data = string(text)
-	}
-	row := []string{
-		strconv.FormatInt(r.Position, 10), r.ID, r.Time.Format(time.RFC3339Nano), r.Type, r.Actor, r.Subject, r.Client,
-		r.Organization, r.Impersonation, r.RequestID, p.Reason, p.TicketRef, p.IP, p.UserAgent, data,
-	}
-	for i, text := range row {
-		row[i] = guardCell(text)
-	}
-	return row
-}
-
-// guardCell keeps a spreadsheet from taking text for a formula (SECURITY E10).
-func guardCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

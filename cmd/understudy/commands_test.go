@@ -672,15 +672,6 @@ func enabled(t *testing.T, s site) bool {
 	return on
 }
 
-func TestGuardCell(t *testing.T) {
-	t.Parallel()
-	for given, wanted := range map[string]string{
-		"": "", "a=b": "a=b", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@x": "'@x", "\tx": "'\tx", "\rx": "'\rx", "\nx": "'\nx", "'=x": "'=x",
-	} {
-		want(t, given, guardCell(given), wanted)
-	}
-}
-
 func TestAuditCommands(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

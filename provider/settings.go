@@ -1,0 +1,41 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// Settings changes what administrators decide while the product runs. Each method is
+// one Write that holds the change, its event, and the end of every impersonation
+// that the change no longer allows.
+type Settings struct{ store *storage.Store }
+
+// NewSettings returns Settings on an open, migrated store.
+func NewSettings(store *storage.Store) *Settings { return &Settings{store} }
+
+// EnableImpersonation turns the master switch. Off is the kill switch: it ends every
+// impersonation.
+func (s *Settings) EnableImpersonation(ctx context.Context, on bool, by storage.Cause, now time.Time) error {
+	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.EnableImpersonation(ctx, on, by, now) })
+}
+
+// SupportRules are the rules about support access, the most open first.
+var SupportRules = []storage.SupportRule{storage.SupportManaged, storage.SupportOptional, storage.SupportRequired}
+
+// SetSupportRule changes what follows from what users say about staff acting as them.
+func (s *Settings) SetSupportRule(ctx context.Context, rule storage.SupportRule, by storage.Cause, now time.Time) error {
+	if !slices.Contains(SupportRules, rule) {
+		return fmt.Errorf("support access %q: want %s, %s or %s", rule, storage.SupportOptional, storage.SupportRequired, storage.SupportManaged)
+	}
+	return s.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.SetSupportRule(ctx, rule, by, now); err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{}, by, now)
+	})
+}
