@@ -178,7 +178,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]any{}
-	for _, s := range c.Redacted().([]config.Setting) {
+	for _, s := range c.Redacted() {
 		if s.Source == "default" {
 			got[s.Key] = s.Value
 		}
@@ -210,7 +210,7 @@ func TestPrecedence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, setting := range c.Redacted().([]config.Setting) {
+		for _, setting := range c.Redacted() {
 			if setting.Key == "log.level" {
 				return fmt.Sprint(c.Log.Level, " from ", setting.Source)
 			}

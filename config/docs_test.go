@@ -18,7 +18,7 @@ func loadFile(name string) (*config.Config, error) { return config.Load(name, ni
 
 func keys() []string {
 	var keys []string
-	for _, s := range new(config.Config).Redacted().([]config.Setting) {
+	for _, s := range new(config.Config).Redacted() {
 		keys = append(keys, s.Key)
 	}
 	return keys

@@ -12,9 +12,9 @@ type Setting struct {
 	Source string `json:"source"` // default, file, env or flag
 }
 
-// Redacted returns every key as a []Setting, in the order of the reference,
+// Redacted returns every key, in the order of the reference,
 // without the secrets.
-func (c *Config) Redacted() any {
+func (c *Config) Redacted() []Setting {
 	var settings []Setting
 	for _, f := range fields() {
 		source := c.sources[f.key]

@@ -139,7 +139,7 @@ func (s *Server) exportSignIns(ctx context.Context, p *person, e *exported, now 
 func (s *Server) exportApplications(ctx context.Context, p *person, e *exported, now time.Time) error {
 	all, err := s.store.Applications(ctx, p.User.ID, now)
 	for _, a := range all {
-		e.Applications = append(e.Applications, exportedApplication{a.ClientID, a.Name, a.Scope, moment(a.AgreedAt), a.Grants})
+		e.Applications = append(e.Applications, exportedApplication{a.ClientID, a.Name, a.Scope, momentText(a.AgreedAt), a.Grants})
 	}
 	return err
 }
@@ -150,7 +150,7 @@ func (s *Server) exportSupport(ctx context.Context, p *person, e *exported, _ ti
 		return err
 	}
 	if said != nil {
-		e.SupportAccess = &exportedSupport{string(said.Mode), said.TicketRef, moment(said.ExpiresAt)}
+		e.SupportAccess = &exportedSupport{string(said.Mode), said.TicketRef, momentText(said.ExpiresAt)}
 	}
 	asked, err := s.store.SupportRequests(ctx, p.User.ID, 1000)
 	if err != nil {
@@ -167,8 +167,8 @@ func (s *Server) exportSupport(ctx context.Context, p *person, e *exported, _ ti
 	return nil
 }
 
-// moment is a time that may be never.
-func moment(t storage.Time) *time.Time {
+// momentText is a time that may be never.
+func momentText(t storage.Time) *time.Time {
 	if !t.Set() {
 		return nil
 	}

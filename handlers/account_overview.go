@@ -12,10 +12,10 @@ import (
 // recently is for how long the overview tells that somebody acted as the person.
 const recently = 14 * 24 * time.Hour
 
-// overview says who is signed in, as whom they act, and who acted as them lately.
-func (s *Server) overview(w http.ResponseWriter, r *http.Request, p *person) error {
+// ownAccount says who is signed in, as whom they act, and who acted as them lately.
+func (s *Server) ownAccount(w http.ResponseWriter, r *http.Request, p *person) error {
 	ctx, now := r.Context(), time.Now()
-	page := templates.OverviewPage{Page: s.accountFrame(r, p), EmailVerified: p.User.EmailVerified, Now: now}
+	page := templates.AccountPage{Page: s.accountFrame(r, p), EmailVerified: p.User.EmailVerified, Now: now}
 	known := s.names()
 	last, err := s.store.ActedAs(ctx, p.User.ID, storage.Span{Limit: pageSize})
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, p *person) err
 		return err
 	}
 	page.Requests, page.SignIns = len(waiting), len(logins)
-	return s.pages.Overview(w, http.StatusOK, page)
+	return s.pages.Account(w, http.StatusOK, page)
 }
 
 // actingAs is whom the person acts as, in any browser.

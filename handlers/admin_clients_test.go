@@ -18,14 +18,6 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// inConsole is a browser in which somebody has opened the console.
-func inConsole(t testing.TB, idp *idptest.IDP, name string) *idptest.Browser {
-	t.Helper()
-	b := person(t, idp, name)
-	b.Follow("/admin/clients")
-	return b
-}
-
 // filledIn returns what a form on a page would send as it stands.
 func filledIn(t testing.TB, w *idptest.Response, id string) url.Values {
 	t.Helper()

@@ -36,7 +36,7 @@ func TestImportUsersInConsole(t *testing.T) {
 	t.Parallel()
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
 		withUserRoles(t, idp)
-		root, uma := staffed(t, idp, "root"), staffed(t, idp, "uma")
+		root, uma := inConsole(t, idp, "root"), inConsole(t, idp, "uma")
 		many := "email,name\n"
 		for i := range 3000 { // larger than any other form
 			many += fmt.Sprintf("m%d@many.test,Somebody with quite a long name %d\n", i, i)
@@ -88,7 +88,7 @@ func TestImportUsersInConsole(t *testing.T) {
 			t.Errorf("uma made an administrator: status %d: %s", w.Status, w.Body)
 		}
 		for name, want := range map[string]int{"ulf": http.StatusForbidden, "ora": http.StatusForbidden, "sam": http.StatusForbidden, "ada": http.StatusForbidden} {
-			b := staffed(t, idp, name)
+			b := inConsole(t, idp, name)
 			if w := b.Get("/admin/users/import"); w.Status != want {
 				t.Errorf("%s: status %d, want %d", name, w.Status, want)
 			}

@@ -19,7 +19,7 @@ func TestUserReach(t *testing.T) {
 	withUserRoles(t, idp)
 	browsers := map[string]*idptest.Browser{}
 	for _, name := range []string{"root", "sam", "olga", "uma", "ulf", "ora", "ada"} {
-		browsers[name] = opened(t, idp, name)
+		browsers[name] = inConsole(t, idp, name)
 	}
 	const ok, forbidden, none = http.StatusOK, http.StatusForbidden, http.StatusNotFound
 	for _, c := range []struct {
@@ -91,7 +91,7 @@ func TestGrantRole(t *testing.T) {
 	withUserRoles(t, idp)
 	browsers := map[string]*idptest.Browser{}
 	for _, name := range []string{"root", "uma", "ulf", "ora"} {
-		browsers[name] = opened(t, idp, name)
+		browsers[name] = inConsole(t, idp, name)
 	}
 	const done, wrong, forbidden, none = http.StatusSeeOther, http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound
 	for _, c := range []struct {
@@ -153,7 +153,7 @@ func TestGrantRole(t *testing.T) {
 func TestEditUser(t *testing.T) {
 	t.Parallel()
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
-		root := opened(t, idp, "root")
+		root := inConsole(t, idp, "root")
 		before, err := idp.Store.User(t.Context(), "usr_ada")
 		check(t, err)
 		good := func(pairs ...string) url.Values {
@@ -220,7 +220,7 @@ func TestEditUser(t *testing.T) {
 func TestDangerousChanges(t *testing.T) {
 	t.Parallel()
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
-		root := opened(t, idp, "root")
+		root := inConsole(t, idp, "root")
 		signIn := func(name, password string) (*idptest.Browser, bool) {
 			b := idp.Browser(t)
 			w := b.Post("/login", url.Values{"username": {name + "@example.test"}, "password": {password}})
@@ -321,7 +321,7 @@ func TestDangerousChanges(t *testing.T) {
 func TestDangerAsksForPassword(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
-	root := opened(t, idp, "root")
+	root := inConsole(t, idp, "root")
 	execute(t, idp, `UPDATE login_sessions SET auth_time = $1`, storage.At(time.Now().Add(-10*time.Minute)))
 	for path, form := range map[string]url.Values{
 		"/admin/users/usr_ada/password": {}, "/admin/users/usr_ada/disable": {}, "/admin/users/usr_ada/delete": {"email": {"ada@example.test"}},
@@ -358,9 +358,9 @@ func TestUserPage(t *testing.T) {
 		idp.Tokens(t, ada.Code(idptest.Request(nil)))
 		grace := idp.Browser(t)
 		grace.SignIn("grace")
-		sam := opened(t, idp, "sam")
+		sam := inConsole(t, idp, "sam")
 		sam.ActAs("usr_ada", idptest.Request(nil))
-		root := opened(t, idp, "root")
+		root := inConsole(t, idp, "root")
 		w := root.Get("/admin/users/usr_ada")
 		for _, want := range []string{"ada@example.test", "Globex", "Cannot see invoice 4711", "App", ">sam<", "/admin/events?subject=usr_ada", "/impersonation/stop?id=imp_"} {
 			if !strings.Contains(w.Body, want) {
@@ -370,7 +370,7 @@ func TestUserPage(t *testing.T) {
 		if w := root.Get("/admin/users/usr_sam"); !strings.Contains(w.Body, "As whom they acted") || !strings.Contains(w.Body, ">ada<") {
 			t.Errorf("nothing about whom sam acted as: %s", w.Body)
 		}
-		if w := opened(t, idp, "uma").Get("/admin/users/usr_ada"); strings.Contains(w.Body, "4711") || strings.Contains(w.Body, "/admin/events") {
+		if w := inConsole(t, idp, "uma").Get("/admin/users/usr_ada"); strings.Contains(w.Body, "4711") || strings.Contains(w.Body, "/admin/events") {
 			t.Error("uma reads what she may not")
 		}
 		if w := sam.Get("/admin/users/usr_ada"); strings.Contains(w.Body, "/edit") || strings.Contains(w.Body, "Danger zone") {
@@ -410,7 +410,7 @@ func TestUserPage(t *testing.T) {
 func TestUserPagesShowText(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
-	root := opened(t, idp, "root")
+	root := inConsole(t, idp, "root")
 	for _, text := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `{{.}}`, `' onfocus='alert(1)`} {
 		w := root.Post("/admin/users/new", url.Values{"email": {unique("x") + "@example.test"}, "name": {text}, "organization": {text}})
 		if w.Status != http.StatusBadRequest || strings.Contains(w.Body, text) && text != `{{.}}` {

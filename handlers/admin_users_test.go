@@ -61,14 +61,6 @@ func execute(t *testing.T, idp *idptest.IDP, statement string, args ...any) {
 	check(t, errors.Join(err, db.Close()))
 }
 
-// staffed is a browser in which somebody has just signed in and opened the console.
-func opened(t *testing.T, idp *idptest.IDP, name string) *idptest.Browser {
-	t.Helper()
-	b := person(t, idp, name)
-	b.Get("/admin/users")
-	return b
-}
-
 var rowLink = regexp.MustCompile(`<td><a href="/admin/users/([^"]+)">`)
 
 // listed are the users on a page of the list, by id.
@@ -84,7 +76,7 @@ func TestUsersList(t *testing.T) {
 	t.Parallel()
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
 		withUserRoles(t, idp)
-		root, olga, ulf := opened(t, idp, "root"), opened(t, idp, "olga"), opened(t, idp, "ulf")
+		root, olga, ulf := inConsole(t, idp, "root"), inConsole(t, idp, "olga"), inConsole(t, idp, "ulf")
 		all := "ada grace linus olga ora root sam ulf uma"
 		for _, c := range []struct {
 			b          *idptest.Browser
@@ -116,7 +108,7 @@ func TestUsersList(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]int{"ada": http.StatusForbidden, "sam": http.StatusOK} {
-			if w := opened(t, idp, name).Get("/admin/users"); w.Status != want {
+			if w := inConsole(t, idp, name).Get("/admin/users"); w.Status != want {
 				t.Errorf("%s: status %d, want %d", name, w.Status, want)
 			}
 		}
@@ -132,7 +124,7 @@ func TestUsersList(t *testing.T) {
 				t.Errorf("%.30s: status %d", bad, w.Status)
 			}
 		}
-		if w := opened(t, idp, "sam").Get("/admin/users"); !strings.Contains(w.Body, `/admin/users/usr_ada?dialog=impersonate`) || strings.Contains(w.Body, `/disable"`) {
+		if w := inConsole(t, idp, "sam").Get("/admin/users"); !strings.Contains(w.Body, `/admin/users/usr_ada?dialog=impersonate`) || strings.Contains(w.Body, `/disable"`) {
 			t.Error("support: no link to sign in as, or one to disable")
 		}
 		if w := olga.Get("/admin/users"); strings.Contains(w.Body, "dialog=") || strings.Contains(w.Body, "/admin/users/new") {
@@ -157,7 +149,7 @@ func TestUsersPages(t *testing.T) {
 			}
 			return nil
 		})
-		root := opened(t, idp, "root")
+		root := inConsole(t, idp, "root")
 		var pages [][]string
 		seen := map[string]bool{}
 		at := "/admin/users?q=many.test"
@@ -220,7 +212,7 @@ func TestCreateUserInConsole(t *testing.T) {
 		}
 		browsers := map[string]*idptest.Browser{}
 		for _, name := range []string{"root", "uma", "ulf", "sam", "olga"} {
-			browsers[name] = opened(t, idp, name)
+			browsers[name] = inConsole(t, idp, name)
 		}
 		for name, c := range map[string]struct {
 			who    string

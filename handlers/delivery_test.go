@@ -39,16 +39,14 @@ func staffed(t testing.TB, idp *idptest.IDP, role string) (b *idptest.Browser, n
 	t.Helper()
 	name = unique("staff")
 	enroll(t, idp, name, role)
-	return console(t, idp, name), name
+	return inConsole(t, idp, name), name
 }
 
-// console is a browser of somebody whose console is open.
-func console(t testing.TB, idp *idptest.IDP, name string) *idptest.Browser {
+// inConsole is a browser in which somebody has opened the console, if they may.
+func inConsole(t testing.TB, idp *idptest.IDP, name string) *idptest.Browser {
 	t.Helper()
 	b := person(t, idp, name)
-	if w := b.Get("/admin/users/usr_ada/impersonate"); w.Status != http.StatusOK || b.Cookies["__Host-understudy_console"] == "" {
-		t.Fatalf("%s: the console is not open: %d %s", name, w.Status, w.Body)
-	}
+	b.Get("/admin")
 	return b
 }
 
@@ -549,7 +547,7 @@ func TestTicketExpires(t *testing.T) {
 	t.Parallel()
 	clocked(t, unlimited(idptest.Options{}), func(t *testing.T, idp *idptest.IDP) {
 		addClient(t, idp, "billing", started)
-		b := console(t, idp, "sam")
+		b := inConsole(t, idp, "sam")
 		late, link := handle(t, b, "usr_ada", "billing"), linkOf(t, b, "usr_ada", "billing")
 		time.Sleep(119 * time.Second)
 		wantStatus(t, "in time", b.Get(link), http.StatusOK)
@@ -602,7 +600,7 @@ func TestConsoleSession(t *testing.T) {
 		b.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}})
 		wantStatus(t, "D06 after signing out", b.Get(page), http.StatusSeeOther)
 
-		b = console(t, idp, "sam")
+		b = inConsole(t, idp, "sam")
 		r := request(http.MethodGet, page, "client_id=app", "")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		theirs := replay(b, map[string]string{"__Host-understudy": b.Cookies["__Host-understudy"]}) // what a browser sends from there

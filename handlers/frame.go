@@ -176,6 +176,14 @@ var notices = map[string]string{
 	"sign_ins_ended":       "All sign-ins have ended.",
 	"application_ended":    "The application can do nothing more for the user.",
 	"users_imported":       "The users of the file were imported.",
+	"verified":             "The record was read from end to end.",
+	"verifying":            "The record is being read. Look again in a while.",
+	"keys-rotated":         "The next keys are published. They sign from 24 hours from now on.",
+	"keys-published":       "The next keys are published already. Nothing was done.",
+	"keys-replaced":        "New keys sign now. The others are out of the key set.",
+	"acting-on":            "Signing in as others is on.",
+	"acting-off":           "Signing in as others is off. Nobody is signed in as somebody else any more.",
+	"rule-set":             "The rule about support access was changed.",
 }
 
 // notice returns what the person has just done, in words.

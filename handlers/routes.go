@@ -151,13 +151,28 @@ func consoleRoutes() []consoleRoute {
 		{"POST /admin/users/{id}/enable", writeUsers, true, false, (*Server).enableUser},
 		{"GET /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.ask},
 		{"POST /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.act},
+
+		{"GET /admin", "", true, false, (*Server).overview},
+		{"GET /admin/events", "events:read", false, false, (*Server).events},
+		{"GET /admin/events/{event}", "events:read", false, false, (*Server).event},
+		{"POST /admin/events/export", "events:export", false, false, (*Server).exportEvents},
+		{"GET /admin/events/verification", "events:read", false, false, (*Server).verification},
+		{"POST /admin/events/verification", "events:read", false, false, (*Server).verifyNow},
+		{"GET /admin/keys", "keys:write", false, false, (*Server).keys},
+		{"POST /admin/keys/rotate", "keys:write", false, false, (*Server).rotateKeys},
+		{"GET /admin/keys/replace", "keys:write", false, false, (*Server).replaceKeysForm},
+		{"POST /admin/keys/replace", "keys:write", false, false, (*Server).replaceKeys},
+		{"GET /admin/settings", "settings:write", false, false, (*Server).settings},
+		{"GET /admin/settings/acting", "settings:write", false, false, (*Server).actingForm},
+		{"POST /admin/settings/acting", "settings:write", false, false, (*Server).switchActing},
+		{"POST /admin/settings/support-access", "settings:write", false, false, (*Server).setSupportRule},
 	}
 }
 
 // accountRoutes are the pages of everybody's own account.
 func accountRoutes() []accountRoute {
 	return []accountRoute{
-		{"GET /account", false, (*Server).overview},
+		{"GET /account", false, (*Server).ownAccount},
 		{"POST /account/sign-out-everywhere", false, (*Server).signOutEverywhere},
 		{"GET /account/activity", false, (*Server).activity},
 		{"GET /account/activity/{id}", false, (*Server).actedAsPage},

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -25,6 +26,27 @@ type Config struct {
 	// ReportTo is whom people may tell that somebody signed in as them who should not
 	// have: an e-mail address or the https URL of a page. Empty: nobody is named.
 	ReportTo string
+	// Auditor looks after the record. Nil: the record is never verified by itself.
+	Auditor *provider.Auditor
+	// RotationInterval is how old a signing key becomes; zero: it is not replaced by itself.
+	RotationInterval time.Duration
+	// LongestToken is how long a token may be of use; 24 h.
+	LongestToken time.Duration
+	// Settings are what the configuration says, secrets left out.
+	Settings []Setting
+	// Findings says what is wrong with the installation. Nil: nobody looks.
+	Findings func(context.Context) []Finding
+}
+
+// Setting is a value of the configuration, and where it comes from: default, file,
+// env or flag.
+type Setting struct{ Key, Value, Source string }
+
+// Finding is one thing that is wrong, and what to do about it. What is bad does not
+// work, or is not safe.
+type Finding struct {
+	Check, Detail, Advice string
+	Bad                   bool
 }
 
 // Server answers HTTP requests. Its fields do not change after New.
@@ -38,6 +60,7 @@ type Server struct {
 	secure   bool // the issuer is https
 	metrics  *metrics
 	sameSite *http.CrossOriginProtection
+	auditor  *provider.Auditor
 
 	consoleRoutes []consoleRoute
 }
@@ -53,10 +76,16 @@ func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.
 	if c.SessionLifetime == 0 {
 		c.SessionLifetime = 24 * time.Hour
 	}
+	if c.LongestToken == 0 {
+		c.LongestToken = 24 * time.Hour
+	}
+	if c.Auditor == nil {
+		c.Auditor = provider.NewAuditor(store, p.Keys, p.Issuer())
+	}
 	s := &Server{
 		config: c, provider: p, store: store, pages: pages, log: log,
 		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(),
-		sameSite: http.NewCrossOriginProtection(), consoleRoutes: consoleRoutes(),
+		sameSite: http.NewCrossOriginProtection(), consoleRoutes: consoleRoutes(), auditor: c.Auditor,
 	}
 	s.sessions = newSessionStore(s)
 	return s

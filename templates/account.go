@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// OverviewPage is the first page of somebody's account.
-type OverviewPage struct {
+// AccountPage is the first page of somebody's account.
+type AccountPage struct {
 	Page
 	EmailVerified bool
 	ActedAs       []ActedAs // what runs, and the last that does not, if it was lately
@@ -36,8 +36,8 @@ type ActedAs struct {
 // Lasted is how long it was.
 func (a ActedAs) Lasted() time.Duration { return a.EndsAt.Sub(a.StartedAt) }
 
-// Overview posts to /account/sign-out-everywhere, without a field.
-func (s *Set) Overview(w http.ResponseWriter, status int, p OverviewPage) error {
+// Account posts to /account/sign-out-everywhere, without a field.
+func (s *Set) Account(w http.ResponseWriter, status int, p AccountPage) error {
 	return s.render(w, status, "account/overview", p)
 }
 

@@ -202,7 +202,7 @@ func (s *Set) NewPassword(w http.ResponseWriter, status int, p NewPasswordPage) 
 // and action, which is check or import.
 type ImportPage struct {
 	Page
-	Form
+	Posted
 	Text                          string
 	SkipBad, SkipExisting         bool
 	Checked                       bool // then what follows is what was found

@@ -177,7 +177,7 @@ func TestLinksThatAreNotRendered(t *testing.T) {
 			LoggedOutPage{ReturnURL: u},
 			StoppedPage{ReturnURL: u},
 			ConsentPage{LogoURL: u, ClientURL: u, PolicyURL: u, TermsURL: u},
-			OverviewPage{Page: Page{Person: sam}, ActingAs: []ActiveImpersonation{{StopURL: u}}},
+			AccountPage{Page: Page{Person: sam}, ActingAs: []ActiveImpersonation{{StopURL: u}}},
 			ActivityPage{Older: u, Newer: u},
 			ActedAsPage{ReportURL: u},
 			LoginPage{Page: Page{Acting: &Acting{StopURL: u}}},

@@ -28,12 +28,12 @@ func accountSamples() map[string]any {
 		return p
 	}
 	return map[string]any{
-		"account": OverviewPage{Page: own(""), EmailVerified: true, SignIns: 1, Now: now},
-		"account_acted_as": OverviewPage{
+		"account": AccountPage{Page: own(""), EmailVerified: true, SignIns: 1, Now: now},
+		"account_acted_as": AccountPage{
 			Page: own("Your profile is saved."), SignIns: 3, Requests: 2, Now: now,
 			ActedAs: []ActedAs{running, ended},
 		},
-		"account_acting": OverviewPage{Page: whileActing(), EmailVerified: true, SignIns: 1, Requests: 1, Now: now, ActingAs: []ActiveImpersonation{
+		"account_acting": AccountPage{Page: whileActing(), EmailVerified: true, SignIns: 1, Requests: 1, Now: now, ActingAs: []ActiveImpersonation{
 			{ID: "imp_1", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711, asked by phone", EndsAt: end, Now: now, StopURL: "/impersonation/stop?id=imp_1"},
 			{ID: "imp_2", SubjectName: "Linus Initech", ClientName: "Acme Wiki", EndsAt: now.Add(30 * time.Second), Now: now, StopURL: "/impersonation/stop?id=imp_2"},
 		}},
@@ -100,8 +100,8 @@ func whileActing() Page {
 	return p
 }
 
-func (p OverviewPage) show(s *Set, w http.ResponseWriter) error {
-	return s.Overview(w, http.StatusOK, p)
+func (p AccountPage) show(s *Set, w http.ResponseWriter) error {
+	return s.Account(w, http.StatusOK, p)
 }
 
 func (p ActivityPage) show(s *Set, w http.ResponseWriter) error {

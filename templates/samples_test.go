@@ -84,7 +84,7 @@ func samples() map[string]any {
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
-	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), clientSamples(), accountSamples(), userSamples()} {
+	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples()} {
 		maps.Copy(all, more)
 	}
 	return all

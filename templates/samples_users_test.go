@@ -53,10 +53,10 @@ func userSamples() map[string]any {
 		"console_user_grant":  GrantPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Everywhere: true, Organizations: []string{"Globex"}, Roles: someRoles()},
 		"console_user_import": ImportPage{Page: framed("")},
 		"console_user_import_checked": ImportPage{
-			Page: framed(""), Form: Form{MustConfirm: true}, Text: "email\nada", SkipBad: true, SkipExisting: true, Checked: true, DryRun: true,
+			Page: framed(""), Posted: Posted{MustConfirm: true}, Text: "email\nada", SkipBad: true, SkipExisting: true, Checked: true, DryRun: true,
 			Users: 3, Created: 1, Existing: 1, Bad: 1, Problems: []string{`line 2: email "ada": want an address`}, More: 2,
 		},
-		"console_user_import_refused": ImportPage{Page: framed(""), Form: Form{Errors: []FieldError{{"file", "The file cannot be read: it is empty."}}}},
+		"console_user_import_refused": ImportPage{Page: framed(""), Posted: Posted{Errors: []FieldError{{"file", "The file cannot be read: it is empty."}}}},
 		"console_user_password":       NewPasswordPage{Page: framed(""), URL: "/admin/users/usr_ada", Name: "Ada Lovelace", Password: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
 	}
 	for _, deed := range []string{"disable", "password", "delete", "revoke"} {

@@ -46,10 +46,8 @@ func newConfigShowCmd() *cobra.Command {
 			settings := c.Redacted()
 			return show(cmd, settings, func(w io.Writer) error {
 				rows := [][]string{{"KEY", "VALUE", "SOURCE"}}
-				if all, ok := settings.([]config.Setting); ok {
-					for _, s := range all {
-						rows = append(rows, []string{s.Key, cell(s.Value), s.Source})
-					}
+				for _, s := range settings {
+					rows = append(rows, []string{s.Key, cell(s.Value), s.Source})
 				}
 				return table(w, rows)
 			})

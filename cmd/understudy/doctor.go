@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/handlers"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -114,7 +115,12 @@ func (e *examination) database(ctx context.Context) []finding {
 		return append(found, schemaFinding(err))
 	}
 	found = append(found, finding{"schema", good, "is the one that this program needs", ""})
-	found = append(found, e.checkKeys(ctx)...)
+	return append(found, e.inside(ctx)...)
+}
+
+// inside looks at what is in the database.
+func (e *examination) inside(ctx context.Context) []finding {
+	found := e.checkKeys(ctx)
 	for _, check := range []func(context.Context) ([]finding, error){
 		e.checkAdministrators, e.checkImpersonation, e.checkClients, e.checkRecord, e.checkLogoutNotices,
 	} {
@@ -125,6 +131,22 @@ func (e *examination) database(ctx context.Context) []finding {
 		found = append(found, more...)
 	}
 	return found
+}
+
+// complaints are what the console warns of: everything that a server can look at
+// without asking others, where it is not as it should be.
+func (e *examination) complaints(ctx context.Context) []handlers.Finding {
+	var all []handlers.Finding
+	found := []finding{
+		checkConfiguration(e.config, e.file), checkIssuer(e.config), checkTLS(e.config, e.now), checkProxies(e.config),
+		checkRegistration(e.config), checkOpsListen(e.config),
+	}
+	for _, f := range append(found, e.inside(ctx)...) {
+		if f.Status != good {
+			all = append(all, handlers.Finding{Check: f.Check, Detail: f.Detail, Advice: f.Advice, Bad: f.Status == bad})
+		}
+	}
+	return all
 }
 
 // report prints what was found; the error is for the exit code.

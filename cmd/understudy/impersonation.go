@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-id/understudy/config"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -231,13 +232,10 @@ func newImpersonationSwitchCmd(name, short string, on bool) *cobra.Command {
 		Use: name, Short: short, Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
-				err := store.Write(ctx, func(tx *storage.Tx) error {
-					return tx.EnableImpersonation(ctx, on, operator(), time.Now())
-				})
-				if err != nil {
+				if err := provider.NewSettings(store).EnableImpersonation(ctx, on, operator(), time.Now()); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "impersonation is %s\n", map[bool]string{true: "on", false: "off"}[on])
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "impersonation is %s\n", map[bool]string{true: "on", false: "off"}[on])
 				return err
 			})
 		},

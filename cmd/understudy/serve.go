@@ -100,12 +100,16 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 		return nil, err
 	}
 	p := provider.New(settings, store, keys, log)
+	auditor := provider.NewAuditor(store, keys, c.Issuer)
+	auditor.Log = log
 	server := handlers.New(handlers.Config{
 		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
 		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request", ReportTo: c.Impersonation.ReportTo,
+		Auditor: auditor, RotationInterval: c.Keys.RotationInterval, LongestToken: longestUse(c), Settings: shownSettings(c),
+		Findings: func(ctx context.Context) []handlers.Finding {
+			return (&examination{config: c, now: time.Now(), store: store}).complaints(ctx)
+		},
 	}, p, store, pages, log)
-	auditor := provider.NewAuditor(store, keys, c.Issuer)
-	auditor.Log = log
 	logouts := provider.NewLogoutSender(p)
 	logouts.Observe = server.ObserveLogout
 	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts}, nil
@@ -127,6 +131,15 @@ func branding(c *config.Config) (templates.Branding, error) {
 		return look, &config.Error{Problems: []config.Problem{{Key: "branding.logo", Message: fmt.Sprintf("%q: %v", name, err)}}}
 	}
 	return look, nil
+}
+
+// shownSettings are the configuration as the console shows it, without the secrets.
+func shownSettings(c *config.Config) []handlers.Setting {
+	var shown []handlers.Setting
+	for _, s := range c.Redacted() {
+		shown = append(shown, handlers.Setting{Key: s.Key, Value: cell(s.Value), Source: s.Source})
+	}
+	return shown
 }
 
 func providerConfig(c *config.Config) (provider.Config, error) {
@@ -193,6 +206,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 		g.Go(func() error { return closed(second.Serve(ops)) })
 	}
 	g.Go(func() error { return s.auditor.Run(work) })
+	g.Go(func() error { return s.auditor.Watch(work) })
 	g.Go(func() error { return s.logouts.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })

@@ -47,6 +47,7 @@ type IDP struct {
 	Store    *storage.Store
 	Provider *provider.Provider
 	Keys     *provider.Keyring
+	Auditor  *provider.Auditor
 	Server   *handlers.Server
 	Handler  http.Handler
 	Log      io.Writer
@@ -165,6 +166,8 @@ func start(t testing.TB, o Options) *IDP {
 	log := slog.New(slog.NewJSONHandler(o.Log, nil))
 	idp := &IDP{Store: store, Keys: keys, Log: o.Log, DSN: o.DSN, options: o}
 	idp.Provider = provider.New(o.Provider, store, keys, log)
+	idp.Auditor = provider.NewAuditor(store, keys, o.Issuer)
+	o.Handlers.Auditor = idp.Auditor
 	idp.Server = handlers.New(o.Handlers, idp.Provider, store, pages, log)
 	idp.Handler = idp.Server.Handler()
 	return idp
