@@ -309,3 +309,30 @@ func TestExpireConcurrently(t *testing.T) {
 		}
 	})
 }
+
+// Within organizations, where somebody is acted as decides, not where the actor belongs.
+func TestImpersonationsOfMembers(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, s *Store) {
+		write(t, s, func(ctx context.Context, tx *Tx) error {
+			var errs []error
+			for _, id := range []string{"here", "there"} {
+				errs = append(errs, tx.CreateOrganization(ctx, &Organization{ID: id, Name: id}, t0),
+					tx.CreateUser(ctx, &User{ID: "usr_" + id, Email: id + "@x.test"}, t0), tx.AddMember(ctx, id, "usr_"+id, "", t0))
+			}
+			errs = append(errs, tx.CreateUser(ctx, &User{ID: "usr_actor", Email: "actor@x.test"}, t0), tx.AddMember(ctx, "there", "usr_actor", "", t0),
+				tx.CreateImpersonation(ctx, &Impersonation{
+					ID: "imp_1", ActorID: "usr_actor", SubjectID: "usr_here", OrganizationID: "here", ClientID: "app", Entry: "consent", Reason: "because", Access: "full",
+					StartedAt: At(t0), ExpiresAt: At(t0.Add(time.Hour)),
+				}))
+			return errors.Join(errs...)
+		})
+		for want, organizations := range map[int][][]string{1: {nil, {"here"}, {"here", "there"}}, 0: {{}, {"there"}}} {
+			for _, in := range organizations {
+				found, err := s.Impersonations(t.Context(), ImpersonationFilter{Running: true, Organizations: in}, t0)
+				if err != nil || len(found) != want {
+					t.Errorf("%q: got %d, %v, want %d", in, len(found), err, want)
+				}
+			}
+		}
+	})
+}

@@ -476,6 +476,10 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	userPages(b, d, visit)
 	b.open(setupLink(b.t, d), "#setup-form")
 	visit(b, "setup-signed-in")
+	b.open(d.providerURL+"/oauth2/logout", "#logout-form")
+	b.click("#logout-submit")
+	b.until(`!document.querySelector("#logout-form")`)
+	recordPages(b, d, visit)
 }
 
 // setupLink is the address at which somebody becomes administrator.
