@@ -94,6 +94,9 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 	err = s.provider.Impersonation.Issue(r.Context(), ask, t, s.info(r), time.Now())
 	if denial, denied := impersonation.Denied(err); denied {
 		s.logAnswer(r, statusOf(denial), "impersonation_denied", denial)
+		if denial == impersonation.DenySupportAccess {
+			p.RequestURL = "/admin/users/" + url.PathEscape(u.ID) + "/request-access"
+		}
 		return refuse(statusOf(denial), fieldOf(denial), denial.Message())
 	}
 	if err != nil {
@@ -105,6 +108,47 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 		return s.pages.Impersonate(w, http.StatusOK, p)
 	}
 	return s.deliver(w, r, login, t)
+}
+
+// requestAccess asks the user for permission, where the form to sign in as them was
+// refused for want of it.
+func (s *Server) requestAccess(w http.ResponseWriter, r *http.Request, st *staff) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	u, err := s.target(r, st, impersonation.PermissionStart)
+	if err != nil {
+		return err
+	}
+	client, err := s.chosenClient(r.Context(), form.Get("client_id"))
+	if err != nil {
+		return err
+	}
+	ask := s.askFor(st.Login, client, u.ID, "console", form)
+	_, err = s.provider.Impersonation.RequestSupport(r.Context(), ask, s.info(r), time.Now())
+	if err == nil {
+		redirect(w, "/admin/impersonations/requests?done=access_requested")
+		return nil
+	}
+	field, message, status := "subject", "", http.StatusConflict
+	denial, denied := impersonation.Denied(err)
+	switch {
+	case denied:
+		field, message, status = fieldOf(denial), denial.Message(), statusOf(denial)
+	case errors.Is(err, impersonation.ErrManaged):
+		message = "Users are not asked here: an administrator decides for everybody."
+	case errors.Is(err, impersonation.ErrAsked):
+		message = "You have asked this user already. Wait for the answer."
+	default:
+		return err
+	}
+	p, err := s.impersonatePage(w, r, st, u.User, form)
+	if err != nil {
+		return err
+	}
+	p.Errors = []templates.FieldError{{Field: field, Message: message}}
+	return s.pages.Impersonate(w, status, p)
 }
 
 // chosenClient returns the client that a form names, nil where there is none.

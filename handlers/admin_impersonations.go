@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -124,6 +125,51 @@ func (s *Server) shownImpersonations(r *http.Request, st *staff, found []storage
 		shown = append(shown, one)
 	}
 	return shown, nil
+}
+
+// denials lists attempts that a rule refused, latest first: all of them for who may
+// read impersonations everywhere, otherwise the person's own.
+func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) error {
+	const here = "/admin/impersonations/denied"
+	p := templates.DenialsPage{Page: s.consoleFrame(r, st), Tabs: impersonationTabs(here), Now: time.Now()}
+	part, err := span(r)
+	if err != nil {
+		return err
+	}
+	search := storage.EventSearch{Type: storage.EventImpersonationDenied, Before: storage.EventCursor(part.Before), Limit: pageSize + 1}
+	if !st.may(impersonation.PermissionRead) {
+		search.ActorID = st.User.ID
+	}
+	found, err := s.store.SearchEvents(r.Context(), search)
+	if err != nil {
+		return err
+	}
+	if len(found) > pageSize {
+		found = found[:pageSize]
+		last := found[pageSize-1]
+		p.OlderURL, _ = neighbours(here, part, storage.Mark{}, storage.Mark{Time: last.Time, ID: last.ID}, true)
+	}
+	if part.Before.Set() {
+		p.NewestURL = here
+	}
+	names, err := s.store.NamesIn(r.Context(), found)
+	if err != nil {
+		return err
+	}
+	for _, e := range found {
+		why, _ := e.Data["denial"].(string)
+		var private storage.Private
+		if e.Private != "" {
+			if err := json.Unmarshal([]byte(e.Private), &private); err != nil {
+				return err
+			}
+		}
+		p.List = append(p.List, templates.DeniedAttempt{
+			Time: e.Time.Time(), ActorName: names.User(e.ActorID), SubjectName: names.User(e.SubjectID), ClientName: names.Client(e.ClientID),
+			Why: impersonation.Denial(why).Message(), Reason: private.Reason,
+		})
+	}
+	return s.pages.Denials(w, http.StatusOK, p)
 }
 
 // seen returns an impersonation that staff may look at: one of their own, or one

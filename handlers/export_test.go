@@ -10,11 +10,7 @@ import (
 // another site may send one by design.
 func PagePosts() map[string]bool {
 	paths := map[string]bool{}
-	all := slices.Clone(routes)
-	for _, rt := range accountRoutes() {
-		all = append(all, route{pattern: rt.pattern, kind: page})
-	}
-	for _, rt := range all {
+	for _, rt := range (&Server{consoleRoutes: consoleRoutes()}).table() {
 		if path, ok := strings.CutPrefix(rt.pattern, "POST "); ok && (rt.kind == page || rt.kind == entry) {
 			paths[path] = rt.kind == entry
 		}
@@ -30,6 +26,20 @@ func AccountRoutes() map[string]bool {
 		patterns[rt.pattern] = rt.whileActing
 	}
 	return patterns
+}
+
+// ConsoleRoute is a row of the console's table.
+type ConsoleRoute struct {
+	Pattern, Permission string
+	Within, WhileActing bool
+}
+
+// ConsoleRoutes are the rows of the console's table.
+func ConsoleRoutes() (all []ConsoleRoute) {
+	for _, rt := range consoleRoutes() {
+		all = append(all, ConsoleRoute{rt.pattern, rt.permission, rt.within, rt.whileActing})
+	}
+	return all
 }
 
 // MenuLabels are the entries of the menus.

@@ -143,7 +143,8 @@ func errActing(a *templates.Acting) error {
 
 // notices are what pages say after something was done, by the done parameter.
 var notices = map[string]string{
-	"stopped": "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
+	"access_requested": "The user was asked. The answer shows here.",
+	"stopped":          "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
 	"ended":                "It has ended. Whoever was signed in as you is not any more.",
 	"reported":             "Thank you. Your report is on the record.",
 	"support_access":       "Your choice holds from now on.",

@@ -97,9 +97,11 @@ func consoleRoutes() []consoleRoute {
 	return []consoleRoute{
 		{"GET /admin/users/{id}/impersonate", impersonation.PermissionStart, true, false, (*Server).impersonateForm},
 		{"POST /admin/users/{id}/impersonate", impersonation.PermissionStart, true, true, (*Server).impersonate},
+		{"POST /admin/users/{id}/request-access", impersonation.PermissionStart, true, true, (*Server).requestAccess},
 		{"GET /admin/impersonations", impersonation.PermissionRead, true, false, (*Server).impersonations},
 		{"GET /admin/impersonations/past", impersonation.PermissionRead, true, false, (*Server).pastImpersonations},
 		{"GET /admin/impersonations/requests", impersonation.PermissionRead, true, false, (*Server).supportRequests},
+		{"GET /admin/impersonations/denied", impersonation.PermissionRead, true, false, (*Server).denials},
 		{"POST /admin/impersonations/stop", impersonation.PermissionStopAny, false, true, (*Server).stopAll},
 		{"GET /admin/impersonations/{id}", impersonation.PermissionRead, true, false, (*Server).impersonation},
 		{"POST /admin/impersonations/{id}/stop", "", false, true, (*Server).stopImpersonation},

@@ -79,6 +79,10 @@ func (s *Server) stopped(w http.ResponseWriter, r *http.Request) error {
 	if c, err := s.store.Client(r.Context(), i.ClientID); err == nil && c.ClientURI != "" && !p.AsSubject {
 		p.ReturnURL, p.ReturnTo = c.ClientURI, c.Name
 	}
+	if by.User.ID == i.ActorID && i.Entry == "console" {
+		p.UserURL, p.AgainURL = "/admin/users/"+url.PathEscape(i.SubjectID), askAgain(i.SubjectID, i.ClientID)
+		p.RecordURL = "/admin/impersonations/" + url.PathEscape(i.ID)
+	}
 	return s.pages.Stopped(w, http.StatusOK, p)
 }
 

@@ -28,6 +28,7 @@ type ImpersonatePage struct {
 	RedirectURI, ResponseType, State     string
 	ResponseMode                         string
 	Confirm                              bool
+	RequestURL                           string // where to ask the user for permission instead
 	Errors                               []FieldError
 
 	// Link, where there is one, is shown once, in place of the form.

@@ -83,7 +83,7 @@ type DenialsPage struct {
 type DeniedAttempt struct {
 	Time                               time.Time
 	ActorName, SubjectName, ClientName string
-	Entry, Why, Reason                 string
+	Why, Reason                        string
 }
 
 // Denials has no form.

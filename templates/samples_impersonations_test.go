@@ -26,7 +26,7 @@ func impersonationSamples() map[string]any {
 		"console_acting":       ImpersonationPage{Page: framed(""), Impersonation: running, EventsURL: "/admin/events?impersonation=imp_1", Now: now},
 		"console_acted":        ImpersonationPage{Page: framed(""), Impersonation: over, AgainURL: "/admin/users/usr_ada?dialog=impersonate", Now: now},
 		"console_denials": DenialsPage{Page: framed(""), Tabs: tabs, Now: now, OlderURL: "/admin/impersonations/denied?before=1.x", List: []DeniedAttempt{
-			{Time: now.Add(-time.Hour), ActorName: "Sam Support", SubjectName: "Root Admin", ClientName: "Acme Billing", Entry: "console", Why: "This account is protected.", Reason: "A reason"},
+			{Time: now.Add(-time.Hour), ActorName: "Sam Support", SubjectName: "Root Admin", ClientName: "Acme Billing", Why: "This account is protected.", Reason: "A reason"},
 			{Time: now.Add(-26 * time.Hour), ActorName: "Sam Support", Why: "This is not allowed."},
 		}},
 		"console_denials_none": DenialsPage{Page: framed(""), Tabs: tabs, Now: now},

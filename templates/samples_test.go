@@ -80,6 +80,10 @@ func samples() map[string]any {
 			Why: "The time was up.", ReturnURL: "/admin/users/usr_ada", ReturnTo: "Ada Lovelace",
 		},
 
+		"stopped_console": StoppedPage{
+			Page: Page{Person: sam}, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: time.Minute, ReturnURL: "https://billing.acme.example/",
+			ReturnTo: "Acme Billing", UserURL: "/admin/users/usr_ada", AgainURL: "/admin/users/usr_ada?dialog=impersonate", RecordURL: "/admin/impersonations/imp_1",
+		},
 		"home": HomePage{},
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},

@@ -31,6 +31,8 @@ type StoppedPage struct {
 	Lasted                             time.Duration
 	Why                                string
 	ReturnURL, ReturnTo                string // where a button leads, and what that is called
+	// Where the actor started it, in the console; empty: elsewhere.
+	UserURL, AgainURL, RecordURL string
 }
 
 // Stopped has no form.
