@@ -281,6 +281,8 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventClientUpdated:          "Application changed",
 	storage.EventClientDeleted:          "Application deleted",
 	storage.EventClientSecretRotated:    "Application secret replaced",
+	storage.EventClientSecretDropped:    "Old application secret dropped",
+	storage.EventClientLogoutTested:     "Back-channel logout tried",
 	storage.EventInitialTokenCreated:    "Registration token created",
 	storage.EventInitialTokenRevoked:    "Registration token revoked",
 	storage.EventSettingsUpdated:        "Setting changed",

@@ -275,6 +275,11 @@ func (s *Server) offerClients(w http.ResponseWriter, r *http.Request, st *staff,
 			p.Callbacks = append(p.Callbacks, templates.CallbackClient{Name: c.Name, RedirectURIs: c.RedirectURIs, ResponseTypes: c.ResponseTypes})
 		}
 	}
+	// Nobody is led into another application than the one they meant.
+	p.Unavailable = chosen != "" && !slices.ContainsFunc(p.Clients, func(o templates.Option) bool { return o.Selected })
+	if p.Choose = p.Unavailable && len(p.Clients) > 0 || chosen == "" && len(p.Clients) > 1; p.Choose {
+		p.Clients = append([]templates.Option{{Label: "Choose…", Selected: true}}, p.Clients...)
+	}
 	slices.Sort(targets)
 	policy := strings.Join(slices.Compact(targets), " ")
 	w.Header().Set("Content-Security-Policy", pagePolicy(policy))

@@ -155,7 +155,7 @@ func TestKeysPage(t *testing.T) {
 				t.Errorf("rotate: %d %s, want %s", w.Status, w.Location(), done)
 			}
 		}
-		if w := root.Get("/admin/keys"); !strings.Contains(w.Body, "Next") || !strings.Contains(w.Body, first["RS256"]) {
+		if w := root.Get("/admin/keys"); !strings.Contains(w.Body, "Up next") || !strings.Contains(w.Body, first["RS256"]) {
 			t.Errorf("keys: %d %s", w.Status, w.Body)
 		}
 		wantStatus(t, "none", root.Post("/admin/keys/replace", nil), http.StatusBadRequest)

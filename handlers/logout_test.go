@@ -308,7 +308,8 @@ func testImpersonationsTold(t *testing.T, idp *idptest.IDP, db *sql.DB) {
 
 			w.end(t, a)
 			want := map[string]string{a.id: ""}
-			if strings.HasPrefix(w.name, "A15 the subject is disabled") || strings.HasPrefix(w.name, "A15 the subject has a new password") {
+			if strings.HasPrefix(w.name, "A15 the subject is disabled") || strings.HasPrefix(w.name, "A15 the subject has a new password") ||
+				strings.HasPrefix(w.name, "D06 the subject changes their password") {
 				want[own] = a.subjectID()
 			}
 			rp.wantHeard(db, want)

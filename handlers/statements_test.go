@@ -150,7 +150,7 @@ func TestStatements(t *testing.T) {
 			measure("sign out", 2, 5, 7, func() *idptest.Response { return ada.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}}) })
 
 			path := sam.Consent(asking("prompt", "select_account"))
-			w = measure("impersonated: consent", 17, 4, 21, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
+			w = measure("impersonated: consent", 18, 4, 22, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
 			w = measure("impersonated: code exchange", 10, 2, 12, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 			access = str(t, w.JSON(t), "access_token")
 			measure("impersonated: userinfo", 2, 0, 2, func() *idptest.Response { return userinfo(idp, access) })

@@ -20,7 +20,6 @@ import (
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
-	"github.com/understudy-id/understudy/storage/pgtest"
 )
 
 // operator is who imports with the database in their hands.
@@ -64,7 +63,7 @@ func manyUsers(n int) string {
 // then on with a hash of ours.
 func TestImportedUsersSignIn(t *testing.T) {
 	t.Parallel()
-	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+	each(t, idptest.Options{SlowHash: true}, func(t *testing.T, idp *idptest.IDP) {
 		const password = "Gr33n eggs, häm" // no rule of ours is asked about it
 		classic, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		check(t, err)
@@ -279,7 +278,7 @@ func TestImportProblems(t *testing.T) {
 // completed by another with the same file.
 func TestImportResumes(t *testing.T) {
 	t.Parallel()
-	for name, dsn := range map[string]string{"sqlite": "", "postgres": pgtest.DSN(t)} {
+	for name, dsn := range map[string]string{"sqlite": "", "postgres": idptest.Postgres(t)} {
 		t.Run(name, func(t *testing.T) {
 			const n = 1200
 			ctx, cancel := context.WithCancel(t.Context())

@@ -16,6 +16,8 @@ type ImpersonatePage struct {
 	Refused                              string // why this user cannot be signed in as at all
 	Clients                              []Option
 	Missing                              []MissingClient
+	Unavailable                          bool // the application that was asked for is among Missing
+	Choose                               bool // the first of Clients is none
 	Callbacks                            []CallbackClient
 	Organizations                        []Option
 	Reason, ReasonCode                   string

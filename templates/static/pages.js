@@ -49,6 +49,11 @@
         search.select();
       }
     }
+    // Each page says its own keys: data-key on what they press.
+    if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey && /^[a-z]$/.test(event.key)) {
+      document.querySelector(`main [data-key="${event.key}"]`)?.click();
+    }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
     if (event.key === "Escape") document.querySelector("main a[data-close]")?.click();
   });
 
