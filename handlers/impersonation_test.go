@@ -58,7 +58,7 @@ func TestEverybody(t *testing.T) {
 			"decided again":                  testDecidedAgain,
 			"A13 who may stop":               testWhoMayStop,
 			"T32 T34 stop by hint":           testStopByHint,
-			"A08 A09 A10 A11 A12 T22 tokens": testTokensOfAnImpersonation,
+			"A08 A09 A10 A11 A12 T19 T22 T29 tokens": testTokensOfAnImpersonation,
 			"G01 record":                     testRecord,
 			"A16 T06 the subject":            testSubjectIsUntouched,
 			"A18 T17 T33 T34 prompt":         testPromptWhileActing,
@@ -1035,6 +1035,8 @@ func TestExpiry(t *testing.T) {
 }
 
 // A26: limits of one actor.
+//
+// T30: mass impersonation ends at the limit of an hour.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	each(t, idptest.Options{}, func(t *testing.T, idp *idptest.IDP) {

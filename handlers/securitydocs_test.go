@@ -11,7 +11,7 @@ import (
 )
 
 // securityLines are how many lines each tier has of those that the table lists.
-var securityLines = map[string]int{"B": 19, "C": 13, "D": 14, "E": 10, "F": 11, "I": 5}
+var securityLines = map[string]int{"A": 27, "B": 19, "C": 13, "D": 14, "E": 10, "F": 11, "I": 5, "T": 38}
 
 var (
 	requirementRow = regexp.MustCompile(`^\| ([A-Z]\d\d) \| ([^|]+) \| (.+) \|$`)

@@ -102,6 +102,8 @@ func TestCheckpoint(t *testing.T) {
 
 // Who rewrites the record gets no more signatures for it, and verification says
 // where it was changed.
+//
+// T10: so is a record that was written anew as a whole.
 func TestRewrittenRecord(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

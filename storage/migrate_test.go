@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -35,6 +36,24 @@ func golden(t *testing.T, file, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs (-want +got; -update accepts it):\n%s", file, diff)
 	}
+}
+
+// T37: no migration lets an application be opened by staff that nobody asked about.
+func TestImpersonationIsOffAfterMigration(t *testing.T) {
+	forEachDialect(t, func(t *testing.T, s *Store) {
+		write(t, s, func(ctx context.Context, tx *Tx) error {
+			_, err := tx.exec(ctx, `INSERT INTO clients (id, name, type, token_endpoint_auth_method, created_at, updated_at) VALUES ('c', 'C', 'web', 'none', 1, 1)`)
+			return err
+		})
+		c, err := s.Queries.Client(t.Context(), "c")
+		if err != nil || c.AllowImpersonation || c.ImpersonationRefresh || c.Delivery != "initiate_login" {
+			t.Errorf("got %+v, %v", c, err)
+		}
+		on, err := s.ImpersonationEnabled(t.Context())
+		if err != nil || on {
+			t.Errorf("the master switch is %v, %v", on, err)
+		}
+	})
 }
 
 // The schema that all migrations result in is checked in, so that a change of it

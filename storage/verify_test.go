@@ -13,6 +13,8 @@ import (
 // What somebody with the database in their hands, triggers dropped, can do to
 // forty events, and what verification says, alone and against checkpoints of
 // the sizes 10, 25 and 40.
+//
+// T10, G03: change, removal, insertion, reordering and truncation are found.
 func TestTampering(t *testing.T) {
 	index := tlog.StoredHashIndex
 	shiftUp := `UPDATE events SET position = position + 1000 WHERE position >= %d; UPDATE events SET position = position - 999 WHERE position >= 1000`

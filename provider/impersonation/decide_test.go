@@ -227,6 +227,7 @@ func verdict(t interface{ Fatalf(string, ...any) }, a Attempt) Denial {
 	return d
 }
 
+// A02, A04, A05, A07, T04: the guard rails, each with what it refuses.
 func TestDecide(t *testing.T) {
 	// Not Decide's: see TestStillAllowed, Start and Redeem.
 	covered := map[Denial]bool{DenyEnded: true, DenyRefusals: true, DenyTicketSpent: true, DenyTicketForeign: true}
@@ -373,6 +374,8 @@ func subset(part storage.List, of storage.Standing, organization string) bool {
 }
 
 // Whatever roles there are: acting as somebody gives nobody anything new.
+//
+// A02, T03: with roles at random.
 func TestNoPrivilegeIsGained(t *testing.T) {
 	seen := map[bool]int{}
 	rapid.Check(t, func(t *rapid.T) {

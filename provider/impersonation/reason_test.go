@@ -17,6 +17,7 @@ var unseen = []string{
 	"\u3164", "\uffa0", "\ufe0f", "\U000e0041", "\U000e0101",
 }
 
+// A06, G05: what is a reason.
 func TestCleanReason(t *testing.T) {
 	type row struct{ name, reason, want string } // want empty: no reason
 	rows := []row{
