@@ -131,7 +131,8 @@ func (s *Server) requestAccess(w http.ResponseWriter, r *http.Request, st *staff
 		redirect(w, "/admin/impersonations/requests?done=access_requested")
 		return nil
 	}
-	field, message, status := "subject", "", http.StatusConflict
+	var message string
+	field, status := "subject", http.StatusConflict
 	denial, denied := impersonation.Denied(err)
 	switch {
 	case denied:
@@ -164,7 +165,7 @@ func (s *Server) chosenClient(ctx context.Context, id string) (*storage.Client, 
 // said at a field.
 func (s *Server) address(ctx context.Context, c *storage.Client, t *storage.Ticket, form url.Values) (field, problem string, err error) {
 	if target := form.Get("target_link_uri"); target != "" {
-		if provider.CheckTarget(c, target) != nil {
+		if !provider.OwnTarget(c, target) {
 			return "target_link_uri", "This is no address of the application.", nil
 		}
 		t.TargetLinkURI = target

@@ -54,19 +54,19 @@ func each(t *testing.T, o idptest.Options, test func(t *testing.T, idp *idptest.
 func TestEverybody(t *testing.T) {
 	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
 		for name, test := range map[string]func(*testing.T, *idptest.IDP){
-			"ends":                           testEnds,
-			"decided again":                  testDecidedAgain,
-			"A13 who may stop":               testWhoMayStop,
-			"T32 T34 stop by hint":           testStopByHint,
+			"ends":                                   testEnds,
+			"decided again":                          testDecidedAgain,
+			"A13 who may stop":                       testWhoMayStop,
+			"T32 T34 stop by hint":                   testStopByHint,
 			"A08 A09 A10 A11 A12 T19 T22 T29 tokens": testTokensOfAnImpersonation,
-			"G01 record":                     testRecord,
-			"A16 T06 the subject":            testSubjectIsUntouched,
-			"A18 T17 T33 T34 prompt":         testPromptWhileActing,
-			"T11 reasons":                    testReasons,
-			"D01 T26 session id":             testSessionID,
-			"D02 another browser":            testInteractionOfAnotherBrowser,
-			"D06 sessions end":               testSessionsEnd,
-			"D07 disabled on the way":        testDisabledOnTheWay,
+			"G01 record":                             testRecord,
+			"A16 T06 the subject":                    testSubjectIsUntouched,
+			"A18 T17 T33 T34 prompt":                 testPromptWhileActing,
+			"T11 reasons":                            testReasons,
+			"D01 T26 session id":                     testSessionID,
+			"D02 another browser":                    testInteractionOfAnotherBrowser,
+			"D06 sessions end":                       testSessionsEnd,
+			"D07 disabled on the way":                testDisabledOnTheWay,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, idp) })
 		}

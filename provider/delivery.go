@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -105,18 +104,12 @@ func Targets(c *storage.Client) []string {
 	return origins
 }
 
-// CheckTarget says whether target_link_uri leads to the client itself: an address of
+// OwnTarget reports whether target_link_uri leads to the client itself: an address of
 // its own, so that nobody is led elsewhere in its name.
-func CheckTarget(c *storage.Client, target string) error {
+func OwnTarget(c *storage.Client, target string) bool {
 	u, err := url.Parse(target)
-	switch {
-	case len(target) > maxState:
-		return errors.New("target_link_uri: is too long")
-	case err != nil, strings.ContainsAny(target, "\\\x00\r\n\t "), u.User != nil,
-		!slices.Contains(Targets(c), u.Scheme+"://"+u.Host):
-		return fmt.Errorf("target_link_uri %q: is no address of this application", target)
-	}
-	return nil
+	return err == nil && len(target) <= maxState && !strings.ContainsAny(target, "\\\x00\r\n\t ") && u.User == nil &&
+		slices.Contains(Targets(c), u.Scheme+"://"+u.Host)
 }
 
 // CallbackChoice is how a client gets an answer that it did not ask for.

@@ -234,6 +234,9 @@ func (d *demo) explain(w io.Writer) {
   3. Choose "Sign in as another user…", find "ada", give a reason
   4. You are in the application as Ada, with act in the tokens; press Stop to be Sam again
 
+  Or start in the console              %s/admin/users, as Sam: find "grace", Sign in as this user…
+  Who acted as me                      %s/account, as ada@globex.test
+
   The provider       %s
   Everybody else     root@understudy.test (administrator), olga@understudy.test (auditor),
                      ada@globex.test, grace@globex.test, linus@initech.test; the same password
@@ -242,5 +245,5 @@ func (d *demo) explain(w io.Writer) {
 
   Ctrl-C ends the demo and removes its data.
 
-`, d.appURL, demoPassword, d.providerURL, os.Args[0], d.configuration, os.Args[0], d.configuration)
+`, d.appURL, demoPassword, d.providerURL, d.providerURL, d.providerURL, os.Args[0], d.configuration, os.Args[0], d.configuration)
 }

@@ -38,6 +38,7 @@ func runTour(ctx context.Context, w io.Writer, d *demo) error {
 		{"What must be refused is refused", (*visitor).isRefused},
 		{"Sam stops and is Sam again", (*visitor).stops},
 		{"A stop at the provider reaches the application", (*visitor).isToldOfTheStop},
+		{"Sam signs in as Grace, from the console", (*visitor).comesFromTheConsole},
 		{"Stop, seen from the token endpoint", (*visitor).tokensDie},
 		{"The record is complete and nobody changed it", (*visitor).recordHolds},
 	} {
@@ -193,6 +194,47 @@ func (v *visitor) stops() error {
 	return v.check("the impersonation has ended because it was stopped", i.EndedAt.Set() && i.EndReason == storage.EndStopped)
 }
 
+// comesFromTheConsole starts at the provider: the application makes a request of its
+// own, with the hint that it was given, and is answered without a further page.
+func (v *visitor) comesFromTheConsole() error {
+	if err := v.open(v.d.providerURL + "/admin/users/usr_grace?dialog=impersonate&client_id=" + demoClient + "&ticket=SUP-4821"); err != nil {
+		return err
+	}
+	if err := v.check("the dialog is open, and the ticket of the link filled in", v.has("impersonate-form") && v.value("ticket_ref") == "SUP-4821"); err != nil {
+		return err
+	}
+	ask := url.Values{"client_id": {demoClient}, "organization": {"org_globex"}, "ticket_ref": {"SUP-4821"}}
+	if err := v.submit("impersonate-form", ask); err != nil {
+		return err
+	}
+	if err := v.check("without a reason nothing starts", v.status == http.StatusBadRequest && v.has("impersonate-form")); err != nil {
+		return err
+	}
+	ask.Set("reason", "Her invoices do not add up, asked by phone")
+	if err := v.submit("impersonate-form", ask); err != nil {
+		return err
+	}
+	if err := v.check("the application shows Grace", v.text("app-user") == "grace@globex.test"); err != nil {
+		return err
+	}
+	act, _ := v.claims("id-token")["act"].(map[string]any)
+	if err := v.check("and its ID token says that Sam acts", act["sub"] == "usr_sam"); err != nil {
+		return err
+	}
+	id, _ := v.claims("id-token")["sid"].(string)
+	i, err := v.d.service.store.Impersonation(v.ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := v.check("it began in the console, with a ticket", i.Entry == "console" && i.TicketID != ""); err != nil {
+		return err
+	}
+	if err := v.submit("stop-form", nil); err != nil {
+		return err
+	}
+	return v.check("after Stop the application shows Sam", v.text("app-user") == "sam@understudy.test")
+}
+
 // isToldOfTheStop stops at the provider, behind the application's back.
 func (v *visitor) isToldOfTheStop() error {
 	if err := v.open(v.d.appURL + "/login?switch=1"); err != nil {
@@ -340,7 +382,7 @@ func (v *visitor) recordHolds() error {
 	if err != nil {
 		return err
 	}
-	if err := v.check("and what was refused", len(denied) == 5); err != nil {
+	if err := v.check("and what was refused", len(denied) == 6); err != nil {
 		return err
 	}
 	verified, err := v.d.service.store.VerifyEvents(v.ctx, nil)
