@@ -474,6 +474,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.open(link, "#error-page")
 	visit(b, "setup-link-used")
 	userPages(b, d, visit)
+	deliveryPages(b, d, visit)
 	b.open(setupLink(b.t, d), "#setup-form")
 	visit(b, "setup-signed-in")
 	b.open(d.providerURL+"/oauth2/logout", "#logout-form")

@@ -234,3 +234,51 @@ func newCallbackApp(t *testing.T, d *demo) *httptest.Server {
 	}
 	return app
 }
+
+// deliveryPages leads an administrator who is signed in through the pages on which one
+// acts as somebody from the console, and those about applications and organizations.
+func deliveryPages(b *tab, d *demo, visit func(b *tab, name string)) {
+	b.t.Helper()
+	dialog := d.providerURL + "/admin/users/usr_grace?dialog=impersonate"
+	b.open(dialog+"&client_id="+demoClient+"&ticket=SUP-4821&reason_code=invoice", "#impersonate-form")
+	visit(b, "console-sign-in-as")
+	b.click("#impersonate-submit")
+	b.see("#error-summary")
+	visit(b, "console-sign-in-as-errors")
+	b.open(dialog+"&client_id="+demoClient, "#impersonate-form")
+	value[bool](b, `document.querySelector("#organization").value = "org_globex", true`)
+	b.write("#reason", sayWhy)
+	b.click("#impersonate-link")
+	b.see("#link")
+	visit(b, "console-one-time-link")
+	b.open(value[string](b, `document.querySelector("#link").value`), "#link-form")
+	visit(b, "one-time-link")
+	d.change(b.t, func(c *storage.Client) { c.InitiateLoginURI = d.appURL + "/login" })
+	b.click("#link-submit")
+	b.see("#waiting-form")
+	visit(b, "waiting")
+	b.click("#waiting-form .amber")
+	b.read("#app-user", "grace@globex.test")
+	d.change(b.t, func(c *storage.Client) { c.InitiateLoginURI = d.appURL + "/initiate-login" })
+	b.open(d.providerURL+"/admin/impersonations", "#list .acts-now")
+	visit(b, "console-acting")
+	b.click("#list .acts-now a")
+	b.see("main .card.amber")
+	visit(b, "console-acting-one")
+	b.open(d.providerURL+"/admin/users", "#users table")
+	visit(b, "console-users-acting")
+	b.stopAll(d)
+	for name, path := range map[string]string{
+		"console-acted": "/admin/impersonations/past", "console-refused": "/admin/impersonations/denied", "console-requests": "/admin/impersonations/requests",
+		"console-clients": "/admin/clients", "console-client": "/admin/clients/" + demoClient, "console-client-new": "/admin/clients/new",
+		"console-client-settings": "/admin/clients/" + demoClient + "/settings", "console-client-acting": "/admin/clients/" + demoClient + "/acting",
+		"console-organizations": "/admin/organizations", "console-organization": "/admin/organizations/org_globex",
+	} {
+		b.open(d.providerURL+path, "main h1")
+		visit(b, name)
+	}
+	b.open(d.providerURL+"/admin/impersonations/past", "table")
+	b.click("tbody a")
+	b.see("main .facts")
+	visit(b, "console-acted-one")
+}
