@@ -20,8 +20,10 @@ const maxShownRunning = 200
 func impersonationTabs(current string) []templates.Section {
 	var tabs []templates.Section
 	for _, tab := range []struct{ label, url string }{
-		{"Running", "/admin/impersonations"}, {"Past", "/admin/impersonations/past"},
-		{"Requests", "/admin/impersonations/requests"}, {"Refused", "/admin/impersonations/denied"},
+		{"Running", "/admin/impersonations"},
+		{"Past", "/admin/impersonations/past"},
+		{"Requests", "/admin/impersonations/requests"},
+		{"Refused", "/admin/impersonations/denied"},
 	} {
 		tabs = append(tabs, templates.Section{Label: tab.label, URL: tab.url, Current: tab.url == current})
 	}

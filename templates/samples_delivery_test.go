@@ -49,8 +49,11 @@ func deliverySamples() map[string]any {
 }
 
 func (p WaitingPage) show(s *Set, w http.ResponseWriter) error { return s.Waiting(w, http.StatusOK, p) }
-func (p LinkPage) show(s *Set, w http.ResponseWriter) error    { return s.Link(w, http.StatusOK, p) }
+
+func (p LinkPage) show(s *Set, w http.ResponseWriter) error { return s.Link(w, http.StatusOK, p) }
+
 func (p PassagePage) show(s *Set, w http.ResponseWriter) error { return s.Passage(w, http.StatusOK, p) }
+
 func (p ImpersonatePage) show(s *Set, w http.ResponseWriter) error {
 	return s.Impersonate(w, http.StatusOK, p)
 }

@@ -7,11 +7,13 @@ import (
 )
 
 func (p EventsPage) show(s *Set, w http.ResponseWriter) error { return s.Events(w, http.StatusOK, p) }
-func (p EventPage) show(s *Set, w http.ResponseWriter) error  { return s.Event(w, http.StatusOK, p) }
-func (p KeysPage) show(s *Set, w http.ResponseWriter) error   { return s.Keys(w, http.StatusOK, p) }
+
+func (p EventPage) show(s *Set, w http.ResponseWriter) error { return s.Event(w, http.StatusOK, p) }
+func (p KeysPage) show(s *Set, w http.ResponseWriter) error  { return s.Keys(w, http.StatusOK, p) }
 func (p OverviewPage) show(s *Set, w http.ResponseWriter) error {
 	return s.Overview(w, http.StatusOK, p)
 }
+
 func (p SettingsPage) show(s *Set, w http.ResponseWriter) error {
 	return s.Settings(w, http.StatusOK, p)
 }
@@ -43,9 +45,14 @@ func eventsSamples() map[string]any {
 	}
 	types := []Option{{"impersonation.started", "Signed in as somebody", true}, {"session.created", "Signed in", false}}
 	wrong := []FieldError{
-		{"from", "Write a date and a time, like 2026-11-21T14:00."}, {"to", "The end is not after the start."}, {"type", "There is no such kind of event."},
-		{"outcome", "There is no such outcome."}, {"actor", "There is no user with this e-mail address or id."}, {"subject", "There is no user with this e-mail address or id."},
-		{"client", "This is too long, or no text."}, {"impersonation", "This is too long, or no text."},
+		{"from", "Write a date and a time, like 2026-11-21T14:00."},
+		{"to", "The end is not after the start."},
+		{"type", "There is no such kind of event."},
+		{"outcome", "There is no such outcome."},
+		{"actor", "There is no user with this e-mail address or id."},
+		{"subject", "There is no user with this e-mail address or id."},
+		{"client", "This is too long, or no text."},
+		{"impersonation", "This is too long, or no text."},
 	}
 	algs := []Option{{"RS256", "RS256", true}, {"ES256", "ES256", false}}
 	locked := []SettingGroup{

@@ -45,7 +45,9 @@ func (p ImpersonationsPage) show(s *Set, w http.ResponseWriter) error {
 func (p ImpersonationPage) show(s *Set, w http.ResponseWriter) error {
 	return s.Impersonation(w, http.StatusOK, p)
 }
+
 func (p DenialsPage) show(s *Set, w http.ResponseWriter) error { return s.Denials(w, http.StatusOK, p) }
+
 func (p SupportRequestsPage) show(s *Set, w http.ResponseWriter) error {
 	return s.SupportRequests(w, http.StatusOK, p)
 }
