@@ -50,6 +50,10 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 		return err
 	}
 	u, err := s.target(r, st, impersonation.PermissionStart)
+	if errors.Is(err, errNoPage) { // out of reach, or nobody: it was tried, and is on the record (SECURITY A01)
+		ask := impersonation.Ask{Actor: &st.User, Client: &storage.Client{}, SubjectID: r.PathValue("id"), Entry: "console"}
+		return errors.Join(s.provider.Impersonation.Denied(r.Context(), ask, impersonation.DenySubject, s.info(r), time.Now()), err)
+	}
 	if err != nil {
 		return err
 	}

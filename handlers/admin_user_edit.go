@@ -82,11 +82,15 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request, st *staff) err
 	if err != nil {
 		return err
 	}
+	had := *t.User
 	for _, f := range userFields(t.User) {
 		*f.value = strings.TrimSpace(form.Get(f.name))
 	}
-	t.EmailVerified, t.PhoneNumberVerified = form.Has("email_verified"), form.Has("phone_number_verified")
-	t.NeverImpersonate = form.Has("never_impersonate")
+	// Whose right ends at an organization vouches for no address, and unprotects nobody.
+	everywhere := st.may(provider.PermissionUsersWrite)
+	t.NeverImpersonate = form.Has("never_impersonate") || t.NeverImpersonate && !everywhere
+	t.EmailVerified = form.Has("email_verified") && (everywhere || t.EmailVerified && t.Email == had.Email)
+	t.PhoneNumberVerified = form.Has("phone_number_verified") && (everywhere || t.PhoneNumberVerified && t.PhoneNumber == had.PhoneNumber)
 	address := map[string]string{}
 	for _, part := range addressNames {
 		if v := strings.TrimSpace(strings.ReplaceAll(form.Get(part.name), "\r\n", "\n")); v != "" {

@@ -246,7 +246,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, st *staff) e
 	}
 	u := &storage.User{
 		ID: storage.NewID("usr"), Email: strings.TrimSpace(form.Get("email")), Name: strings.TrimSpace(form.Get("name")),
-		EmailVerified: form.Has("email_verified"),
+		EmailVerified: form.Has("email_verified") && st.may(provider.PermissionUsersWrite), // nobody vouches for an address within an organization
 	}
 	problems = append(problems, userProblems(provider.ValidateUser(u))...)
 	password := form.Get("new_password")

@@ -57,9 +57,9 @@ func (a *AuthorizeRequest) Next(s Situation) (Step, error) {
 		return Again, nil
 	case !s.Member && (none || !s.MayAct):
 		return Refuse, ErrNotMember
-	case s.Running && none:
-		// The application holds tokens of somebody else: it must not become the
-		// actor behind their back (SECURITY A18, T33).
+	case (s.Running || s.Waiting) && none:
+		// The application holds tokens of somebody else, or is about to: it must not
+		// become the actor behind their back (SECURITY A18, T33).
 		return Refuse, errLoginRequired
 	case a.needsConsent(s) && none:
 		return Refuse, errConsentRequired

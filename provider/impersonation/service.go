@@ -225,8 +225,13 @@ func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Reque
 	}
 	var p storage.Private
 	p.Reason, _ = CleanReason(ask.Reason)
+	limit := refusals(ask.Actor.ID)
 	return s.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.Fail(ctx, []storage.ThrottleLimit{refusals(ask.Actor.ID)}, now); err != nil {
+		until, err := tx.Blocked(ctx, [][]byte{limit.Key}, now)
+		if err != nil || !until.IsZero() {
+			return err // what led to it is on the record; more of the same only fills it
+		}
+		if err := tx.Fail(ctx, []storage.ThrottleLimit{limit}, now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, e, p, r, now)

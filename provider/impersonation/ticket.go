@@ -98,7 +98,7 @@ func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, no
 // than it was made, and puts that on the record. It returns DenyTicketForeign.
 func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by *storage.User, r storage.Request, now time.Time) error {
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil {
+		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) { // a spent one is tried, too
 			return err
 		}
 		return tx.Record(ctx, storage.Event{
@@ -106,7 +106,7 @@ func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by *storage.Us
 			Data: storage.Data{"denial": string(DenyTicketForeign), "entry": t.Entry, "ticket": t.ID, "made_by": t.ActorID},
 		}, storage.Private{}, r, now)
 	})
-	if err != nil && !errors.Is(err, storage.ErrSpent) { // what is spent can be presented by anybody
+	if err != nil {
 		return err
 	}
 	return DenyTicketForeign
