@@ -229,6 +229,9 @@ func (s *Server) impersonatePage(w http.ResponseWriter, r *http.Request, st *sta
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return p, err
 	}
+	if within := st.within(impersonation.PermissionStart); candidate != nil && within != nil { // they see no further than they may act
+		candidate.Organizations = slices.DeleteFunc(candidate.Organizations, func(o storage.Organization) bool { return !slices.Contains(within, o.ID) })
+	}
 	if candidate != nil {
 		p.Organizations = organizationsOf(*candidate, form.Get("organization"))
 		if candidate.Denial != "" {
@@ -284,6 +287,9 @@ func (s *Server) offerClients(w http.ResponseWriter, r *http.Request, st *staff,
 	p.Unavailable = chosen != "" && !slices.ContainsFunc(p.Clients, func(o templates.Option) bool { return o.Selected })
 	if p.Choose = p.Unavailable && len(p.Clients) > 0 || chosen == "" && len(p.Clients) > 1; p.Choose {
 		p.Clients = append([]templates.Option{{Label: "Choose…", Selected: true}}, p.Clients...)
+	}
+	if !st.may(impersonation.PermissionStart) {
+		p.Missing = nil // what other applications there are is not theirs to know
 	}
 	slices.Sort(targets)
 	policy := strings.Join(slices.Compact(targets), " ")
