@@ -268,7 +268,7 @@ func (s *Server) enableUser(w http.ResponseWriter, r *http.Request, st *staff) e
 	if err != nil {
 		return err
 	}
-	if err := provider.NewDirectory(s.store).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
+	if err := provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
 		return err
 	}
 	redirect(w, userURL(t.ID)+"?done=user_enabled")

@@ -107,7 +107,7 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request, st *staff) err
 		t.Address = string(written) // as it was typed
 		return s.showEditUser(w, r, st, t, http.StatusBadRequest, problems)
 	}
-	err = provider.NewDirectory(s.store).UpdateUser(r.Context(), t.User, s.by(r, st.Login), time.Now())
+	err = provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).UpdateUser(r.Context(), t.User, s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrExists) {
 		return s.showEditUser(w, r, st, t, http.StatusConflict, []templates.FieldError{addressTaken})
 	}

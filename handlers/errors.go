@@ -122,6 +122,11 @@ func asPageErr(err error) *pageErr {
 			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Message: "We cannot answer at the moment.",
 			Advice: "Try again in a few seconds.", RetryAfter: retryAfter, Cause: err,
 		}
+	case errors.Is(err, provider.ErrMayNotChange):
+		return &pageErr{
+			Status: http.StatusForbidden, Code: "forbidden", Heading: "You may not change this user",
+			Message: "They have rights that you do not have, or belong where you may not change anybody.", Cause: err,
+		}
 	case errors.Is(err, storage.ErrSpent), errors.Is(err, storage.ErrNotFound):
 		e := *errInteraction
 		e.Cause = err

@@ -24,8 +24,9 @@ type Directory struct {
 // all.
 func NewDirectory(store *storage.Store) *Directory { return &Directory{store: store} }
 
-// OnBehalfOf returns a Directory whose AddMember and RemoveMember go only as far as
-// what this user may do themselves: beyond that the error is a RoleDenial.
+// OnBehalfOf returns a Directory whose changes go only as far as what this user may do
+// themselves: beyond that AddMember and RemoveMember return a RoleDenial, and whatever
+// changes a user ErrMayNotChange.
 func (d *Directory) OnBehalfOf(userID string) *Directory { return &Directory{d.store, userID} }
 
 // OrgRole is a membership to give.
@@ -171,12 +172,39 @@ func (d *Directory) change(
 		if err != nil {
 			return err
 		}
+		if err := d.checkReach(ctx, tx, userID); err != nil {
+			return err
+		}
 		changed, err := fn(tx, u)
 		if err != nil || !changed {
 			return err
 		}
 		return tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, SubjectID: u.ID, Data: data}, storage.Private{}, by.Request, now)
 	})
+}
+
+// ErrMayNotChange says that a user holds rights, or belongs where, whoever wants to
+// change them may not reach.
+var ErrMayNotChange = errors.New("this user may not be changed by whoever asks")
+
+// checkReach asks MayChange on behalf of whoever changes a user, who is locked: what was
+// asked before the change may have changed itself. Operators may change everybody.
+func (d *Directory) checkReach(ctx context.Context, tx *storage.Tx, userID string) error {
+	if d.actor == "" {
+		return nil
+	}
+	changer, err := tx.Standing(ctx, d.actor)
+	if err != nil {
+		return fmt.Errorf("load standing: %w", err)
+	}
+	user, err := tx.Standing(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("load standing: %w", err)
+	}
+	if !MayChange(changer, user) {
+		return ErrMayNotChange
+	}
+	return nil
 }
 
 // existing returns a user who was not deleted.

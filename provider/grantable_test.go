@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/understudy-id/understudy/storage"
@@ -64,6 +65,30 @@ func TestMayChange(t *testing.T) {
 	} {
 		if got := MayChange(c.changer, c.user); got != c.want {
 			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+// What was asked before a change is asked again in it: the user may have been promoted
+// since.
+func TestReachIsAskedInTheChange(t *testing.T) {
+	t.Parallel()
+	p := runningImpersonation(t)
+	ctx, now := t.Context(), testTime
+	addUser(t, p.dir, "lee", nil, OrgRole{"org_1", "admin"})
+	lee := p.dir.OnBehalfOf("lee")
+	if err := lee.Disable(ctx, "ada", byRoot, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.dir.GrantRole(ctx, "ada", "admin", "", byRoot, now); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"enable": lee.Enable(ctx, "ada", byRoot, now), "password": lee.SetPassword(ctx, "ada", "another password", byRoot, now),
+		"delete": lee.Delete(ctx, "ada", byRoot, now),
+	} {
+		if !errors.Is(err, ErrMayNotChange) {
+			t.Errorf("%s: got %v", what, err)
 		}
 	}
 }

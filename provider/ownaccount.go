@@ -21,7 +21,7 @@ func (p *Provider) SignOutOf(ctx context.Context, l *storage.Login, sid string, 
 // SignOutOthers ends all sign-ins of a person but the one that asks for it.
 func (p *Provider) SignOutOthers(ctx context.Context, l *storage.Login, r storage.Request, now time.Time) error {
 	return p.store.Write(ctx, func(tx *storage.Tx) error {
-		live, err := tx.LiveLogins(ctx, l.User.ID, now)
+		live, err := tx.OpenLogins(ctx, l.User.ID, now)
 		if err != nil {
 			return fmt.Errorf("load sign-ins: %w", err)
 		}

@@ -74,7 +74,7 @@ func (d *Directory) EndSignIn(ctx context.Context, userID, sid string, by storag
 // EndSignIns ends all sign-ins of a user.
 func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
-		live, err := tx.LiveLogins(ctx, userID, now)
+		live, err := tx.OpenLogins(ctx, userID, now)
 		if err != nil {
 			return fmt.Errorf("load sign-ins: %w", err)
 		}

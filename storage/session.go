@@ -207,6 +207,14 @@ func (q Queries) LiveLogins(ctx context.Context, userID string, now time.Time) (
 	return found, translate(err)
 }
 
+// OpenLogins returns the sign-ins of a user that have not ended, also those that have
+// been idle for too long: an impersonation may still run over one.
+func (q Queries) OpenLogins(ctx context.Context, userID string, now time.Time) ([]LoginSession, error) {
+	var found []LoginSession
+	err := q.conn(ctx).Where("user_id = ? AND revoked_at = 0 AND expires_at > ?", userID, At(now)).Order("sid").Find(&found).Error
+	return found, translate(err)
+}
+
 // EndLoginOf is EndLogin for a session that must be the user's. ErrNotFound: they have
 // no such session, or it has ended.
 func (tx *Tx) EndLoginOf(ctx context.Context, userID, sid string, by Cause, now time.Time) error {
