@@ -96,6 +96,9 @@ type Attempt struct {
 	SubjectStanding storage.Standing
 	SupportRule     storage.SupportRule
 	SupportAccess   *storage.SupportAccess // nil: the subject has said nothing
+	// RequireSupportAccess makes this one attempt need the subject's own permission,
+	// also where the rule does without it.
+	RequireSupportAccess bool
 
 	Client       *storage.Client
 	Organization string // empty: none chosen
@@ -285,12 +288,16 @@ func privileges(a Attempt) Denial {
 }
 
 // supportAccess asks what the subject says about staff acting as them. Silence is a
-// no only where the rule says so; what they said always counts, unless an
-// administrator decides for everybody.
+// no only where the rule, or the attempt itself, says so; what they said always counts,
+// unless an administrator decides for everybody. Then nobody's own permission is to be
+// had, and an attempt that needs one fails.
 func supportAccess(a Attempt) Denial {
 	said := a.SupportAccess
 	switch {
-	case a.SupportRule == storage.SupportManaged, said == nil && a.SupportRule != storage.SupportRequired:
+	case a.SupportRule == storage.SupportManaged && a.RequireSupportAccess:
+		return DenySupportAccess
+	case a.SupportRule == storage.SupportManaged,
+		said == nil && a.SupportRule != storage.SupportRequired && !a.RequireSupportAccess:
 		return ""
 	case said == nil, said.Mode == storage.SupportDenied, said.ExpiresAt.Passed(a.Now),
 		said.Mode == storage.SupportTicket && said.TicketRef != a.TicketRef:

@@ -88,6 +88,15 @@ var policy = []row{
 	{"access for the ticket, too late", says(storage.SupportOptional, storage.SupportTicket, 0, "SUP-1"), DenySupportAccess},
 	{"silence, where access is required", func(a *Attempt) { a.SupportRule = storage.SupportRequired }, DenySupportAccess},
 	{"silence, where nobody is asked", func(a *Attempt) { a.SupportRule = storage.SupportManaged }, ""},
+	{"silence, where the attempt needs a yes", func(a *Attempt) { a.RequireSupportAccess = true }, DenySupportAccess},
+	{"access until later, where the attempt needs a yes", func(a *Attempt) {
+		says(storage.SupportOptional, storage.SupportUntil, time.Minute, "")(a)
+		a.RequireSupportAccess = true
+	}, ""},
+	{"a yes is needed, and nobody is asked", func(a *Attempt) {
+		says(storage.SupportManaged, storage.SupportUntil, time.Minute, "")(a)
+		a.RequireSupportAccess = true
+	}, DenySupportAccess},
 	{"a ticket that waited since the step-up", func(a *Attempt) { a.ActorAuthTime, a.AskedAt = t0.Add(-6*time.Minute), t0.Add(-2*time.Minute) }, ""},
 	{"a ticket that was asked for too late", func(a *Attempt) { a.ActorAuthTime, a.AskedAt = t0.Add(-8*time.Minute), t0.Add(-2*time.Minute) }, DenyStepUp},
 

@@ -49,6 +49,8 @@ type Ask struct {
 	Access       Access
 	Duration     time.Duration
 	Entry        string // consent, console, api or token_exchange
+	// RequireSupportAccess makes the subject's own permission a condition of this ask.
+	RequireSupportAccess bool
 	// Ticket is set when one is redeemed; the rest is what it says.
 	Ticket *storage.Ticket
 }
@@ -84,7 +86,7 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 	a := Attempt{
 		Now: now, Chained: ask.Chained, Limits: limits, Running: running,
 		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
-		Access: ask.Access, Duration: ask.Duration,
+		Access: ask.Access, Duration: ask.Duration, RequireSupportAccess: ask.RequireSupportAccess,
 	}
 	if ask.ActorLogin != nil {
 		a.ActorAuthTime = ask.ActorLogin.AuthTime.Time()
