@@ -14,12 +14,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/understudy-id/understudy/examples/nodetest"
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
@@ -151,70 +151,13 @@ func run(t *testing.T, program *exec.Cmd, environment ...string) (address string
 
 func goProgram(t *testing.T, directory string) *exec.Cmd {
 	t.Helper()
-	sources(t, directory+"/*.go")
+	nodetest.Sources(t, directory+"/*.go")
 	binary := filepath.Join(t.TempDir(), directory)
-	command(t, ".", 5*time.Minute, "go", "build", "-buildvcs=false", "-o", binary, "./"+directory)
+	nodetest.Command(t, ".", 5*time.Minute, "go", "build", "-buildvcs=false", "-o", binary, "./"+directory)
 	return exec.CommandContext(t.Context(), binary)
 }
 
 func nodeProgram(t *testing.T, directory string) *exec.Cmd {
 	t.Helper()
-	sources(t, "*.mjs", directory+"/*.mjs", directory+"/*.json")
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%v: .ci/install-test-tools installs it from Debian's packages", err)
-		}
-	}
-	if outdated(t, directory) {
-		command(t, directory, 3*time.Minute, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	}
-	arguments := []string{"app.mjs"}
-	if version := command(t, ".", time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
-		arguments = []string{"--experimental-global-webcrypto", "app.mjs"}
-	}
-	program := exec.CommandContext(t.Context(), "node", arguments...)
-	program.Dir = directory
-	return program
-}
-
-// outdated reports whether node_modules is not what package-lock.json says. npm
-// writes the file inside when it is done.
-func outdated(t *testing.T, directory string) bool {
-	t.Helper()
-	lock, err := os.Stat(filepath.Join(directory, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	installed, err := os.Stat(filepath.Join(directory, "node_modules", ".package-lock.json"))
-	return err != nil || installed.ModTime().Before(lock.ModTime())
-}
-
-// sources lets `go test` know what the result depends on: it does not see what
-// programs read that it did not build.
-func sources(t *testing.T, patterns ...string) {
-	t.Helper()
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v, %v", pattern, files, err)
-		}
-		for _, file := range files {
-			if _, err := os.Stat(file); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-func command(t *testing.T, directory string, limit time.Duration, name string, arguments ...string) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	c := exec.CommandContext(ctx, name, arguments...)
-	c.Dir, c.WaitDelay = directory, 10*time.Second
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s in examples/clients/%s: %v\n%s", c, directory, err, out)
-	}
-	return string(out)
+	return nodetest.Program(t, directory, "app.mjs")
 }
