@@ -174,7 +174,7 @@ func (p *provider) open(ctx context.Context, token *oauth2.Token) (s *session, n
 		return nil, "", err
 	}
 	if s.acting != nil { // our session must not outlive the permission to act
-		s.until = s.acting.Until
+		s.until = s.acting.Expires
 	}
 	// Names are usually there and not in the ID token; without them we show the subject.
 	if _, found, err := p.userinfo(ctx, s); err == nil {
@@ -237,7 +237,7 @@ func (p *provider) renew(ctx context.Context, s *session) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opened.subject != s.subject || (opened.acting == nil) != (s.acting == nil) {
+	if opened.subject != s.subject || !opened.acting.sameAs(s.acting) {
 		return nil, &problem{http.StatusBadRequest, "Not refreshed", "The new tokens are about somebody else."}
 	}
 	opened.acting, opened.until = s.acting, s.until

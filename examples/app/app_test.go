@@ -121,6 +121,7 @@ func TestCallbackRefuses(t *testing.T) {
 		{"another nonce", func(_ url.Values, id map[string]any) { id["nonce"] = "replayed" }, "nonce"},
 		{"another audience", func(_ url.Values, id map[string]any) { id["aud"] = "bank" }, "audience"},
 		{"an expired token", func(_ url.Values, id map[string]any) { id["exp"] = 1 }, "expired"},
+		{"an act that says nothing", func(_ url.Values, id map[string]any) { id["act"] = []string{"usr_sam"} }, "unclear who acts"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			idp := newIssuer(t)
@@ -158,7 +159,7 @@ func TestActing(t *testing.T) {
 	end := time.Now().Add(18 * time.Minute).UTC().Format(time.RFC3339)
 	v.signIn(idp, map[string]any{"sid": "imp_1", "act": map[string]string{"sub": "usr_sam"}}, map[string]any{
 		"impersonator":  map[string]string{"email": "sam@understudy.test", "reason": "Invoice 4711"},
-		"impersonation": map[string]any{"id": "imp_1", "expires_at": end},
+		"impersonation": map[string]any{"id": "imp_1", "expires_at": end, "access": "full"},
 	})
 
 	_, body, _ := v.do(http.MethodGet, "/", nil)
