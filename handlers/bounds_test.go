@@ -259,3 +259,59 @@ func TestHead(t *testing.T) {
 		t.Error("signed out")
 	}
 }
+
+// An impersonation that a program starts lies over no sign-in: it ends by itself, not
+// with the actor's, and with everything else that ends one. Its tokens have the
+// actor's auth_time, where somebody knows it.
+func TestApproveWithoutASignIn(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		sam, err := idp.Store.User(t.Context(), "usr_sam")
+		check(t, err)
+		caller := &impersonation.Caller{ID: "key_test", Standing: storage.Standing{Everywhere: storage.List{impersonation.PermissionStart}}}
+		asked := time.Now().Add(-time.Minute)
+		for what, c := range map[string]struct {
+			caller   *impersonation.Caller
+			signedIn time.Time
+			denial   impersonation.Denial
+			authTime any
+		}{
+			"a caller vouches":                  {caller, time.Time{}, "", nil},
+			"the actor signed in":               {nil, asked, "", float64(asked.Unix())},
+			"the actor signed in, a caller too": {caller, asked, "", float64(asked.Unix())},
+			"the actor signed in long ago":      {caller, time.Now().Add(-time.Hour), impersonation.DenyStepUp, nil},
+			"nobody vouches":                    {nil, time.Time{}, impersonation.DenyStepUp, nil},
+		} {
+			ctx, other := provider.Begin(t.Context(), storage.Request{}), person(t, idp, "sam")
+			form, err := url.ParseQuery(strings.SplitN(idptest.Request(nil), "?", 2)[1])
+			check(t, err)
+			a, err := idp.Provider.NewAuthorizeRequest(ctx, form, time.Now())
+			check(t, err)
+			answer, err := idp.Provider.Approve(ctx, a, provider.As{Scope: []string{"openid"}, Ask: &impersonation.Ask{
+				Actor: sam, ActorAuthTime: c.signedIn, Caller: c.caller, Client: a.Client, SubjectID: "usr_ada",
+				Reason: "Cannot see invoice 4711", Access: impersonation.Full, Duration: time.Minute, Entry: "api",
+			}}, nil)
+			if denial, _ := impersonation.Denied(err); denial != c.denial {
+				t.Errorf("%s: got %v, want %q", what, err, c.denial)
+			}
+			if err != nil {
+				continue
+			}
+			got := redeem(idp, answer.Parameters.Get("code"))
+			wantStatus(t, what, got, http.StatusOK)
+			claims := idptest.Claims(t, got.JSON(t)["id_token"])
+			if act, _ := claims["act"].(map[string]any); claims["sub"] != "usr_ada" || act["sub"] != "usr_sam" || claims["auth_time"] != c.authTime {
+				t.Errorf("%s: %v", what, claims)
+			}
+			wantStatus(t, "sign out", other.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}}), http.StatusOK)
+			token := str(t, got.JSON(t), "access_token")
+			if w := idp.Call("/oauth2/introspect", "app", idptest.Secret, url.Values{"token": {token}}); w.JSON(t)["active"] != true {
+				t.Errorf("%s: ended with a sign-in that it does not lie over", what)
+			}
+			check(t, idp.Provider.Impersonation.EndAll(ctx, storage.Cause{}, time.Now()))
+			if w := idp.Call("/oauth2/introspect", "app", idptest.Secret, url.Values{"token": {token}}); w.JSON(t)["active"] != false {
+				t.Errorf("%s: its token outlives it", what)
+			}
+		}
+	})
+}

@@ -32,7 +32,7 @@ func (a *AuthorizeRequest) CheckActing(subjectID string) error {
 
 // As says as whom a request is answered.
 type As struct {
-	Login *storage.Login // who sits in front of it
+	Login *storage.Login // who sits in front of it; nil: nobody signed in, and Ask says who acts
 	Scope []string       // what they allow
 
 	// Ask is set when they act as somebody else.
@@ -50,7 +50,9 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 		return nil, err
 	}
 	w := workOf(ctx)
-	w.writes = append(w.writes, func(tx *storage.Tx) error { return tx.HoldLogin(ctx, as.Login.SID, now) })
+	if as.Login != nil {
+		w.writes = append(w.writes, func(tx *storage.Tx) error { return tx.HoldLogin(ctx, as.Login.SID, now) })
+	}
 	if before != nil {
 		w.writes = append(w.writes, before)
 	}
@@ -129,9 +131,12 @@ func (p *Provider) sessionOfAct(ctx context.Context, as As, now time.Time) (*Ses
 		return nil, err
 	}
 	s := &Session{
-		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, Sub: sub, LoginSID: as.Login.SID, Organization: ask.Organization,
+		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, Sub: sub, Organization: ask.Organization,
 		ActorID: ask.Actor.ID, ImpersonationID: storage.NewID("imp"), Act: actClaim(ask.Actor, actor, ask.Client),
-		ACR: acrImpersonation, AuthTime: as.Login.AuthTime.Time(), NotAfter: now.Add(ask.Duration),
+		ACR: acrImpersonation, AuthTime: ask.SignedIn(), NotAfter: now.Add(ask.Duration),
+	}
+	if ask.ActorLogin != nil {
+		s.LoginSID = ask.ActorLogin.SID
 	}
 	s.SID = s.ImpersonationID
 	return s, nil

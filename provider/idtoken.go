@@ -17,7 +17,7 @@ type idToken struct {
 	Audience     string          `json:"aud"`
 	Expires      int64           `json:"exp"`
 	IssuedAt     int64           `json:"iat"`
-	AuthTime     int64           `json:"auth_time"`
+	AuthTime     int64           `json:"auth_time,omitempty"` // zero: nobody signed in, a program vouched for who acts
 	Nonce        string          `json:"nonce,omitempty"`
 	AtHash       string          `json:"at_hash,omitempty"`
 	CHash        string          `json:"c_hash,omitempty"`
@@ -43,7 +43,7 @@ func (p *Provider) newIDToken(s *Session, c *storage.Client, nonce string) *idTo
 	}
 	return &idToken{
 		Issuer: p.config.Issuer, Subject: s.Sub, Audience: c.ID,
-		Expires: expires.Unix(), IssuedAt: now.Unix(), AuthTime: s.AuthTime.Unix(), Nonce: nonce,
+		Expires: expires.Unix(), IssuedAt: now.Unix(), AuthTime: unixOr(s.AuthTime), Nonce: nonce,
 		ACR: s.ACR, AMR: s.AMR, SID: s.SID, Organization: s.Organization, Act: s.Act, userID: s.Subject,
 	}
 }

@@ -140,6 +140,8 @@ var messages = map[Denial]string{
 	DenyChain:             "You are already acting as someone else here.",
 	DenyActorInactive:     "Your account is disabled.",
 	DenyPermission:        "You may not sign in as someone else.",
+	DenyCaller:            "The key may not start this.",
+	DenyActor:             "There is nobody of this name who may sign in as someone else.",
 	DenyClientInactive:    "This application is disabled.",
 	DenyClient:            "This application does not allow signing in as its users.",
 	DenyReason:            "Give a reason of 8 to 500 characters.",

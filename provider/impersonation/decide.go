@@ -37,6 +37,8 @@ const (
 	DenyChain             Denial = "chain"
 	DenyActorInactive     Denial = "actor_inactive"
 	DenyPermission        Denial = "permission"
+	DenyCaller            Denial = "caller"
+	DenyActor             Denial = "actor"
 	DenyClientInactive    Denial = "client_inactive"
 	DenyClient            Denial = "client_not_opted_in"
 	DenyReason            Denial = "reason"
@@ -89,8 +91,9 @@ type Attempt struct {
 
 	Actor         *storage.User
 	ActorStanding storage.Standing
-	ActorAuthTime time.Time // of the last password check in the actor's session
-	AskedAt       time.Time // when they asked, where a ticket waited since; zero: now
+	ActorAuthTime time.Time         // when the actor last showed who they are; zero: nobody knows
+	AskedAt       time.Time         // when they asked, where a ticket waited since; zero: now
+	Caller        *storage.Standing // of a program that asks in the actor's place; nil: the actor asks
 
 	Subject         *storage.User // nil: there is none with that id
 	SubjectStanding storage.Standing
@@ -119,7 +122,7 @@ type Attempt struct {
 // so that whoever may not start learns nothing about the subject (SECURITY A01, A06).
 func Decide(a Attempt) error {
 	for _, rule := range []func(Attempt) Denial{
-		product, actor, client, form, subject, organization, privileges, supportAccess, limits,
+		product, caller, actor, client, form, subject, organization, privileges, supportAccess, limits,
 	} {
 		if d := rule(a); d != "" {
 			return d
@@ -132,9 +135,9 @@ func Decide(a Attempt) error {
 // Denial. It is what Decide asks but for the permission itself and for what is only
 // settled at a start. A client without an id is any.
 func MayAsk(a Attempt) error {
-	rules := []func(Attempt) Denial{product, actor, client, words, selectable}
+	rules := []func(Attempt) Denial{product, caller, actor, client, words, selectable}
 	if a.Client.ID == "" {
-		rules = []func(Attempt) Denial{product, actor, words, selectable}
+		rules = []func(Attempt) Denial{product, caller, actor, words, selectable}
 	}
 	for _, rule := range rules {
 		if d := rule(a); d != "" {
@@ -189,7 +192,7 @@ func form(a Attempt) Denial {
 		return DenyAccess
 	case a.Duration < time.Minute || a.Duration > min(a.Limits.MaxDuration, hardMaximum):
 		return DenyDuration
-	case a.asked().Sub(a.ActorAuthTime) > a.Limits.StepUpMaxAge:
+	case !steppedUp(a):
 		return DenyStepUp
 	}
 	return ""
@@ -221,7 +224,7 @@ func (a Attempt) asked() time.Time {
 
 func subject(a Attempt) Denial {
 	switch {
-	case a.Subject == nil, !reaches(a):
+	case a.Subject == nil, !each(a, reaches):
 		return DenySubject // out of reach is as good as unknown
 	case a.Subject.ID == a.Actor.ID:
 		return DenySelf
@@ -233,13 +236,16 @@ func subject(a Attempt) Denial {
 	return ""
 }
 
-// reaches reports whether the actor may start something with the subject anywhere.
-func reaches(a Attempt) bool {
-	if a.ActorStanding.May(PermissionStart, "") {
+// reaches reports whether somebody may start something with the subject anywhere.
+func reaches(a Attempt, by storage.Standing) bool { return startsWith(by, a.SubjectStanding) }
+
+// startsWith reports whether somebody may start something anywhere where another is.
+func startsWith(by, other storage.Standing) bool {
+	if by.May(PermissionStart, "") {
 		return true
 	}
-	for organization := range a.SubjectStanding.Within {
-		if a.ActorStanding.May(PermissionStart, organization) {
+	for organization := range other.Within {
+		if by.May(PermissionStart, organization) {
 			return true
 		}
 	}
@@ -259,32 +265,42 @@ func organization(a Attempt) Denial {
 	if limited := a.Client.Organizations; len(limited) > 0 && !slices.Contains(limited, a.Organization) {
 		return DenyOrganization
 	}
-	if !a.ActorStanding.May(PermissionStart, a.Organization) {
+	if !each(a, meets) {
 		return DenyOrganization // they meet elsewhere
 	}
 	return ""
 }
 
+func meets(a Attempt, by storage.Standing) bool { return by.May(PermissionStart, a.Organization) }
+
 // privileges checks that acting as the subject gives the actor nothing new. Whoever
 // acts gets the subject's rights wherever the subject holds them, so each place asks
 // for the special permission there.
 func privileges(a Attempt) Denial {
+	if !each(a, holds) {
+		return DenyPrivileged
+	}
+	return ""
+}
+
+// holds reports whether somebody holds all that the subject does, and may use it.
+func holds(a Attempt, by storage.Standing) bool {
 	allowed := func(held storage.List, place string) bool {
 		if len(held) == 0 {
 			return true
 		}
-		return a.ActorStanding.May(PermissionPrivileged, place) &&
-			!slices.ContainsFunc(held, func(p string) bool { return !a.ActorStanding.May(p, place) })
+		return by.May(PermissionPrivileged, place) &&
+			!slices.ContainsFunc(held, func(p string) bool { return !by.May(p, place) })
 	}
 	if !allowed(a.SubjectStanding.Everywhere, "") {
-		return DenyPrivileged
+		return false
 	}
 	for place, held := range a.SubjectStanding.Within {
 		if !allowed(held, place) {
-			return DenyPrivileged
+			return false
 		}
 	}
-	return ""
+	return true
 }
 
 // supportAccess asks what the subject says about staff acting as them. Silence is a

@@ -52,6 +52,17 @@ func says(rule storage.SupportRule, mode storage.SupportMode, until time.Duratio
 	}
 }
 
+// asksFor makes a caller ask in the actor's place, who is not there. Its permissions
+// are held everywhere, or within an organization.
+func asksFor(organization string, permissions ...string) func(*Attempt) {
+	return func(a *Attempt) {
+		a.ActorAuthTime, a.Caller = time.Time{}, &storage.Standing{Everywhere: permissions}
+		if organization != "" {
+			a.Caller = &storage.Standing{Within: map[string]storage.List{organization: permissions}}
+		}
+	}
+}
+
 type row struct {
 	name   string
 	change func(a *Attempt)
@@ -138,6 +149,50 @@ var policy = []row{
 	{"password five minutes ago", func(a *Attempt) { a.ActorAuthTime = t0.Add(-5 * time.Minute) }, ""},
 	{"password longer ago", func(a *Attempt) { a.ActorAuthTime = t0.Add(-5*time.Minute - 1) }, DenyStepUp},
 	{"password never", func(a *Attempt) { a.ActorAuthTime = time.Time{} }, DenyStepUp},
+
+	{"a caller vouches", asksFor("", PermissionStart), ""},
+	{"a caller vouches for who has shown a password longer ago", func(a *Attempt) {
+		asksFor("", PermissionStart)(a)
+		a.ActorAuthTime = t0.Add(-5*time.Minute - 1)
+	}, DenyStepUp},
+	{"caller without the permission", asksFor("", PermissionUsersRead, PermissionPrivileged), DenyCaller},
+	{"caller without any", asksFor(""), DenyCaller},
+	{"a caller invents an actor", func(a *Attempt) {
+		asksFor("", PermissionStart)(a)
+		a.ActorStanding = storage.Standing{}
+	}, DenyPermission},
+	{"caller of an organization, actor of none", asksFor("org_globex", PermissionStart), DenyActor},
+	{"caller of an organization, actor of another", func(a *Attempt) {
+		asksFor("org_globex", PermissionStart)(a)
+		within(a, "org_initech", PermissionStart)
+	}, DenyActor},
+	{"caller of an organization, actor of the same", func(a *Attempt) {
+		asksFor("org_globex", PermissionStart)(a)
+		within(a, "org_globex", PermissionStart)
+	}, ""},
+	{"caller of an organization, subject of another", func(a *Attempt) {
+		asksFor("org_initech", PermissionStart)(a)
+		a.ActorStanding.Within = map[string]storage.List{"org_initech": nil}
+	}, DenySubject},
+	{"caller of an organization, asks in another of the subject's", func(a *Attempt) {
+		asksFor("org_initech", PermissionStart)(a)
+		a.ActorStanding.Within = map[string]storage.List{"org_initech": nil}
+		a.SubjectStanding.Within["org_initech"] = nil
+	}, DenyOrganization},
+	{"caller without the rights of the subject", func(a *Attempt) {
+		asksFor("", PermissionStart)(a)
+		a.SubjectStanding.Everywhere = storage.List{PermissionUsersRead}
+		privileged(a)
+	}, DenyPrivileged},
+	{"caller with them", func(a *Attempt) {
+		asksFor("", PermissionStart, PermissionPrivileged, PermissionUsersRead)(a)
+		a.SubjectStanding.Everywhere = storage.List{PermissionUsersRead}
+		privileged(a)
+	}, ""},
+	{"caller with them, actor without", func(a *Attempt) {
+		asksFor("", PermissionStart, PermissionPrivileged, PermissionUsersRead)(a)
+		a.SubjectStanding.Everywhere = storage.List{PermissionUsersRead}
+	}, DenyPrivileged},
 
 	{"no such subject", func(a *Attempt) { a.Subject = nil }, DenySubject},
 	{"oneself", func(a *Attempt) { a.Subject = a.Actor }, DenySelf},
@@ -295,7 +350,7 @@ func TestStillAllowed(t *testing.T) {
 // the subject is (SECURITY A01, A06).
 func TestNothingLearnedOfTheSubject(t *testing.T) {
 	before := []Denial{
-		DenySwitchedOff, DenyChain, DenyActorInactive, DenyPermission, DenyClientInactive, DenyClient,
+		DenySwitchedOff, DenyChain, DenyCaller, DenyActor, DenyActorInactive, DenyPermission, DenyClientInactive, DenyClient,
 		DenyReason, DenyTicketRef, DenyAccess, DenyDuration, DenyStepUp,
 	}
 	for _, r := range policy {
@@ -375,6 +430,10 @@ func drawn(t *rapid.T) Attempt {
 	if !usually(t, "new") {
 		running(&a)
 	}
+	if !usually(t, "the actor asks") {
+		c := standing(t, "caller")
+		a.Caller, a.ActorAuthTime = &c, time.Time{}
+	}
 	return a
 }
 
@@ -401,6 +460,8 @@ func TestNoPrivilegeIsGained(t *testing.T) {
 			t.Fatal("allowed as somebody whom nobody may be")
 		case !a.ActorStanding.May(PermissionStart, a.Organization):
 			t.Fatal("allowed without the permission there")
+		case a.Caller != nil && !a.Caller.May(PermissionStart, a.Organization):
+			t.Fatal("F08: allowed without the caller's permission there")
 		case a.Organization != "" && !a.SubjectStanding.MemberOf(a.Organization):
 			t.Fatal("allowed in an organization that is not the subject's")
 		case len(a.Client.Organizations) > 0 && !slices.Contains(a.Client.Organizations, a.Organization):
@@ -416,6 +477,9 @@ func TestNoPrivilegeIsGained(t *testing.T) {
 			}
 			if len(permissions) > 0 && !a.ActorStanding.May(PermissionPrivileged, place) {
 				t.Fatalf("a subject with rights within %q, without the special permission there", place)
+			}
+			if a.Caller != nil && !subset(permissions, *a.Caller, place) {
+				t.Fatalf("F08: the subject may more within %q than the caller", place)
 			}
 		}
 	})

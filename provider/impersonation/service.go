@@ -39,7 +39,7 @@ func (s *Service) Limits() Limits { return s.limits }
 // Ask is what an actor asks for.
 type Ask struct {
 	Actor        *storage.User
-	ActorLogin   *storage.LoginSession // the browser session that it lies over
+	ActorLogin   *storage.LoginSession // the browser session that it lies over; nil: none, a program asks
 	Chained      bool                  // the request came with act
 	Client       *storage.Client
 	SubjectID    string
@@ -53,6 +53,27 @@ type Ask struct {
 	RequireSupportAccess bool
 	// Ticket is set when one is redeemed; the rest is what it says.
 	Ticket *storage.Ticket
+
+	// What stands for ActorLogin where there is none. ActorAuthTime is when the actor
+	// last showed who they are; zero: only Caller vouches for them.
+	ActorAuthTime time.Time
+	Caller        *Caller // who asks in the actor's place; nil: nobody does
+}
+
+// SignedIn is when the actor last showed who they are, zero where nobody knows.
+func (a Ask) SignedIn() time.Time {
+	if a.ActorLogin != nil {
+		return a.ActorLogin.AuthTime.Time()
+	}
+	return a.ActorAuthTime
+}
+
+// loginSID is the sign-in that an impersonation lies over, and ends with. Empty: none.
+func (a Ask) loginSID() string {
+	if a.ActorLogin == nil {
+		return ""
+	}
+	return a.ActorLogin.SID
 }
 
 // Offered reports whether the actor may start an impersonation at the client at
@@ -86,10 +107,10 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 	a := Attempt{
 		Now: now, Chained: ask.Chained, Limits: limits, Running: running,
 		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
-		Access: ask.Access, Duration: ask.Duration, RequireSupportAccess: ask.RequireSupportAccess,
+		Access: ask.Access, Duration: ask.Duration, RequireSupportAccess: ask.RequireSupportAccess, ActorAuthTime: ask.SignedIn(),
 	}
-	if ask.ActorLogin != nil {
-		a.ActorAuthTime = ask.ActorLogin.AuthTime.Time()
+	if ask.Caller != nil {
+		a.Caller = &ask.Caller.Standing
 	}
 	if ask.Ticket != nil {
 		a.AskedAt = ask.Ticket.CreatedAt.Time()
@@ -142,7 +163,7 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	}
 	i := &storage.Impersonation{
 		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
-		OrganizationID: a.Organization, LoginSID: ask.ActorLogin.SID, Entry: ask.Entry,
+		OrganizationID: a.Organization, LoginSID: ask.loginSID(), Entry: ask.Entry,
 		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access),
 		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin),
 	}
@@ -173,12 +194,12 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
 		return Attempt{}, err
 	}
-	if err := notRefused(ctx, tx, ask.Actor.ID, now); err != nil {
+	if err := notRefused(ctx, tx, ask, now); err != nil {
 		return Attempt{}, err
 	}
-	fresh, err := tx.User(ctx, ask.Actor.ID)
+	fresh, err := actorOf(ctx, tx, ask)
 	if err != nil {
-		return Attempt{}, fmt.Errorf("load actor: %w", err)
+		return Attempt{}, err
 	}
 	client, err := tx.Client(ctx, ask.Client.ID)
 	if err != nil {
@@ -188,10 +209,25 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	return gather(ctx, tx, ask, s.limits, nil, now)
 }
 
+// actorOf returns the actor of an ask as tx sees them. A caller may name anybody.
+func actorOf(ctx context.Context, tx *storage.Tx, ask Ask) (*storage.User, error) {
+	u, err := tx.User(ctx, ask.Actor.ID)
+	if errors.Is(err, storage.ErrNotFound) && ask.Caller != nil {
+		return nil, DenyActor
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load actor: %w", err)
+	}
+	return u, nil
+}
+
 // ends is when an impersonation that starts now has to end: it lies over the actor's
-// sign-in, and under what the subject allows, and outlives neither.
+// sign-in, where there is one, and under what the subject allows, and outlives neither.
 func (a Attempt) ends(login *storage.LoginSession) storage.Time {
-	ends := min(storage.At(a.Now.Add(a.Duration)), login.ExpiresAt)
+	ends := storage.At(a.Now.Add(a.Duration))
+	if login != nil {
+		ends = min(ends, login.ExpiresAt)
+	}
 	if a.SupportRule != storage.SupportManaged && a.SupportAccess != nil && a.SupportAccess.ExpiresAt.Set() {
 		ends = min(ends, a.SupportAccess.ExpiresAt)
 	}
@@ -215,19 +251,25 @@ func (s *Service) Refused(ctx context.Context, err error, ask Ask, r storage.Req
 	return denial
 }
 
-// Denied records that an attempt was refused. The subject is named as it was
-// asked for only when there is such a user.
+// Denied records that an attempt was refused. Actor and subject are named as they
+// were asked for only when there are such users.
 func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Request, now time.Time) error {
 	e := storage.Event{
 		Type: storage.EventImpersonationDenied, ActorID: ask.Actor.ID, ClientID: ask.Client.ID,
 		Data: storage.Data{"denial": string(d), "entry": ask.Entry},
+	}
+	if ask.Caller != nil {
+		e.Data["caller"] = ask.Caller.ID
+		if d == DenyActor {
+			e.ActorID = ask.Caller.ID
+		}
 	}
 	if u, err := s.store.User(ctx, ask.SubjectID); err == nil {
 		e.SubjectID = u.ID
 	}
 	var p storage.Private
 	p.Reason, _ = CleanReason(ask.Reason)
-	limit := refusals(ask.Actor.ID)
+	limit := refusals(ask)
 	return s.store.Write(ctx, func(tx *storage.Tx) error {
 		until, err := tx.Blocked(ctx, [][]byte{limit.Key}, now)
 		if err != nil || !until.IsZero() {
@@ -241,17 +283,22 @@ func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Reque
 }
 
 // refusals bounds how often somebody may be refused: trying who can be acted as is
-// no pastime, and each refusal stays on the record for good.
-func refusals(actorID string) storage.ThrottleLimit {
+// no pastime, and each refusal stays on the record for good. A caller that is refused
+// for one actor keeps neither the others from asking, nor that one in a browser.
+func refusals(ask Ask) storage.ThrottleLimit {
+	who := ask.Actor.ID
+	if ask.Caller != nil {
+		who = ask.Caller.ID + " for " + who
+	}
 	return storage.ThrottleLimit{
-		Key: storage.Hash("impersonation refused:" + actorID), Free: 30, Memory: time.Hour,
+		Key: storage.Hash("impersonation refused:" + who), Free: 30, Memory: time.Hour,
 		Delay: func(int64) time.Duration { return 15 * time.Minute },
 	}
 }
 
 // notRefused returns DenyRefusals to somebody who was refused too often.
-func notRefused(ctx context.Context, tx *storage.Tx, actorID string, now time.Time) error {
-	until, err := tx.Blocked(ctx, [][]byte{refusals(actorID).Key}, now)
+func notRefused(ctx context.Context, tx *storage.Tx, ask Ask, now time.Time) error {
+	until, err := tx.Blocked(ctx, [][]byte{refusals(ask).Key}, now)
 	if err != nil {
 		return fmt.Errorf("count refusals: %w", err)
 	}

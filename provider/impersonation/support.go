@@ -217,12 +217,12 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 
 // asked gathers what decides about a request, and decides.
 func (s *Service) asked(ctx context.Context, tx *storage.Tx, ask Ask, now time.Time) (Attempt, error) {
-	if err := notRefused(ctx, tx, ask.Actor.ID, now); err != nil {
+	if err := notRefused(ctx, tx, ask, now); err != nil {
 		return Attempt{}, err
 	}
 	var err error
-	if ask.Actor, err = tx.User(ctx, ask.Actor.ID); err != nil {
-		return Attempt{}, fmt.Errorf("load actor: %w", err)
+	if ask.Actor, err = actorOf(ctx, tx, ask); err != nil {
+		return Attempt{}, err
 	}
 	if ask.Client.ID != "" {
 		if ask.Client, err = tx.Client(ctx, ask.Client.ID); err != nil {

@@ -1,0 +1,40 @@
+package impersonation
+
+import "github.com/understudy-id/understudy/storage"
+
+// Caller is a program that asks in an actor's place: with a key of the management API,
+// or as a client that has permissions of it. What the actor shows by signing in, it
+// vouches for. It reaches no further than its own permissions (SECURITY F08).
+type Caller struct {
+	ID       string
+	Standing storage.Standing
+}
+
+// caller asks what depends on whoever asks in the actor's place: it may start
+// something, and the actor is within its reach. One who is not is as good as unknown.
+func caller(a Attempt) Denial {
+	switch {
+	case a.Caller == nil:
+		return ""
+	case !a.Caller.MayAnywhere(PermissionStart):
+		return DenyCaller
+	case !startsWith(*a.Caller, a.ActorStanding):
+		return DenyActor
+	}
+	return ""
+}
+
+// each reports whether a rule holds for everybody who asks: the actor, and a caller
+// in their place.
+func each(a Attempt, holds func(Attempt, storage.Standing) bool) bool {
+	return holds(a, a.ActorStanding) && (a.Caller == nil || holds(a, *a.Caller))
+}
+
+// steppedUp reports whether the actor has shown lately who they are. Where nobody
+// knows, a caller vouches for them.
+func steppedUp(a Attempt) bool {
+	if a.ActorAuthTime.IsZero() {
+		return a.Caller != nil
+	}
+	return a.asked().Sub(a.ActorAuthTime) <= a.Limits.StepUpMaxAge
+}
