@@ -116,7 +116,7 @@ func testHint(t *testing.T, idp *idptest.IDP) {
 	for _, e := range events(t, idp, func(e storage.Event) bool { return e.ActorID == "usr_"+name && e.SubjectID == "usr_ada" }) {
 		kinds = append(kinds, string(e.Type))
 	}
-	if got := strings.Join(kinds, " "); got != "impersonation.requested impersonation.started token.issued" {
+	if got := strings.Join(kinds, " "); got != "impersonation.requested impersonation.started session.created token.issued" {
 		t.Errorf("G01: on the record: %s", got)
 	}
 	w = b.Get(asking("client_id", "billing", "login_hint", hint))

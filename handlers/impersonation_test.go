@@ -347,7 +347,7 @@ func testEnds(t *testing.T, idp *idptest.IDP) {
 			a := begin(t, idp)
 			way.end(t, a)
 			a.wantEnded(t, way.why, by(a))
-			a.wantEvents(t, storage.EventImpersonationStarted, storage.EventImpersonationStopped)
+			a.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventImpersonationStopped)
 		})
 		t.Run(way.name+", between refreshes", func(t *testing.T) {
 			a := begun(t, idp)
@@ -358,7 +358,7 @@ func testEnds(t *testing.T, idp *idptest.IDP) {
 			a.tokens = w.JSON(t)
 			way.end(t, a)
 			a.wantEnded(t, way.why, by(a))
-			found := a.wantEvents(t, storage.EventImpersonationStarted, storage.EventTokenIssued, storage.EventTokenIssued, storage.EventImpersonationStopped)
+			found := a.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventTokenIssued, storage.EventTokenIssued, storage.EventImpersonationStopped)
 			if last := found[len(found)-1]; last.Data["end_reason"] != string(way.why) || last.Data["ended_by"] != by(a) {
 				t.Errorf("event of the end: %v", last.Data)
 			}
@@ -467,7 +467,7 @@ func testStopByHint(t *testing.T, idp *idptest.IDP) {
 				by = "" // the token alone says whose it is, not who holds it
 			}
 			a.wantEnded(t, storage.EndStopped, by)
-			a.wantEvents(t, storage.EventImpersonationStarted, storage.EventTokenIssued, storage.EventImpersonationStopped)
+			a.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventTokenIssued, storage.EventImpersonationStopped)
 			if a.introspect(t, str(t, own, "access_token"))["active"] != true {
 				t.Error("the subject's own token ended")
 			}
@@ -724,13 +724,20 @@ func testRecord(t *testing.T, idp *idptest.IDP) {
 	a := begun(t, idp)
 	wantStatus(t, "refresh", a.refresh(t), http.StatusOK)
 	stop(t, a, a.browser)
-	found := a.wantEvents(t, storage.EventImpersonationStarted, storage.EventTokenIssued, storage.EventTokenIssued, storage.EventImpersonationStopped)
+	found := a.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventTokenIssued, storage.EventTokenIssued, storage.EventImpersonationStopped)
 	started := found[0]
 	if p := private(t, started); p.Reason != "Cannot see invoice 4711" || p.IP != "192.0.2.1" {
 		t.Errorf("private part: %+v", p)
 	}
 	if started.Data["entry"] != "consent" || started.Data["access"] != "read_only" || started.Data["expires_at"] == nil {
 		t.Errorf("data: %v", started.Data)
+	}
+	session := found[1]
+	if p := private(t, session); p.Reason != "Cannot see invoice 4711" || p.ActorEmail != a.actor+"@example.test" || p.Salt == private(t, started).Salt {
+		t.Errorf("private part of the session: %+v", p)
+	}
+	if session.Data["sid"] != a.id || session.Data["expires_at"] != started.Data["expires_at"] {
+		t.Errorf("data of the session: %v", session.Data)
 	}
 	for _, e := range found {
 		if e.RequestID == "" {

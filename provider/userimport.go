@@ -205,7 +205,7 @@ func (i *userImport) create(ctx context.Context, tx *storage.Tx, good []newUser)
 	if err := tx.AddMembers(ctx, members, i.now); err != nil {
 		return fmt.Errorf("add members: %w", err)
 	}
-	return tx.RecordAll(ctx, events, i.by.Request, i.now)
+	return tx.RecordAll(ctx, events, storage.Private{}, i.by.Request, i.now)
 }
 
 // verdict is what is to become of a batch.

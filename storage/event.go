@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,11 +138,12 @@ func (d *Data) parse(b []byte) error {
 // so that it can be erased without breaking the tree; Salt keeps a short text
 // from being guessed from that hash.
 type Private struct {
-	Salt      string `json:"salt"`
-	Reason    string `json:"reason,omitempty"`
-	TicketRef string `json:"ticket_ref,omitempty"`
-	IP        string `json:"ip,omitempty"`
-	UserAgent string `json:"user_agent,omitempty"`
+	Salt       string `json:"salt"`
+	Reason     string `json:"reason,omitempty"`
+	TicketRef  string `json:"ticket_ref,omitempty"`
+	ActorEmail string `json:"actor_email,omitempty"` // of who acts as another, as it was then
+	IP         string `json:"ip,omitempty"`
+	UserAgent  string `json:"user_agent,omitempty"`
 }
 
 // Record writes an event; it commits with the change that it records. Record
@@ -155,11 +157,18 @@ func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now tim
 }
 
 // RecordAll writes events of one request as Record does, many with each statement.
-func (tx *Tx) RecordAll(ctx context.Context, events []Event, r Request, now time.Time) error {
+// Their ids ascend, so that the tree keeps their order.
+func (tx *Tx) RecordAll(ctx context.Context, events []Event, p Private, r Request, now time.Time) error {
+	ids := make([]string, len(events))
 	for i := range events {
-		if err := events[i].complete(Private{}, r, now); err != nil {
+		if err := events[i].complete(p, r, now); err != nil {
 			return err
 		}
+		ids[i] = events[i].ID
+	}
+	slices.Sort(ids)
+	for i := range events {
+		events[i].ID = ids[i]
 	}
 	return unrecorded(createAll(ctx, tx, events))
 }

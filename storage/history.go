@@ -52,11 +52,11 @@ func (q Queries) ActedAs(ctx context.Context, userID string, s Span) ([]Imperson
 	return inOrder(s, found), translate(err)
 }
 
-// EventsAbout returns events of these types that concern a user, latest first, also
-// those that have no place in the tree yet.
+// EventsAbout returns events of these types that concern a user and no impersonation,
+// latest first, also those that have no place in the tree yet.
 func (q Queries) EventsAbout(ctx context.Context, userID string, types []EventType, s Span) ([]Event, error) {
 	var found []Event
-	err := s.scope(q.conn(ctx).Where("subject_id = ? AND type IN ?", userID, types), "time").Find(&found).Error
+	err := s.scope(q.conn(ctx).Where("subject_id = ? AND type IN ? AND impersonation_id = ''", userID, types), "time").Find(&found).Error
 	return inOrder(s, found), translate(err)
 }
 

@@ -38,8 +38,8 @@ func TestMany(t *testing.T) {
 			users = append(users, User{Email: "no-id@many.test"})
 			for _, err := range []error{
 				tx.CreateUsers(ctx, users, t0), tx.AddMembers(ctx, members, t0), tx.GrantRoles(ctx, roles, t0),
-				tx.RecordAll(ctx, events, r, t0),
-				tx.CreateUsers(ctx, nil, t0), tx.AddMembers(ctx, nil, t0), tx.GrantRoles(ctx, nil, t0), tx.RecordAll(ctx, nil, r, t0),
+				tx.RecordAll(ctx, events, Private{}, r, t0),
+				tx.CreateUsers(ctx, nil, t0), tx.AddMembers(ctx, nil, t0), tx.GrantRoles(ctx, nil, t0), tx.RecordAll(ctx, nil, Private{}, r, t0),
 				tx.CreateUser(ctx, &User{ID: "usr_one", Email: "User@many.test", Name: "U", PasswordHash: "h", NeverImpersonate: true}, t0),
 				tx.Record(ctx, Event{Type: EventUserCreated, SubjectID: "usr_one", Data: Data{"n": 200}}, Private{}, r, t0),
 			} {

@@ -182,10 +182,20 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	if i.TicketID != "" {
 		data["ticket"] = i.TicketID
 	}
-	return i, tx.Record(ctx, storage.Event{
+	return i, recordStart(ctx, tx, i, a.Actor, data, r, now)
+}
+
+// recordStart records that an impersonation started, and the session that the client
+// gets of it: whoever follows the sessions of a user sees this one with its actor.
+func recordStart(ctx context.Context, tx *storage.Tx, i *storage.Impersonation, actor *storage.User, data storage.Data, r storage.Request, now time.Time) error {
+	started := storage.Event{
 		Type: storage.EventImpersonationStarted, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
 		OrganizationID: i.OrganizationID, ImpersonationID: i.ID, Data: data,
-	}, storage.Private{Reason: i.Reason, TicketRef: i.TicketRef}, r, now)
+	}
+	session := started
+	session.Type, session.Data = storage.EventSessionCreated, storage.Data{"sid": i.ID, "expires_at": data["expires_at"]}
+	return tx.RecordAll(ctx, []storage.Event{started, session},
+		storage.Private{Reason: i.Reason, TicketRef: i.TicketRef, ActorEmail: actor.Email}, r, now)
 }
 
 // attempt gathers, in the unit of work tx, what decides about a start, and makes
