@@ -3,15 +3,11 @@ package provider
 import (
 	"context"
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -47,7 +43,9 @@ var ErrSecret = errors.New("secrets.system does not decrypt the signing keys of 
 // concurrent use; Load replaces what it holds at once.
 type Keyring struct {
 	store   *storage.Store
-	seals   []cipher.AEAD // the first encrypts, all decrypt
+	seals   seals // of the private keys
+	cursors seals // of the places where lists go on
+	answers seals // of what idempotent requests were answered
 	keys    atomic.Pointer[keys]
 	changed func() // called when the set of trusted keys changed
 
@@ -76,19 +74,15 @@ type publicKey struct {
 func NewKeyring(store *storage.Store, secrets ...string) (*Keyring, error) {
 	k := &Keyring{store: store, changed: func() {}}
 	for _, secret := range secrets {
-		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "understudy signing keys", 32)
-		if err != nil {
-			return nil, fmt.Errorf("derive key: %w", err)
+		for purpose, seals := range map[string]*seals{
+			"understudy signing keys": &k.seals, "understudy cursors": &k.cursors, "understudy idempotent answers": &k.answers,
+		} {
+			seal, err := newSeal(secret, purpose)
+			if err != nil {
+				return nil, err
+			}
+			*seals = append(*seals, seal)
 		}
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return nil, fmt.Errorf("derive key: %w", err)
-		}
-		seal, err := cipher.NewGCMWithRandomNonce(block)
-		if err != nil {
-			return nil, fmt.Errorf("derive key: %w", err)
-		}
-		k.seals = append(k.seals, seal)
 	}
 	return k, nil
 }
@@ -300,17 +294,16 @@ func (k *Keyring) open(row storage.SigningKey) (any, error) {
 
 // seal encrypts a private key; it cannot be opened under another id.
 func (k *Keyring) seal(id string, plain []byte) []byte {
-	return k.seals[0].Seal(nil, nil, plain, []byte(id)) //nolint:gosec // this AEAD takes a random nonce by itself
+	return k.seals.close(plain, id)
 }
 
 // unseal decrypts a private key. previous: only an earlier secret does.
 func (k *Keyring) unseal(row storage.SigningKey) (plain []byte, previous bool, err error) {
-	for i, seal := range k.seals {
-		if plain, err := seal.Open(nil, nil, row.PrivateKey, []byte(row.ID)); err == nil {
-			return plain, i > 0, nil
-		}
+	plain, by, ok := k.seals.open(row.PrivateKey, row.ID)
+	if !ok {
+		return nil, false, fmt.Errorf("key %s: %w", row.ID, ErrSecret)
 	}
-	return nil, false, fmt.Errorf("key %s: %w", row.ID, ErrSecret)
+	return plain, by > 0, nil
 }
 
 // openCheckpoint opens a key of checkpoints. Its public half is to be taken from

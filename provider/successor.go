@@ -1,11 +1,6 @@
 package provider
 
-import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-)
+import "crypto/cipher"
 
 // sealSuccessor encrypts a refresh token with a key that only the holder of the one
 // before can derive, so that the database alone gives neither away (SECURITY B14).
@@ -31,13 +26,5 @@ func openSuccessor(before string, sealed []byte) string {
 }
 
 func successorSeal(before string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, []byte(before), nil, "understudy refresh token successor", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return newSeal(before, "understudy refresh token successor")
 }
