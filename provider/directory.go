@@ -296,7 +296,7 @@ func ValidateOrganization(o *storage.Organization) error {
 	} else if err := checkText(o.Name, maxClaim); err != nil {
 		errs = append(errs, fmt.Errorf("name %q: %w", o.Name, err))
 	}
-	return errors.Join(errs...)
+	return invalid(errs...)
 }
 
 // AddMember makes a user a member of an organization, or changes the role that a

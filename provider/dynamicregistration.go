@@ -282,7 +282,7 @@ func onlySecure(c *storage.Client) error {
 				"redirect_uris %q: want https, and not localhost, with the grant type implicit", uri)
 		}
 	}
-	return errors.Join(p...)
+	return p.err()
 }
 
 // scopes are those that clients may have that registered themselves.

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +27,7 @@ func (r *Registration) CreateInitialToken(ctx context.Context, t *storage.Initia
 	p.unless(lifetime >= time.Second && lifetime <= maxInitialLifetime, "expires %v: want 1s to %v", lifetime, maxInitialLifetime)
 	text := checkText(t.Description, maxClaim)
 	p.unless(text == nil, "description %q: %w", t.Description, text)
-	if err := errors.Join(p...); err != nil {
+	if err := p.err(); err != nil {
 		return "", err
 	}
 	token := NewSecret(prefixInitial)

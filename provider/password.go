@@ -65,7 +65,7 @@ func HashPassword(password string) (string, error) {
 // checkPassword says whether somebody may have it as a password.
 func checkPassword(password string) error {
 	if n := len([]rune(password)); n < 8 || len(password) > maxPassword {
-		return fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)
+		return Invalid{fmt.Errorf("password: want 8 to %d characters, got %d", maxPassword, n)}
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func ApplyClaims(u *storage.User, claims []byte) error {
 			errs = append(errs, fmt.Errorf("claim %q: %w", name, err))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := invalid(errs...); err != nil {
 		return err
 	}
 	*u = changed
@@ -173,7 +173,7 @@ func ValidateUser(u *storage.User) error {
 	for _, e := range checkUser(u) {
 		errs = append(errs, e)
 	}
-	return errors.Join(errs...)
+	return invalid(errs...)
 }
 
 func checkUser(u *storage.User) (wrong []FieldError) {

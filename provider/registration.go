@@ -177,7 +177,7 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 		c.Status = storage.ClientActive
 	}
 	secret, err := chooseSecret(c, secret)
-	if err := errors.Join(ValidateClient(c), err); err != nil {
+	if err := invalid(ValidateClient(c), err); err != nil {
 		return "", err
 	}
 	if secret != "" {
@@ -430,6 +430,9 @@ func ProblemsOf(err error) []Problem {
 		}
 		return all
 	}
+	if e, ok := errors.AsType[FieldError](err); ok {
+		return []Problem{{e.Field, e.Wrong}}
+	}
 	if m := namedProblem.FindStringSubmatch(err.Error()); m != nil {
 		return []Problem{{m[1], m[2]}}
 	}
@@ -448,10 +451,29 @@ func ValidateClient(c *storage.Client) error {
 	p.tokens(c)
 	p.connect(c)
 	p.impersonation(c)
-	return errors.Join(p...)
+	return p.err()
 }
 
 type problems []error
+
+// err returns the problems, nil where there are none.
+func (p problems) err() error { return invalid(p...) }
+
+// Invalid is everything that is wrong with something that was to be stored. ProblemsOf
+// takes it apart.
+type Invalid []error
+
+// invalid returns the errors that are not nil as Invalid, nil where there are none.
+func invalid(errs ...error) error {
+	if errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(errs) == 0 {
+		return nil
+	}
+	return Invalid(errs)
+}
+
+func (i Invalid) Error() string { return errors.Join(i...).Error() }
+
+func (i Invalid) Unwrap() []error { return i }
 
 // unless adds a problem where something is not as it should be.
 func (p *problems) unless(ok bool, format string, args ...any) {
