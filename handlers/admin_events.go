@@ -289,6 +289,8 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventKeyCreated:             "Signing key created",
 	storage.EventKeyRetired:             "Signing key retired",
 	storage.EventKeyReencrypted:         "Signing key encrypted anew",
+	storage.EventAPIKeyCreated:          "API key created",
+	storage.EventAPIKeyRevoked:          "API key revoked",
 	storage.EventSetupLinkCreated:       "Setup link created",
 	storage.EventSetupLinkUsed:          "Setup link used",
 	storage.EventSetupLinkRevoked:       "Setup link revoked",

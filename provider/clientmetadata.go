@@ -111,7 +111,7 @@ func readMembers(r *http.Request) (*members, error) {
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	if err := checkJSON(body); err != nil {
+	if err := CheckJSON(body); err != nil {
 		return nil, errInvalidMetadata.with("The body " + err.Error() + ".")
 	}
 	m := &members{}
@@ -121,9 +121,9 @@ func readMembers(r *http.Request) (*members, error) {
 	return m, nil
 }
 
-// checkJSON refuses what is no JSON, what is nested too deeply, and what two readers
+// CheckJSON refuses what is no JSON, what is nested too deeply, and what two readers
 // may understand in two ways: a member that is there twice.
-func checkJSON(body []byte) error {
+func CheckJSON(body []byte) error {
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return errors.New("is not JSON")
 	}

@@ -11,7 +11,8 @@
 // endpoints; password.go and login.go check people. directory.go, setup.go
 // and registration.go are what administrators do to people and clients, each change
 // with its event, userfile.go and userimport.go how they do it to many at once;
-// audit.go orders the record and signs it.
+// audit.go orders the record and signs it. caller.go, apikey.go, cursor.go and
+// idempotency.go are what the management API needs.
 //
 // The protocol is fosite's where fosite is right. Where it is not, the comment at
 // the wrapper names the row of the defect table in docs/fosite.md ("fosite #16").

@@ -53,6 +53,7 @@ type Provider struct {
 	passwords   *passwords
 	verified    *verifiedTokens
 	caller      *caller
+	used        keyUse
 	metadata    []byte
 	metadataTag string
 

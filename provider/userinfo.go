@@ -71,14 +71,11 @@ func (p *Provider) userinfo(a *active) map[string]any {
 // bearer returns the token that a request presents in its header or, with POST, in
 // its form (RFC 6750 sections 2.1 and 2.2). A token in the query is not looked at.
 func bearer(r *http.Request) (string, error) {
-	var inHeader, inForm string
-	if values := r.Header.Values("Authorization"); len(values) > 0 {
-		scheme, token, ok := strings.Cut(values[0], " ")
-		if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-			return "", errInvalidToken
-		}
-		inHeader = token
+	inHeader, err := bearerInHeader(r)
+	if err != nil {
+		return "", err
 	}
+	var inForm string
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && err == nil &&
 		kind == "application/x-www-form-urlencoded" {
 		if err := r.ParseForm(); err != nil {
@@ -96,4 +93,17 @@ func bearer(r *http.Request) (string, error) {
 		return "", errInvalidToken
 	}
 	return inHeader + inForm, nil
+}
+
+// bearerInHeader returns the token in a request's header, empty where there is none.
+func bearerInHeader(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return "", nil
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
+		return "", errInvalidToken
+	}
+	return token, nil
 }

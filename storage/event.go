@@ -61,6 +61,8 @@ const (
 	EventKeyCreated             EventType = "key.created"
 	EventKeyRetired             EventType = "key.retired"
 	EventKeyReencrypted         EventType = "key.reencrypted"
+	EventAPIKeyCreated          EventType = "apikey.created"
+	EventAPIKeyRevoked          EventType = "apikey.revoked"
 	EventSetupLinkCreated       EventType = "setup_link.created"
 	EventSetupLinkUsed          EventType = "setup_link.used"
 	EventSetupLinkRevoked       EventType = "setup_link.revoked"

@@ -35,6 +35,24 @@ func pageByName[T any](db *gorm.DB, at *NamePlace, limit int, name, id string) (
 	return rows, more, nil
 }
 
+// TimePlace is where a list that has the latest first goes on: behind this place.
+type TimePlace struct {
+	Time Time
+	ID   string
+}
+
+// pageByTime reads at most limit rows on from a place, nil for the beginning, the latest
+// first. more reports that there are further ones.
+func pageByTime[T any](db *gorm.DB, at *TimePlace, limit int, time, id string) (rows []T, more bool, err error) {
+	if at != nil {
+		db = db.Where("("+time+", "+id+") < (?, ?)", at.Time, at.ID)
+	}
+	if err := db.Order(time + " DESC, " + id + " DESC").Limit(limit + 1).Find(&rows).Error; err != nil {
+		return nil, false, translate(err)
+	}
+	return rows[:min(len(rows), limit)], len(rows) > limit, nil
+}
+
 // containing is a condition that a column holds a text, whatever the case of either.
 // LOWER may know ASCII only; as it is typed, a text is found nevertheless.
 func containing(db *gorm.DB, column, id, text string) *gorm.DB {

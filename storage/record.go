@@ -8,10 +8,7 @@ import (
 
 // EventCursor is a place in the record as people read it: by time, and by id
 // where times are equal.
-type EventCursor struct {
-	Time Time
-	ID   string
-}
+type EventCursor = TimePlace
 
 // EventSearch selects events by what is not zero, those without a position too.
 type EventSearch struct {

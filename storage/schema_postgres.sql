@@ -1,3 +1,14 @@
+api_keys.client_id text
+api_keys.created_at bigint NOT NULL
+api_keys.created_by text NOT NULL DEFAULT ''::text
+api_keys.expires_at bigint NOT NULL DEFAULT 0
+api_keys.id text NOT NULL
+api_keys.last_used_at bigint NOT NULL DEFAULT 0
+api_keys.name text NOT NULL
+api_keys.organization_id text
+api_keys.permissions text NOT NULL
+api_keys.revoked_at bigint NOT NULL DEFAULT 0
+api_keys.secret_hash bytea NOT NULL
 checkpoints.created_at bigint NOT NULL
 checkpoints.note text NOT NULL
 checkpoints.size bigint NOT NULL
@@ -94,6 +105,12 @@ grants.revoked_at bigint NOT NULL DEFAULT 0
 grants.scope text NOT NULL
 grants.sid text NOT NULL
 grants.user_id text NOT NULL
+idempotent_requests.created_at bigint NOT NULL
+idempotent_requests.expires_at bigint NOT NULL
+idempotent_requests.key_hash bytea NOT NULL
+idempotent_requests.request_hash bytea NOT NULL
+idempotent_requests.sealed bytea
+idempotent_requests.status bigint NOT NULL DEFAULT 0
 impersonations.access text NOT NULL
 impersonations.actor_id text NOT NULL
 impersonations.client_id text NOT NULL
@@ -279,6 +296,11 @@ users.status text NOT NULL DEFAULT 'active'::text
 users.updated_at bigint NOT NULL
 users.website text NOT NULL DEFAULT ''::text
 users.zoneinfo text NOT NULL DEFAULT ''::text
+api_keys: api_keys_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
+api_keys: api_keys_name_check CHECK ((name <> ''::text))
+api_keys: api_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
+api_keys: api_keys_pkey PRIMARY KEY (id)
+api_keys: api_keys_secret_hash_key UNIQUE (secret_hash)
 checkpoints: checkpoints_pkey PRIMARY KEY (size)
 clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
 clients: clients_default_max_age_check CHECK ((default_max_age >= 0))
@@ -303,6 +325,8 @@ grants: grants_check CHECK (((actor_id = ''::text) = (impersonation_id = ''::tex
 grants: grants_code_hash_key UNIQUE (code_hash)
 grants: grants_pkey PRIMARY KEY (id)
 grants: grants_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+idempotent_requests: idempotent_requests_check CHECK (((status = 0) = (sealed IS NULL)))
+idempotent_requests: idempotent_requests_pkey PRIMARY KEY (key_hash)
 impersonations: impersonations_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
 impersonations: impersonations_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
 impersonations: impersonations_check CHECK ((actor_id <> subject_id))
@@ -366,6 +390,11 @@ users: users_email_key_check CHECK ((email_key <> ''::text))
 users: users_email_key_key UNIQUE (email_key)
 users: users_pkey PRIMARY KEY (id)
 users: users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+CREATE INDEX api_keys_client ON public.api_keys USING btree (client_id) WHERE (client_id IS NOT NULL);
+CREATE INDEX api_keys_created ON public.api_keys USING btree (created_at, id);
+CREATE INDEX api_keys_organization ON public.api_keys USING btree (organization_id) WHERE (organization_id IS NOT NULL);
+CREATE UNIQUE INDEX api_keys_pkey ON public.api_keys USING btree (id);
+CREATE UNIQUE INDEX api_keys_secret_hash_key ON public.api_keys USING btree (secret_hash);
 CREATE UNIQUE INDEX checkpoints_pkey ON public.checkpoints USING btree (size);
 CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
 CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);
@@ -385,6 +414,8 @@ CREATE INDEX grants_expiry ON public.grants USING btree (expires_at);
 CREATE INDEX grants_impersonation ON public.grants USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
 CREATE UNIQUE INDEX grants_pkey ON public.grants USING btree (id);
 CREATE INDEX grants_user ON public.grants USING btree (user_id);
+CREATE INDEX idempotent_requests_expiry ON public.idempotent_requests USING btree (expires_at);
+CREATE UNIQUE INDEX idempotent_requests_pkey ON public.idempotent_requests USING btree (key_hash);
 CREATE INDEX impersonations_actor ON public.impersonations USING btree (actor_id, started_at);
 CREATE INDEX impersonations_login ON public.impersonations USING btree (login_sid, client_id) WHERE (ended_at = 0);
 CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);

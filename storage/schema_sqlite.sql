@@ -1,3 +1,16 @@
+CREATE TABLE api_keys (
+    id              TEXT PRIMARY KEY,
+    secret_hash     BLOB NOT NULL UNIQUE,
+    name            TEXT NOT NULL CHECK (name <> ''),
+    permissions     TEXT NOT NULL,
+    organization_id TEXT REFERENCES organizations (id) ON DELETE CASCADE,
+    client_id       TEXT REFERENCES clients (id) ON DELETE CASCADE,
+    created_by      TEXT NOT NULL DEFAULT '',
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL DEFAULT 0,
+    last_used_at    INTEGER NOT NULL DEFAULT 0,
+    revoked_at      INTEGER NOT NULL DEFAULT 0
+) STRICT;
 CREATE TABLE checkpoints (
     size       INTEGER PRIMARY KEY,
     note       TEXT NOT NULL,
@@ -95,6 +108,15 @@ CREATE TABLE grants (
     revoked_at       INTEGER NOT NULL DEFAULT 0,
     CHECK ((actor_id = '') = (impersonation_id = ''))
 ) STRICT;
+CREATE TABLE idempotent_requests (
+    key_hash     BLOB PRIMARY KEY,
+    request_hash BLOB NOT NULL,
+    status       INTEGER NOT NULL DEFAULT 0,
+    sealed       BLOB,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    CHECK ((status = 0) = (sealed IS NULL))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE impersonations (
     id              TEXT PRIMARY KEY,
     actor_id        TEXT NOT NULL REFERENCES users (id),
@@ -320,6 +342,9 @@ CREATE TABLE users (
     created_at            INTEGER NOT NULL,
     updated_at            INTEGER NOT NULL
 , deleted_at INTEGER NOT NULL DEFAULT 0, last_sign_in_at INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX api_keys_created ON api_keys (created_at, id);
+CREATE INDEX api_keys_organization ON api_keys (organization_id) WHERE organization_id IS NOT NULL;
 CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
 CREATE INDEX events_actor ON events (actor_id, time, id) WHERE actor_id <> '';
 CREATE INDEX events_client ON events (client_id, time, id) WHERE client_id <> '';
@@ -332,6 +357,7 @@ CREATE INDEX events_type ON events (type, time, id);
 CREATE INDEX grants_expiry ON grants (expires_at);
 CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX grants_user ON grants (user_id);
+CREATE INDEX idempotent_requests_expiry ON idempotent_requests (expires_at);
 CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
 CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;

@@ -30,6 +30,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 		{"initial_access_tokens", "id", "expires_at"},
 		{"setup_links", "token_hash", "expires_at"},
 		{"support_requests", "id", "expires_at"},
+		{"idempotent_requests", "key_hash", "expires_at"},
 	} {
 		statement := fmt.Sprintf(`DELETE FROM %s WHERE %s IN (SELECT %s FROM %s WHERE %s > 0 AND %s < ? LIMIT %d)`,
 			t.table, t.key, strings.Trim(t.key, "()"), t.table, t.expiry, t.expiry, sweepBatch)

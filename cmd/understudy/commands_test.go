@@ -224,6 +224,13 @@ func TestExitCodes(t *testing.T) {
 		{"client registration-token create --uses 0", exitFailure, "uses 0: want 1 to 1000000"},
 		{"client registration-token create --expires -1s", exitFailure, "expires -1s"},
 		{"client registration-token revoke iat_none", exitFailure, `initial access token "iat_none"`},
+		{"apikey create --name x", exitFailure, "permissions: is empty"},
+		{"apikey create --permission users:read", exitFailure, "name: is missing"},
+		{"apikey create --name x --permission root", exitFailure, `permissions "root"`},
+		{"apikey create --name x --permission users:read --expires-in -1s", exitFailure, "expires_at"},
+		{"apikey create --name x --permission users:read --organization nowhere", exitFailure, `organization "nowhere"`},
+		{"apikey create --name x --permission users:read --client nothing", exitFailure, `client "nothing"`},
+		{"apikey revoke key_none", exitFailure, `API key "key_none"`},
 		{"impersonation stop imp_none", exitFailure, `impersonation "imp_none"`},
 		{"key rotate --alg none", exitFailure, "want RS256 or ES256"},
 		{"healthcheck --url http://127.0.0.1:1/", exitFailure, "refused"},
@@ -243,6 +250,7 @@ func TestExitCodes(t *testing.T) {
 		{"user import --format xml users.xml", exitUsage, `--format "xml"`},
 		{"client create", exitUsage, "--name"},
 		{"client registration-token revoke", exitUsage, "ID is missing"},
+		{"apikey revoke", exitUsage, "ID is missing"},
 		{"impersonation stop", exitUsage, "--all"},
 		{"impersonation stop --all imp_1", exitUsage, "--all"},
 		{"impersonation list --limit many", exitUsage, "limit"},
@@ -371,6 +379,50 @@ func TestEndSelfManagement(t *testing.T) {
 	if c, err := store.Client(t.Context(), "shop"); err != nil || c.RegistrationTokenHash != nil || c.RegisteredWith != "open" {
 		t.Errorf("got %+v, %v", c, err)
 	}
+}
+
+func TestAPIKeyCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("org", "create", "Globex", "--id", "org_globex")
+	plain := s.object("apikey", "create", "--name", "helpdesk", "--permission", "users:read,impersonation:start", "--permission", "impersonation:read")
+	want(t, "permissions", fmt.Sprint(plain["permissions"]), "[users:read impersonation:start impersonation:read]")
+	secret, _ := plain["secret"].(string)
+	id, _ := plain["id"].(string)
+	if !strings.HasPrefix(secret, "usk_") || !strings.HasPrefix(id, "key_") || plain["expires_at"] != nil || plain["organization_id"] != nil {
+		t.Errorf("got %v", plain)
+	}
+	local := s.object("apikey", "create", "--name", "Globex", "--permission", "users:read", "--organization", "Globex", "--expires-in", "1h")
+	want(t, "organization", local["organization_id"], "org_globex")
+	created, _ := time.Parse(time.RFC3339, fmt.Sprint(local["created_at"]))
+	expires, _ := time.Parse(time.RFC3339, fmt.Sprint(local["expires_at"]))
+	want(t, "lifetime", expires.Sub(created), time.Hour)
+
+	for range 2 { // it is no error to revoke it again
+		if revoked := s.object("apikey", "revoke", id); revoked["revoked_at"] == nil || revoked["secret"] != nil {
+			t.Errorf("got %v", revoked)
+		}
+	}
+	list := s.list("apikey", "list")
+	want(t, "keys", len(list), 2)
+	for _, k := range list {
+		if k["secret"] != nil || (k["revoked_at"] != nil) != (k["id"] == id) {
+			t.Errorf("got %v", k)
+		}
+	}
+	if out := s.ok("apikey", "list"); !strings.Contains(out, "helpdesk") || strings.Contains(out, "usk_") {
+		t.Errorf("got %s", out)
+	}
+	types := map[string]int{}
+	for line := range strings.Lines(s.ok("audit", "export")) {
+		var e struct{ Type string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		types[e.Type]++
+	}
+	want(t, "created", types["apikey.created"], 2)
+	want(t, "revoked", types["apikey.revoked"], 1)
 }
 
 func TestRegistrationTokenCommands(t *testing.T) {

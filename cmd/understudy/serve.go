@@ -184,6 +184,7 @@ const (
 	reloadEvery = 10 * time.Second
 	rotateEvery = time.Hour
 	sweepEvery  = 5 * time.Minute
+	noteEvery   = 5 * time.Second
 	drainTime   = 20 * time.Second
 	drainPause  = time.Second
 )
@@ -210,6 +211,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return s.logouts.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
+	g.Go(func() error { return every(work, noteEvery, s.logged("note the use of API keys", s.prov.NoteKeyUse)) })
 	g.Go(func() error { return s.maintainKeys(work) })
 	g.Go(func() error { return every(work, sweepEvery, s.logged("sweep", s.sweep)) })
 	g.Go(func() error {

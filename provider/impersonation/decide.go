@@ -15,6 +15,7 @@ const (
 	PermissionPrivileged = "impersonation:privileged"
 	PermissionRead       = "impersonation:read"
 	PermissionStopAny    = "impersonation:stop_any"
+	PermissionApprove    = "impersonation:approve"
 )
 
 // Access is how much of the subject's access the actor gets.

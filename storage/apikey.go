@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// APIKey lets a program call the management API.
+type APIKey struct {
+	ID             string `gorm:"primaryKey"`
+	SecretHash     []byte
+	Name           string
+	Permissions    List
+	OrganizationID *string // it reaches this one's members only; nil: everywhere
+	ClientID       *string // whom it stands in for where another product's API wants a client; nil: nobody
+	CreatedBy      string  // empty: an operator
+	CreatedAt      Time    `gorm:"autoCreateTime:false"`
+	ExpiresAt      Time    // zero: it does not expire
+	LastUsedAt     Time    // to the minute
+	RevokedAt      Time
+}
+
+// Live reports whether the key opens anything.
+func (k *APIKey) Live(now time.Time) bool { return !k.RevokedAt.Set() && !k.ExpiresAt.Passed(now) }
+
+// Standing is what the key may do: its permissions, everywhere or within its organization.
+func (k *APIKey) Standing() Standing {
+	if k.OrganizationID == nil {
+		return Standing{Everywhere: k.Permissions, Within: map[string]List{}}
+	}
+	return Standing{Within: map[string]List{*k.OrganizationID: k.Permissions}}
+}
+
+// APIKeyBySecret returns the key whose secret has this hash, whatever its state, or
+// ErrNotFound.
+func (q Queries) APIKeyBySecret(ctx context.Context, hash []byte) (*APIKey, error) {
+	return q.apiKey(ctx, "secret_hash = ?", hash)
+}
+
+// APIKey returns the key with this id, or ErrNotFound.
+func (q Queries) APIKey(ctx context.Context, id string) (*APIKey, error) {
+	return q.apiKey(ctx, "id = ?", id)
+}
+
+func (q Queries) apiKey(ctx context.Context, where string, arg any) (*APIKey, error) {
+	var k APIKey
+	err := q.scan(ctx, []any{
+		&k.ID, &k.SecretHash, &k.Name, &k.Permissions, &k.OrganizationID, &k.ClientID, &k.CreatedBy,
+		&k.CreatedAt, &k.ExpiresAt, &k.LastUsedAt, &k.RevokedAt,
+	}, `SELECT id, secret_hash, name, permissions, organization_id, client_id, created_by,
+		created_at, expires_at, last_used_at, revoked_at FROM api_keys WHERE `+where, arg)
+	if err != nil {
+		return nil, err
+	}
+	return &k, nil
+}
+
+// APIKeySearch selects API keys.
+type APIKeySearch struct {
+	Organization string // those of this one only; empty: all
+	At           *TimePlace
+	Limit        int
+}
+
+// APIKeys returns a page of the API keys, the latest first, revoked ones included, and
+// whether there are more.
+func (q Queries) APIKeys(ctx context.Context, s APIKeySearch) ([]APIKey, bool, error) {
+	db := q.conn(ctx).Model(&APIKey{})
+	if s.Organization != "" {
+		db = db.Where("organization_id = ?", s.Organization)
+	}
+	return pageByTime[APIKey](db, s.At, s.Limit, "created_at", "id")
+}
+
+// CreateAPIKey adds an API key. ErrReference: there is no such organization or client.
+func (tx *Tx) CreateAPIKey(ctx context.Context, k *APIKey) error {
+	return translate(tx.conn(ctx).Create(k).Error)
+}
+
+// RevokeAPIKey ends an API key. ErrSpent: there is none with this id, or it was revoked.
+func (tx *Tx) RevokeAPIKey(ctx context.Context, id string, now time.Time) error {
+	return tx.spend(ctx, `UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, At(now), id)
+}
+
+// TouchAPIKey notes that a key was used.
+func (tx *Tx) TouchAPIKey(ctx context.Context, id string, at time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE api_keys SET last_used_at = ? WHERE id = ? AND last_used_at < ?`, At(at), id, At(at))
+	return err
+}

@@ -1,0 +1,36 @@
+-- +goose Up
+-- What the management API keeps.
+
+-- With which programs call it. Only the hash of a key is here.
+CREATE TABLE api_keys (
+    id              TEXT PRIMARY KEY,
+    secret_hash     BYTEA NOT NULL UNIQUE,
+    name            TEXT NOT NULL CHECK (name <> ''),
+    permissions     TEXT NOT NULL,
+    organization_id TEXT REFERENCES organizations (id) ON DELETE CASCADE,
+    client_id       TEXT REFERENCES clients (id) ON DELETE CASCADE,
+    created_by      TEXT NOT NULL DEFAULT '',
+    created_at      BIGINT NOT NULL,
+    expires_at      BIGINT NOT NULL DEFAULT 0,
+    last_used_at    BIGINT NOT NULL DEFAULT 0,
+    revoked_at      BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX api_keys_created ON api_keys (created_at, id);
+CREATE INDEX api_keys_organization ON api_keys (organization_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
+
+-- What was answered to a POST with an Idempotency-Key. status 0: it is still under way.
+CREATE TABLE idempotent_requests (
+    key_hash     BYTEA PRIMARY KEY,
+    request_hash BYTEA NOT NULL,
+    status       BIGINT NOT NULL DEFAULT 0,
+    sealed       BYTEA,
+    created_at   BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    CHECK ((status = 0) = (sealed IS NULL))
+);
+CREATE INDEX idempotent_requests_expiry ON idempotent_requests (expires_at);
+
+-- +goose Down
+DROP TABLE idempotent_requests;
+DROP TABLE api_keys;
