@@ -5,5 +5,7 @@
 // browser; authorize.go, login.go, consent.go are the way of a login; stop.go and
 // logout.go its end; setup.go makes the first administrator; direct.go has the endpoints that applications call
 // themselves; errors.go renders every error in the form its caller expects;
-// middleware.go is what every request passes; ops.go is the second listener.
+// middleware.go is what every request passes; ops.go is the second listener. api.go is
+// the frame of the management API, whose document is in package api; api_problem.go says
+// what programs are told of errors.
 package handlers

@@ -51,11 +51,14 @@ const retryAfter = 2 * time.Second
 
 // fail answers an error in the form that the caller of a route expects.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, k kind, err error) {
-	if k == page || k == entry {
+	switch k {
+	case page, entry:
 		s.pageError(w, r, err)
-		return
+	case management:
+		s.problem(w, r, err)
+	default:
+		s.oauthError(w, r, err)
 	}
-	s.oauthError(w, r, err)
 }
 
 // oauthError answers with OAuth's JSON (RFC 6749 section 5.2, RFC 6750 section 3).

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/understudy-id/understudy/handlers/api"
 	"github.com/understudy-id/understudy/provider"
 )
 
@@ -60,7 +61,11 @@ func (s *Server) everyRequest(next http.Handler) http.Handler {
 					panic(p)
 				}
 				s.log.ErrorContext(r.Context(), "panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				if rec.status == 0 {
+				switch {
+				case rec.status != 0:
+				case managed(r):
+					s.problem(rec, r, errAPIPanic)
+				default:
 					s.pageError(rec, r, errPanic)
 				}
 			}
@@ -104,7 +109,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed, patterns []string
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			other := r.Clone(r.Context())
 			other.Method = method
 			if _, pattern := mux.Handler(other); pattern != "/" {
@@ -112,10 +117,18 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 			}
 		}
 		if len(allowed) == 0 {
+			if managed(r) {
+				s.problem(w, r, errNoOperation)
+				return
+			}
 			s.pageError(w, r, errNoPage)
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		if managed(r) {
+			s.problem(w, r, errOtherMethod)
+			return
+		}
 		if slices.ContainsFunc(s.table(), func(rt route) bool {
 			return rt.kind != page && rt.kind != entry && slices.Contains(patterns, rt.pattern)
 		}) {
@@ -125,6 +138,11 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 		}
 		s.pageError(w, r, errMethod)
 	}
+}
+
+// managed reports whether a request is for the management API, whatever is there.
+func managed(r *http.Request) bool {
+	return r.URL.Path == api.Prefix || strings.HasPrefix(r.URL.Path, api.Prefix+"/")
 }
 
 // route adapts one row of the table.
@@ -146,9 +164,9 @@ func (s *Server) route(rt route) http.Handler {
 					return
 				}
 			}
-		case internal:
+		case internal, management:
 			h.Set("Cache-Control", "no-store")
-		case api:
+		case direct:
 			h.Set("Cache-Control", "no-store")
 			h.Set("Access-Control-Allow-Origin", "*")
 		case public:

@@ -12,11 +12,12 @@ import (
 type kind int
 
 const (
-	page     kind = iota // for people: HTML, never cached, no cross-site POST
-	entry                // for people, but reached from other sites by design
-	api                  // for applications: JSON, cookies are not looked at
-	internal             // for servers of applications: JSON, not readable from other origins
-	public               // for everybody: cacheable, readable from any origin
+	page       kind = iota // for people: HTML, never cached, no cross-site POST
+	entry                  // for people, but reached from other sites by design
+	direct                 // for applications: JSON, cookies are not looked at
+	internal               // for servers of applications: JSON, not readable from other origins
+	public                 // for everybody: cacheable, readable from any origin
+	management             // for programs of administrators: JSON, a Bearer token, cookies are not looked at
 )
 
 // route is one row of the table.
@@ -43,8 +44,8 @@ type accountRoute struct {
 	serve       func(*Server, http.ResponseWriter, *http.Request, *person) error
 }
 
-// routes, with consoleRoutes and accountRoutes, is everything that the main listener
-// answers.
+// routes, with consoleRoutes, accountRoutes and the operations of the management API, is
+// everything that the main listener answers.
 var routes = []route{
 	{"GET /{$}", page, (*Server).home},
 	{"GET /.well-known/openid-configuration", public, (*Server).metadata},
@@ -73,16 +74,16 @@ var routes = []route{
 	{"GET /oauth2/logout", entry, (*Server).logoutForm},
 	{"POST /oauth2/logout", entry, (*Server).logout},
 
-	{"POST /oauth2/token", api, (*Server).token},
-	{"POST /oauth2/par", api, (*Server).push},
-	{"GET /oauth2/par", api, (*Server).postOnly},
+	{"POST /oauth2/token", direct, (*Server).token},
+	{"POST /oauth2/par", direct, (*Server).push},
+	{"GET /oauth2/par", direct, (*Server).postOnly},
 	{"POST /oauth2/introspect", internal, (*Server).introspect},
-	{"POST /oauth2/revoke", api, (*Server).revoke},
-	{"GET /oauth2/token", api, (*Server).postOnly},
+	{"POST /oauth2/revoke", direct, (*Server).revoke},
+	{"GET /oauth2/token", direct, (*Server).postOnly},
 	{"GET /oauth2/introspect", internal, (*Server).postOnly},
-	{"GET /oauth2/revoke", api, (*Server).postOnly},
-	{"GET /oauth2/userinfo", api, (*Server).userinfo},
-	{"POST /oauth2/userinfo", api, (*Server).userinfo},
+	{"GET /oauth2/revoke", direct, (*Server).postOnly},
+	{"GET /oauth2/userinfo", direct, (*Server).userinfo},
+	{"POST /oauth2/userinfo", direct, (*Server).userinfo},
 	{"POST /oauth2/register", internal, (*Server).register},
 	{"GET /oauth2/register", internal, (*Server).register},
 	{"GET /oauth2/register/{client}", internal, (*Server).registration},
@@ -195,7 +196,8 @@ func accountRoutes() []accountRoute {
 	}
 }
 
-// table returns all rows, those of the console and the account as pages.
+// table returns all rows, those of the console and the account as pages. Those of the
+// management API come from its document.
 func (s *Server) table() []route {
 	all := slices.Clone(routes)
 	for _, rt := range s.consoleRoutes {
@@ -204,7 +206,7 @@ func (s *Server) table() []route {
 	for _, rt := range accountRoutes() {
 		all = append(all, route{rt.pattern, page, s.account(rt)})
 	}
-	return all
+	return append(all, s.managementRoutes()...)
 }
 
 // Handler returns everything that the main listener answers.

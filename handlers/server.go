@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 	"github.com/understudy-id/understudy/templates"
@@ -32,6 +34,9 @@ type Config struct {
 	RotationInterval time.Duration
 	// LongestToken is how long a token may be of use; 24 h.
 	LongestToken time.Duration
+	// CallsPerSecond is how often each caller may call the management API, in the long
+	// run; 100. It may call twice as often for a second.
+	CallsPerSecond int
 	// Settings are what the configuration says, secrets left out.
 	Settings []Setting
 	// Findings says what is wrong with the installation. Nil: nobody looks.
@@ -63,6 +68,7 @@ type Server struct {
 	auditor  *provider.Auditor
 
 	consoleRoutes []consoleRoute
+	callers       callRates
 }
 
 // New returns a Server.
@@ -79,6 +85,9 @@ func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.
 	if c.LongestToken == 0 {
 		c.LongestToken = 24 * time.Hour
 	}
+	if c.CallsPerSecond == 0 {
+		c.CallsPerSecond = 100
+	}
 	if c.Auditor == nil {
 		c.Auditor = provider.NewAuditor(store, p.Keys, p.Issuer())
 	}
@@ -87,6 +96,7 @@ func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.
 		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(),
 		sameSite: http.NewCrossOriginProtection(), consoleRoutes: consoleRoutes(), auditor: c.Auditor,
 	}
+	s.callers.each, s.callers.burst = rate.Limit(c.CallsPerSecond), 2*c.CallsPerSecond
 	s.sessions = newSessionStore(s)
 	return s
 }

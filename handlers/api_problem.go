@@ -1,0 +1,164 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/api"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// problemErr is an error that a program reads (RFC 9457). Status and title are those
+// that the document has for its code.
+type problemErr struct {
+	Code       string
+	Detail     string
+	Errors     []api.FieldError
+	Denial     string
+	Rule       string
+	RetryAfter time.Duration
+	Cause      error
+}
+
+func (e *problemErr) Error() string {
+	text := e.Code
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	for _, f := range e.Errors {
+		text += fmt.Sprintf(" %s: %s;", f.Field, f.Message)
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+func (e *problemErr) Unwrap() error { return e.Cause }
+
+// because adds the cause, which is for the log.
+func (e *problemErr) because(cause error) *problemErr {
+	e.Cause = cause
+	return e
+}
+
+// invalidField is the problem of a request with one bad field.
+func invalidField(field, message string) *problemErr {
+	return &problemErr{Code: "invalid_request", Errors: []api.FieldError{{Field: field, Message: message}}}
+}
+
+// problem answers an error of the management API.
+func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
+	e := asProblem(err)
+	kind := api.Load().Problems[e.Code]
+	h := w.Header()
+	switch {
+	case kind.Status == http.StatusUnauthorized: // RFC 6750 section 3
+		h.Set("WWW-Authenticate", `Bearer realm="understudy", error="invalid_token"`)
+		if len(r.Header.Values("Authorization")) == 0 { // nothing was presented, so nothing is wrong with it
+			h.Set("WWW-Authenticate", `Bearer realm="understudy"`)
+		}
+	case e.Code == "insufficient_permission":
+		h.Set("WWW-Authenticate", `Bearer realm="understudy", error="insufficient_scope"`)
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	s.logAnswer(r, kind.Status, e.Code, err)
+	p := api.Problem{
+		Type: "urn:understudy:problem:" + e.Code, Title: kind.Title, Status: kind.Status, Code: e.Code, RequestID: requestID(r.Context()),
+		Detail: unlessEmpty(e.Detail), Denial: unlessEmpty(e.Denial), Rule: unlessEmpty(e.Rule),
+	}
+	if len(e.Errors) > 0 {
+		p.Errors = &e.Errors
+	}
+	b, err := json.Marshal(p)
+	if err != nil { // our own struct
+		kind.Status, b = http.StatusInternalServerError, nil
+	}
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(kind.Status)
+	_, _ = w.Write(b) // the client is gone: nothing to do
+}
+
+func unlessEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// asProblem says what a program is told of an error. What nobody mapped is ours.
+func asProblem(err error) *problemErr {
+	if e, ok := errors.AsType[*problemErr](err); ok {
+		return e
+	}
+	if wrong, ok := errors.AsType[provider.Invalid](err); ok {
+		p := (&problemErr{Code: "invalid_request", Detail: "The request has values that cannot be."}).because(err)
+		for _, problem := range provider.ProblemsOf(wrong) {
+			p.Errors = append(p.Errors, api.FieldError{Field: problem.Field, Message: problem.Message})
+		}
+		return p
+	}
+	if wait, ok := errors.AsType[provider.Throttled](err); ok {
+		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
+	}
+	if denied, ok := errors.AsType[impersonation.Denial](err); ok {
+		return (&problemErr{Code: "impersonation_denied", Denial: string(denied), Detail: denied.Message()}).because(err)
+	}
+	if denied, ok := errors.AsType[provider.RoleDenial](err); ok {
+		if denied == provider.DenyReach {
+			return (&problemErr{Code: "not_found"}).because(err)
+		}
+		return (&problemErr{Code: "not_permitted", Detail: denied.Message()}).because(err)
+	}
+	for _, known := range problemsOf {
+		if errors.Is(err, known.err) {
+			return (&problemErr{Code: known.code, Detail: known.detail, RetryAfter: known.wait}).because(err)
+		}
+	}
+	e := provider.AsError(err)
+	if _, known := api.Load().Problems[e.Code]; !known {
+		return (&problemErr{Code: "server_error"}).because(err)
+	}
+	return (&problemErr{Code: e.Code, Detail: e.Description}).because(err)
+}
+
+// problemsOf are the problems that errors are, the first that fits.
+var problemsOf = []struct {
+	err    error
+	code   string
+	detail string
+	wait   time.Duration
+}{
+	{provider.ErrBusy, "temporarily_unavailable", "", retryAfter},
+	{storage.ErrUnavailable, "temporarily_unavailable", "", retryAfter},
+	{context.DeadlineExceeded, "temporarily_unavailable", "", retryAfter},
+	{context.Canceled, "temporarily_unavailable", "", retryAfter},
+	{provider.ErrCursor, "invalid_cursor", "Begin again without one.", 0},
+	{provider.ErrUnderWay, "idempotency_under_way", "Send it again in a moment.", retryAfter},
+	{provider.ErrUnknownEnd, "idempotency_unknown_end", "Look whether it was done; if it was not, send it with another Idempotency-Key.", 0},
+	{provider.ErrOtherUse, "idempotency_key_reused", "Choose another Idempotency-Key for another request.", 0},
+	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
+	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
+	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
+	{storage.ErrExists, "already_exists", "", 0},
+	{storage.ErrNotFound, "not_found", "", 0},
+	{storage.ErrSpent, "conflict", "It was changed meanwhile, or has ended.", 0},
+}
+
+// errNoOperation and errOtherMethod are what is said of addresses below the API that no
+// row of the table answers.
+var (
+	errNoOperation = &problemErr{Code: "not_found", Detail: "There is no operation at this address."}
+	errOtherMethod = &problemErr{Code: "method_not_allowed"}
+	errAPIPanic    = &problemErr{Code: "server_error"}
+)
