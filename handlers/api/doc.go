@@ -25,3 +25,4 @@ package api
 
 //go:generate go tool -modfile=../../.ci/tools/go.mod oapi-codegen -config server.oapi.yaml -o api.gen.go openapi.yaml
 //go:generate go tool -modfile=../../.ci/tools/go.mod oapi-codegen -config client/client.oapi.yaml -o client/client.gen.go openapi.yaml
+//go:generate go tool -modfile=../../.ci/tools/go.mod gofumpt -w api.gen.go client/client.gen.go

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -19,12 +18,12 @@ func TestGenerated(t *testing.T) {
 	for _, file := range []string{"api.gen.go", "client/client.gen.go"} {
 		config := map[string]string{"api.gen.go": "server.oapi.yaml", "client/client.gen.go": "client/client.oapi.yaml"}[file]
 		out := filepath.Join(t.TempDir(), "generated.go")
-		generate := exec.Command("go", "tool", "-modfile="+modfile, "oapi-codegen", "-config", config, "-o", out, "openapi.yaml")
-		generate.Env = append(os.Environ(), "CGO_ENABLED=0") // as make tools builds it
-		var problems strings.Builder
-		generate.Stderr = &problems
-		if err := generate.Run(); err != nil {
-			t.Fatalf("%s: %v\n%s", file, err, problems.String())
+		for _, arguments := range [][]string{{"oapi-codegen", "-config", config, "-o", out, "openapi.yaml"}, {"gofumpt", "-w", out}} {
+			tool := exec.Command("go", append([]string{"tool", "-modfile=" + modfile}, arguments...)...)
+			tool.Env = append(os.Environ(), "CGO_ENABLED=0") // as make tools builds it
+			if problems, err := tool.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", file, err, problems)
+			}
 		}
 		want, err := os.ReadFile(out)
 		if err != nil {
