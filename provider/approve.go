@@ -56,17 +56,17 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 	if before != nil {
 		w.writes = append(w.writes, before)
 	}
+	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
 	var s *Session
 	if as.Ask != nil {
-		s, err = p.actingSession(ctx, as, now)
+		s, err = p.actingSession(ctx, r, as, now)
 	} else {
 		s, err = p.ownSession(ctx, a.Client, as.Login, now)
 	}
 	if err != nil {
 		return nil, errors.Join(err, store.Rollback(ctx))
 	}
-	r := a.AuthorizeRequester.(*fosite.AuthorizeRequest)
-	r.GrantedScope = grantable(as, a.GetResponseTypes().Has(responseTypeCode))
+	r.GrantedScope = grantable(as, r.GetResponseTypes().Has(responseTypeCode))
 	if as.Ask == nil && r.GrantedScope.Has(scopeOfflineAccess) {
 		s.NotAfter = now.Add(p.config.RefreshTokenLifetime)
 	}
@@ -102,8 +102,8 @@ func (p *Provider) ownSession(ctx context.Context, c *storage.Client, l *storage
 
 // actingSession adds the start of the impersonation to the unit of work and
 // returns what its tokens say. The grant's row follows in the same Write, with
-// what the start found out.
-func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Session, error) {
+// what the start found out, and the scopes that it leaves.
+func (p *Provider) actingSession(ctx context.Context, r *fosite.AuthorizeRequest, as As, now time.Time) (*Session, error) {
 	w, ask := workOf(ctx), as.Ask
 	s, err := p.sessionOfAct(ctx, as, now)
 	if err != nil {
@@ -111,12 +111,25 @@ func (p *Provider) actingSession(ctx context.Context, as As, now time.Time) (*Se
 	}
 	w.writes = append(w.writes, func(tx *storage.Tx) error {
 		i, err := p.Impersonation.Start(ctx, tx, *ask, s.ImpersonationID, w.info, now)
-		if err == nil {
-			s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
+		if err != nil {
+			return err
 		}
-		return err
+		s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
+		r.GrantedScope = grantable(as.started(i), r.GetResponseTypes().Has(responseTypeCode))
+		return nil
 	})
 	return s, nil
+}
+
+// started narrows what was allowed to what the policy left of it at the start.
+func (as As) started(i *storage.Impersonation) As {
+	ask := *as.Ask
+	ask.Access = impersonation.Access(i.Access)
+	as.Ask = &ask
+	if len(i.Scopes) > 0 {
+		as.Scope = slices.DeleteFunc(slices.Clone(as.Scope), func(scope string) bool { return !slices.Contains(i.Scopes, scope) })
+	}
+	return as
 }
 
 // sessionOfAct is what tokens say when the person acts as somebody else.

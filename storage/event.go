@@ -58,6 +58,7 @@ const (
 	EventInitialTokenCreated    EventType = "registration_token.created"
 	EventInitialTokenRevoked    EventType = "registration_token.revoked"
 	EventSettingsUpdated        EventType = "settings.updated"
+	EventPolicyUpdated          EventType = "policy.updated"
 	EventKeyCreated             EventType = "key.created"
 	EventKeyRetired             EventType = "key.retired"
 	EventKeyReencrypted         EventType = "key.reencrypted"

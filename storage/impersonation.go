@@ -38,6 +38,8 @@ type Impersonation struct {
 	Reason         string
 	TicketRef      string
 	Access         string // read_only or full
+	Scopes         List   // no others were granted; empty: no bound
+	IP             string `gorm:"column:ip"` // from which it was started; forgotten at its end, but for the record
 	StartedAt      Time
 	ExpiresAt      Time
 	EndedAt        Time
@@ -237,7 +239,7 @@ func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.T
 		if i.ExpiresAt.Passed(now) { // its time ran out before anybody stopped it
 			ended, cause, kind = i.ExpiresAt, Cause{Reason: EndExpired, Request: by.Request}, EventImpersonationExpired
 		}
-		err := tx.spend(ctx, `UPDATE impersonations SET ended_at = ?, ended_by = ?, end_reason = ? WHERE id = ? AND ended_at = 0`,
+		err := tx.spend(ctx, `UPDATE impersonations SET ended_at = ?, ended_by = ?, end_reason = ?, ip = '' WHERE id = ? AND ended_at = 0`,
 			ended, cause.By, cause.Reason, i.ID)
 		if err != nil {
 			return err

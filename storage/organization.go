@@ -41,6 +41,7 @@ type UserRole struct {
 type Standing struct {
 	Everywhere List
 	Within     map[string]List // by organization id; every membership has an entry
+	Roles      map[string]List // names of the roles, by organization id; those held everywhere by ""
 }
 
 // MemberOf reports whether the user belongs to the organization.
@@ -72,9 +73,9 @@ func (s Standing) MayAnywhere(permission string) bool {
 // knows has none.
 func (q Queries) Standing(ctx context.Context, userID string) (Standing, error) {
 	rows, err := q.conn(ctx).Raw(`
-		SELECT '', r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = ?
+		SELECT '', r.name, r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = ?
 		UNION ALL
-		SELECT m.organization_id, COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role WHERE m.user_id = ?`,
+		SELECT m.organization_id, COALESCE(r.name, ''), COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role WHERE m.user_id = ?`,
 		userID, userID).Rows()
 	if err != nil {
 		return Standing{}, translate(err)
@@ -82,10 +83,16 @@ func (q Queries) Standing(ctx context.Context, userID string) (Standing, error) 
 	defer rows.Close()
 	s := Standing{Within: map[string]List{}}
 	for rows.Next() {
-		var organization string
+		var organization, role string
 		var permissions List
-		if err := rows.Scan(&organization, &permissions); err != nil {
+		if err := rows.Scan(&organization, &role, &permissions); err != nil {
 			return Standing{}, translate(err)
+		}
+		if role != "" {
+			if s.Roles == nil {
+				s.Roles = map[string]List{}
+			}
+			s.Roles[organization] = append(s.Roles[organization], role)
 		}
 		if organization == "" {
 			s.Everywhere = append(s.Everywhere, permissions...)

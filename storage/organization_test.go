@@ -34,6 +34,7 @@ func TestStanding(t *testing.T) {
 		want := Standing{
 			Everywhere: List{"users:read", "impersonation:start", "impersonation:read"},
 			Within:     map[string]List{"org_1": {"users:read", "impersonation:read", "events:read", "events:export"}, "org_2": nil},
+			Roles:      map[string]List{"": {"support"}, "org_1": {"auditor"}},
 		}
 		if diff := cmp.Diff(want, st); err != nil || diff != "" {
 			t.Errorf("%v, (-want +got):\n%s", err, diff)

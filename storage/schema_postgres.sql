@@ -120,9 +120,11 @@ impersonations.ended_by text NOT NULL DEFAULT ''::text
 impersonations.entry text NOT NULL
 impersonations.expires_at bigint NOT NULL
 impersonations.id text NOT NULL
+impersonations.ip text NOT NULL DEFAULT ''::text
 impersonations.login_sid text NOT NULL DEFAULT ''::text
 impersonations.organization_id text NOT NULL DEFAULT ''::text
 impersonations.reason text NOT NULL
+impersonations.scopes text NOT NULL DEFAULT '[]'::text
 impersonations.started_at bigint NOT NULL
 impersonations.subject_id text NOT NULL
 impersonations.ticket_id text NOT NULL DEFAULT ''::text
@@ -180,6 +182,13 @@ memberships.user_id text NOT NULL
 organizations.created_at bigint NOT NULL
 organizations.id text NOT NULL
 organizations.name text NOT NULL
+policies.author_id text NOT NULL DEFAULT ''::text
+policies.by_person boolean NOT NULL DEFAULT false
+policies.created_at bigint NOT NULL
+policies.id text NOT NULL
+policies.note text NOT NULL DEFAULT ''::text
+policies.rules text NOT NULL
+policies.version bigint NOT NULL
 pushed_requests.client_id text NOT NULL
 pushed_requests.expires_at bigint NOT NULL
 pushed_requests.id_hash bytea NOT NULL
@@ -352,6 +361,9 @@ memberships: memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 organizations: organizations_name_check CHECK ((name <> ''::text))
 organizations: organizations_name_key UNIQUE (name)
 organizations: organizations_pkey PRIMARY KEY (id)
+policies: policies_pkey PRIMARY KEY (id)
+policies: policies_version_check CHECK ((version > 0))
+policies: policies_version_key UNIQUE (version)
 pushed_requests: pushed_requests_pkey PRIMARY KEY (id_hash)
 roles: roles_pkey PRIMARY KEY (name)
 session_clients: session_clients_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
@@ -441,6 +453,8 @@ CREATE UNIQUE INDEX memberships_pkey ON public.memberships USING btree (organiza
 CREATE INDEX memberships_user ON public.memberships USING btree (user_id);
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (name);
 CREATE UNIQUE INDEX organizations_pkey ON public.organizations USING btree (id);
+CREATE UNIQUE INDEX policies_pkey ON public.policies USING btree (id);
+CREATE UNIQUE INDEX policies_version_key ON public.policies USING btree (version);
 CREATE INDEX pushed_requests_expiry ON public.pushed_requests USING btree (expires_at);
 CREATE UNIQUE INDEX pushed_requests_pkey ON public.pushed_requests USING btree (id_hash);
 CREATE UNIQUE INDEX roles_pkey ON public.roles USING btree (name);
@@ -496,5 +510,7 @@ CREATE TRIGGER checkpoints_no_truncate BEFORE TRUNCATE ON public.checkpoints FOR
 CREATE TRIGGER events_no_delete BEFORE DELETE ON public.events FOR EACH ROW EXECUTE FUNCTION append_only();
 CREATE TRIGGER events_no_truncate BEFORE TRUNCATE ON public.events FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER events_no_update BEFORE UPDATE ON public.events FOR EACH ROW EXECUTE FUNCTION events_update();
+CREATE TRIGGER policies_no_change BEFORE DELETE OR UPDATE ON public.policies FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER policies_no_truncate BEFORE TRUNCATE ON public.policies FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER tree_hashes_no_change BEFORE DELETE OR UPDATE ON public.tree_hashes FOR EACH ROW EXECUTE FUNCTION append_only();
 CREATE TRIGGER tree_hashes_no_truncate BEFORE TRUNCATE ON public.tree_hashes FOR EACH STATEMENT EXECUTE FUNCTION append_only();

@@ -133,7 +133,7 @@ CREATE TABLE impersonations (
     expires_at      INTEGER NOT NULL,
     ended_at        INTEGER NOT NULL DEFAULT 0,
     ended_by        TEXT NOT NULL DEFAULT '',
-    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')),
+    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')), ip TEXT NOT NULL DEFAULT '', scopes TEXT NOT NULL DEFAULT '[]',
     CHECK (actor_id <> subject_id),
     CHECK (expires_at > started_at AND expires_at <= started_at + 3600000000)
 ) STRICT;
@@ -201,6 +201,15 @@ CREATE TABLE memberships (
 CREATE TABLE organizations (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL UNIQUE CHECK (name <> ''),
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE policies (
+    id         TEXT PRIMARY KEY,
+    version    INTEGER NOT NULL UNIQUE CHECK (version > 0),
+    rules      TEXT NOT NULL,
+    note       TEXT NOT NULL DEFAULT '',
+    author_id  TEXT NOT NULL DEFAULT '',
+    by_person  INTEGER NOT NULL DEFAULT 0 CHECK (by_person IN (0, 1)),
     created_at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE pushed_requests (
@@ -404,6 +413,14 @@ WHEN NOT (
     AND NEW.request_id = OLD.request_id AND NEW.data = OLD.data AND NEW.private_hash IS OLD.private_hash)
 BEGIN
     SELECT RAISE(ABORT, 'events are append-only');
+END;
+CREATE TRIGGER policies_no_delete BEFORE DELETE ON policies
+BEGIN
+    SELECT RAISE(ABORT, 'policies are append-only');
+END;
+CREATE TRIGGER policies_no_update BEFORE UPDATE ON policies
+BEGIN
+    SELECT RAISE(ABORT, 'policies are append-only');
 END;
 CREATE TRIGGER tree_hashes_no_delete BEFORE DELETE ON tree_hashes
 BEGIN

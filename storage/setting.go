@@ -32,8 +32,9 @@ const (
 // ImpersonationSettings are what administrators change about impersonation while
 // the product runs.
 type ImpersonationSettings struct {
-	Enabled bool // the master switch; off where nobody set it
-	Support SupportRule
+	Enabled  bool // the master switch; off where nobody set it
+	Support  SupportRule
+	PolicyID string // of the version in force; empty: there is none
 }
 
 // ImpersonationSettings returns what is set.
@@ -48,8 +49,9 @@ func (q Queries) ImpersonationTerms(ctx context.Context, userID string) (Imperso
 	var s ImpersonationSettings
 	var enabled string
 	said := &SupportAccess{UserID: userID}
-	err := q.scan(ctx, []any{&enabled, &s.Support, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt}, `
+	err := q.scan(ctx, []any{&enabled, &s.Support, &s.PolicyID, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt}, `
 		SELECT COALESCE((SELECT value FROM settings WHERE key = ?), 'false'), COALESCE((SELECT value FROM settings WHERE key = ?), 'optional'),
+			COALESCE((SELECT id FROM policies ORDER BY version DESC LIMIT 1), ''),
 			COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0)
 		FROM (SELECT 1 AS one) o LEFT JOIN support_access a ON a.user_id = ?`, impersonationEnabled, supportRule, userID)
 	if err != nil {
@@ -71,10 +73,8 @@ func (q Queries) ImpersonationEnabled(ctx context.Context) (bool, error) {
 // SetSupportRule changes the rule. Starts wait for it, and find it; what runs and
 // is no longer allowed is the caller's to end.
 func (tx *Tx) SetSupportRule(ctx context.Context, rule SupportRule, by Cause, now time.Time) error {
-	if tx.dialect == Postgres {
-		if _, err := tx.exec(ctx, `SELECT 1 FROM settings WHERE key = ? FOR UPDATE`, impersonationEnabled); err != nil {
-			return err
-		}
+	if err := tx.LockPolicy(ctx); err != nil {
+		return err
 	}
 	if err := tx.set(ctx, supportRule, string(rule), now); err != nil {
 		return err

@@ -47,6 +47,7 @@ type Queries struct {
 	db      *gorm.DB
 	dialect string
 	trace   func(statement string) // nil: nobody counts
+	derived *derived
 }
 
 // context is what a statement runs under. On SQLite a caller who goes away does not
@@ -137,8 +138,9 @@ func openSQLite(path string, o Options) (*Store, error) {
 		writer.drop()
 		return nil, errors.Join(err, readPool.Close(), writePool.Close())
 	}
+	made := &derived{}
 	return &Store{
-		Queries: Queries{read, SQLite, o.Trace}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace},
+		Queries: Queries{read, SQLite, o.Trace, made}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace, derived: made},
 		pools: []*sql.DB{readPool, writePool},
 	}, nil
 }
@@ -170,7 +172,7 @@ func openPostgres(o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Store{Queries: Queries{db, Postgres, o.Trace}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
+	return &Store{Queries: Queries{db, Postgres, o.Trace, &derived{}}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
 func gormConfig(o Options) *gorm.Config {

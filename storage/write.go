@@ -39,7 +39,7 @@ const conflictRetries = 5
 func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
 	for try := 0; ; try++ {
 		err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-			return protect(fn, &Tx{Queries{db, Postgres, s.trace}})
+			return protect(fn, &Tx{Queries{db, Postgres, s.trace, s.derived}})
 		})
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // what ended the transaction behind fn's back
@@ -74,6 +74,8 @@ type group struct {
 	writer *sqliteWriter
 	db     *gorm.DB // over writer; only the leader uses it
 	trace  func(string)
+
+	derived *derived // the Store's
 
 	mu      sync.Mutex
 	closed  bool
@@ -249,7 +251,7 @@ func (b *batch) apply(p *pending, first bool) error {
 			return b.broken
 		}
 	}
-	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace}}))
+	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace, b.group.derived}}))
 	switch {
 	case first && err != nil:
 		b.db.rollback(ctx)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,7 +23,9 @@ const maxCandidates = 20
 type Candidate struct {
 	User          storage.User
 	Organizations []storage.Organization
-	Denial        Denial // empty: may be selected
+	Denial        Denial      // empty: may be selected
+	Message       string      // what is said about it
+	Owed          Obligations // what the policy obliges to, whatever else is filled in
 }
 
 // Search finds users whom the actor may see, by part of the name or e-mail or by
@@ -86,6 +90,14 @@ func (s *Service) candidates(ctx context.Context, ask Ask, users []storage.User,
 	if err != nil {
 		return nil, false, fmt.Errorf("load standing: %w", err)
 	}
+	settings, _, err := s.store.ImpersonationTerms(ctx, "")
+	if err != nil {
+		return nil, false, fmt.Errorf("load settings: %w", err)
+	}
+	policy, err := policyFor(ctx, s.store, settings.PolicyID, ask, standing, s.limits, now)
+	if err != nil {
+		return nil, false, err
+	}
 	found := make([]Candidate, 0, len(users))
 	for _, u := range users {
 		c := Candidate{User: u, Organizations: organizations[u.ID]}
@@ -93,38 +105,51 @@ func (s *Service) candidates(ctx context.Context, ask Ask, users []storage.User,
 		if err != nil {
 			return nil, false, fmt.Errorf("load standing: %w", err)
 		}
-		c.Denial = selectable(Attempt{
-			Now: now, Actor: ask.Actor, ActorStanding: standing, Client: ask.Client,
-			Subject: &u, SubjectStanding: subjectStanding,
+		var refusal error
+		c.Owed, refusal = selectable(Attempt{
+			Now: now, Actor: ask.Actor, ActorStanding: standing, Client: ask.Client, Entry: ask.Entry, IP: ask.IP,
+			Subject: &u, SubjectStanding: subjectStanding, Organization: ask.Organization, Policy: policy,
 		})
+		if refusal != nil {
+			c.Denial, _ = Denied(refusal)
+			c.Message = MessageOf(refusal)
+		}
 		found = append(found, c)
 	}
 	return found, more, nil
 }
 
-// selectable asks the rules about the subject alone, in the organization that
-// suits the actor best.
-func selectable(a Attempt) Denial {
+// selectable asks the rules about the subject alone, in the organization that was
+// chosen, or else that suits the actor best. What the policy makes of a form that is
+// not filled in yet counts only where it is certain.
+func selectable(a Attempt) (owed Obligations, err error) {
 	if d := subject(a); d != "" {
-		return d
+		return owed, d
 	}
-	places := []string{""}
-	if len(a.SubjectStanding.Within) > 0 {
-		places = places[:0]
-		for o := range a.SubjectStanding.Within {
-			places = append(places, o)
+	a.preview = true
+	places := []string{a.Organization}
+	if !a.SubjectStanding.MemberOf(a.Organization) {
+		if places = slices.Sorted(maps.Keys(a.SubjectStanding.Within)); len(places) == 0 {
+			places = []string{""}
 		}
 	}
-	var last Denial
 	for _, a.Organization = range places {
-		if last = organization(a); last == "" {
-			last = privileges(a)
+		d := organization(a)
+		if d == "" {
+			d = privileges(a)
 		}
-		if last == "" {
-			return ""
+		if d != "" {
+			err = d
+			continue
+		}
+		if owed, err = a.Policy.decide(a, nil); err == nil {
+			if len(places) > 1 {
+				owed = Obligations{} // it may be another place
+			}
+			return owed, nil
 		}
 	}
-	return last
+	return Obligations{}, err
 }
 
 // Message returns what a page says about a denial.
@@ -161,6 +186,9 @@ var messages = map[Denial]string{
 	DenyEnded:             "This has ended.",
 	DenyRefusals:          "You were refused too often. Try again later.",
 	DenySupportAccess:     "They have not allowed support to sign in as them.",
+	DenyPolicy:            "A rule of your organization does not allow this.",
+	DenyPolicyError:       "A rule could not be decided, so this is not allowed. Tell an administrator.",
+	DenyApproval:          "A second person has to approve this first.",
 	DenyTicketSpent:       "This was used before, was withdrawn, or its time is up.",
 	DenyTicketForeign:     "This was started by somebody else, or in another browser.",
 }

@@ -59,6 +59,11 @@ const (
 	DenyEnded             Denial = "ended"
 	DenySupportAccess     Denial = "support_access"
 
+	// What a rule of the policy refuses: see RuleDenial.
+	DenyPolicy      Denial = "policy"
+	DenyPolicyError Denial = "policy_error"      // a rule could not be decided
+	DenyApproval    Denial = "approval_required" // a second person has not approved
+
 	// What a ticket can be refused for.
 	DenyTicketSpent   Denial = "ticket_spent"   // it was used, withdrawn, or its time is up
 	DenyTicketForeign Denial = "ticket_foreign" // it is somebody else's, or another browser's
@@ -78,6 +83,7 @@ type Limits struct {
 	MaxConcurrentPerClient int            // 1
 	TicketRefRequired      bool           // false: a ticket reference is optional
 	TicketRefPattern       *regexp.Regexp // nil: any
+	AuthorsAtOnce          bool           // a change of the policy loosens something for its author at once
 }
 
 // hardMaximum is the longest impersonation there can be; the schema holds it too.
@@ -113,39 +119,95 @@ type Attempt struct {
 	Duration     time.Duration
 	Usage        storage.Usage
 
+	// Policy are the rules of the operator, which come after the guard rails; nil: none.
+	Policy   *Policy
+	Approved bool   // a second person approved exactly this
+	Entry    string // consent, console, api or token_exchange
+	IP       string // from which it was started; empty: not known
+
 	// Running is set when the decision is about one that was started before. Its
 	// limits and step-up were checked then.
 	Running *storage.Impersonation
+
+	// preview is set when the form is still to be filled in: only what is certain
+	// whatever will be filled in counts.
+	preview bool
 }
 
-// Decide says whether the attempt is allowed: nil, or the first rule that said
-// no, a Denial. What depends on the actor alone comes first, and then the form,
-// so that whoever may not start learns nothing about the subject (SECURITY A01, A06).
-func Decide(a Attempt) error {
-	for _, rule := range []func(Attempt) Denial{
-		product, caller, actor, client, form, subject, organization, privileges, supportAccess, limits,
-	} {
-		if d := rule(a); d != "" {
-			return d
-		}
+type guardRail struct {
+	name string
+	rule func(Attempt) Denial
+}
+
+// step says what became of it.
+func (g guardRail) step(d Denial) Step {
+	if d != "" {
+		return Step{Kind: StepGuardRail, Name: g.name, Outcome: OutcomeRefused, Message: d.Message()}
 	}
-	return nil
+	return Step{Kind: StepGuardRail, Name: g.name, Outcome: OutcomePassed}
+}
+
+// guardRails are the rules that no configuration and no policy removes. What depends
+// on the actor alone comes first, and then the form, so that whoever may not start
+// learns nothing about the subject (SECURITY A01, A06).
+var guardRails = []guardRail{
+	{"product", product},
+	{"caller", caller},
+	{"actor", actor},
+	{"client", client},
+	{"form", form},
+	{"subject", subject},
+	{"organization", organization},
+	{"privileges", privileges},
+	{"support_access", supportAccess},
+	{"limits", limits},
+}
+
+// Decide says whether the attempt is allowed: nil, or the first rule that said no: a
+// Denial of a guard rail, or a *RuleDenial of the policy. What it allows may owe
+// something to the policy, which Explain says and Start sees to.
+func Decide(a Attempt) error {
+	_, err := decide(a, nil)
+	return err
+}
+
+// decide is the one evaluation behind Decide, Explain, Issue and Start. note, where
+// there is one, is told what became of each rule.
+func decide(a Attempt, note func(Step)) (Obligations, error) {
+	for i, rail := range guardRails {
+		d := rail.rule(a)
+		if note != nil {
+			note(rail.step(d))
+		}
+		if d == "" {
+			continue
+		}
+		if note != nil {
+			for _, rest := range guardRails[i+1:] {
+				note(Step{Kind: StepGuardRail, Name: rest.name, Outcome: OutcomeUnasked})
+			}
+			a.Policy.note(nil, -1, nil, note)
+		}
+		return Obligations{}, d
+	}
+	return a.Policy.decide(a, note)
 }
 
 // MayAsk says whether an actor may ask a user for permission to act as them: nil, or a
 // Denial. It is what Decide asks but for the permission itself and for what is only
 // settled at a start. A client without an id is any.
 func MayAsk(a Attempt) error {
-	rules := []func(Attempt) Denial{product, caller, actor, client, words, selectable}
+	rules := []func(Attempt) Denial{product, caller, actor, client, words}
 	if a.Client.ID == "" {
-		rules = []func(Attempt) Denial{product, caller, actor, words, selectable}
+		rules = []func(Attempt) Denial{product, caller, actor, words}
 	}
 	for _, rule := range rules {
 		if d := rule(a); d != "" {
 			return d
 		}
 	}
-	return nil
+	_, err := selectable(a)
+	return err
 }
 
 func product(a Attempt) Denial {

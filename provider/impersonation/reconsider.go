@@ -59,6 +59,7 @@ func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now ti
 		return Attempt{}, fmt.Errorf("load client: %w", err)
 	}
 	return gather(ctx, from, Ask{
-		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Access: Access(i.Access), Entry: i.Entry,
+		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Reason: i.Reason, Access: Access(i.Access),
+		Duration: i.ExpiresAt.Time().Sub(i.StartedAt.Time()), Entry: i.Entry, IP: i.IP,
 	}, Limits{}, i, now)
 }

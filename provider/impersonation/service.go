@@ -49,6 +49,7 @@ type Ask struct {
 	Access       Access
 	Duration     time.Duration
 	Entry        string // consent, console, api or token_exchange
+	IP           string // of the actor; Issue and Start fill it
 	// RequireSupportAccess makes the subject's own permission a condition of this ask.
 	RequireSupportAccess bool
 	// Ticket is set when one is redeemed; the rest is what it says.
@@ -100,6 +101,9 @@ type reads interface {
 	Client(ctx context.Context, id string) (*storage.Client, error)
 	ImpersonationTerms(ctx context.Context, userID string) (storage.ImpersonationSettings, *storage.SupportAccess, error)
 	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
+	PolicyNamed(ctx context.Context, id string) (*storage.Policy, error)
+	PolicyBefore(ctx context.Context, version int64, saved time.Time, actorID string) (*storage.Policy, error)
+	Derived(id string, make func() (any, error)) (any, error)
 }
 
 // gather reads what Decide needs: about an ask, or about one that runs.
@@ -108,6 +112,7 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 		Now: now, Chained: ask.Chained, Limits: limits, Running: running,
 		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
 		Access: ask.Access, Duration: ask.Duration, RequireSupportAccess: ask.RequireSupportAccess, ActorAuthTime: ask.SignedIn(),
+		Entry: ask.Entry, IP: ask.IP,
 	}
 	if ask.Caller != nil {
 		a.Caller = &ask.Caller.Standing
@@ -128,6 +133,14 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 	a.Enabled, a.SupportRule, a.SupportAccess = settings.Enabled, settings.Support, said
 	if a.ActorStanding, err = from.Standing(ctx, ask.Actor.ID); err != nil {
 		return a, fmt.Errorf("load standing of actor: %w", err)
+	}
+	if running == nil {
+		a.Policy, err = policyFor(ctx, from, settings.PolicyID, ask, a.ActorStanding, limits, now)
+	} else {
+		a.Policy, err = policyNamed(ctx, from, settings.PolicyID)
+	}
+	if err != nil {
+		return a, err
 	}
 	if a.Subject, err = from.User(ctx, ask.SubjectID); errors.Is(err, storage.ErrNotFound) {
 		return a, nil
@@ -152,19 +165,23 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 
 // Start decides, and adds the impersonation and its event to the unit of work
 // tx. It decides on what tx sees, so that what was checked still holds when the
-// commit happens. A refusal is a Denial; record it with Denied after tx was undone.
+// commit happens. What the policy obliges to narrows what is started: its Access, its end
+// and its Scopes. A refusal is a Denial; record it with Denied after tx was undone.
 func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+	ask.IP = r.IP
 	a, err := s.attempt(ctx, tx, ask, now)
-	if err == nil {
-		err = Decide(a)
-	}
 	if err != nil {
 		return nil, err
 	}
+	owed, err := decide(a, nil)
+	if err != nil {
+		return nil, err
+	}
+	a = owed.narrow(a)
 	i := &storage.Impersonation{
 		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
 		OrganizationID: a.Organization, LoginSID: ask.loginSID(), Entry: ask.Entry,
-		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access),
+		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access), Scopes: owed.Scopes, IP: a.IP,
 		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin),
 	}
 	if ask.Ticket != nil {
@@ -181,6 +198,9 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	data := storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)}
 	if i.TicketID != "" {
 		data["ticket"] = i.TicketID
+	}
+	if a.Policy != nil {
+		data["policy_version"] = a.Policy.Version
 	}
 	return i, recordStart(ctx, tx, i, a.Actor, data, r, now)
 }
@@ -244,7 +264,7 @@ func (a Attempt) ends(login *storage.LoginSession) storage.Time {
 	return ends
 }
 
-// Refused returns the Denial in err once it is on the record, where it counts as a
+// Refused returns the Denial in err, with the rule that made it, once it is on the record, where it counts as a
 // refusal: to be asked for the password again does not, nor does one after too many.
 // What is no Denial is returned as it is.
 func (s *Service) Refused(ctx context.Context, err error, ask Ask, r storage.Request, now time.Time) error {
@@ -255,15 +275,20 @@ func (s *Service) Refused(ctx context.Context, err error, ask Ask, r storage.Req
 	case denial == DenyStepUp, denial == DenyRefusals:
 		return denial
 	}
-	if err := s.Denied(ctx, ask, denial, r, now); err != nil {
+	var refusal error = denial
+	if rule, ok := errors.AsType[*RuleDenial](err); ok {
+		refusal = rule
+	}
+	if err := s.Denied(ctx, ask, refusal, r, now); err != nil {
 		return err
 	}
-	return denial
+	return refusal
 }
 
-// Denied records that an attempt was refused. Actor and subject are named as they
-// were asked for only when there are such users.
-func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Request, now time.Time) error {
+// Denied records that an attempt was refused, by a Denial or the rule that made it.
+// Actor and subject are named as they were asked for only when there are such users.
+func (s *Service) Denied(ctx context.Context, ask Ask, refusal error, r storage.Request, now time.Time) error {
+	d, _ := Denied(refusal)
 	e := storage.Event{
 		Type: storage.EventImpersonationDenied, ActorID: ask.Actor.ID, ClientID: ask.Client.ID,
 		Data: storage.Data{"denial": string(d), "entry": ask.Entry},
@@ -272,6 +297,12 @@ func (s *Service) Denied(ctx context.Context, ask Ask, d Denial, r storage.Reque
 		e.Data["caller"] = ask.Caller.ID
 		if d == DenyActor {
 			e.ActorID = ask.Caller.ID
+		}
+	}
+	if rule, ok := errors.AsType[*RuleDenial](refusal); ok {
+		e.Data["rule"], e.Data["policy_version"] = rule.Rule, rule.Version
+		if rule.Cause != nil {
+			e.Data["cause"] = rule.Cause.Error()
 		}
 	}
 	if u, err := s.store.User(ctx, ask.SubjectID); err == nil {
@@ -330,10 +361,11 @@ func (s *Service) Recheck(ctx context.Context, id string, r storage.Request, now
 	if err == nil {
 		err = StillAllowed(a, i)
 	}
-	denial, denied := errors.AsType[Denial](err)
+	denial, denied := Denied(err)
 	if !denied {
 		return i, err
 	}
+	refusal := err
 	if denial != DenyEnded {
 		cause := storage.Cause{Reason: storage.EndPermissionLost, Request: r}
 		ended := s.store.Write(ctx, func(tx *storage.Tx) error {
@@ -342,7 +374,7 @@ func (s *Service) Recheck(ctx context.Context, id string, r storage.Request, now
 		err = errors.Join(err, ended)
 	}
 	ask := Ask{Actor: a.Actor, Client: a.Client, SubjectID: i.SubjectID, Entry: i.Entry}
-	return nil, errors.Join(err, s.Denied(ctx, ask, denial, r, now))
+	return nil, errors.Join(err, s.Denied(ctx, ask, refusal, r, now))
 }
 
 // Of returns an impersonation that by may see and stop: its actor, its subject, or

@@ -27,15 +27,17 @@ func IsHandle(text string) bool {
 // same decision is made again when it is redeemed. t says how it is delivered, and
 // with which token; the rest is filled in. A refusal is a Denial, on the record.
 func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r storage.Request, now time.Time) error {
-	t.ID = storage.NewID("tkt")
+	t.ID, ask.IP = storage.NewID("tkt"), r.IP
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
 		a, err := s.attempt(ctx, tx, ask, now)
-		if err == nil {
-			err = Decide(a)
-		}
 		if err != nil {
 			return err
 		}
+		owed, err := decide(a, nil)
+		if err != nil {
+			return err
+		}
+		a = owed.narrow(a) // what is redeemed is what was decided about
 		t.ActorID, t.SubjectID, t.ClientID, t.OrganizationID = a.Actor.ID, a.Subject.ID, a.Client.ID, a.Organization
 		t.Reason, t.TicketRef, t.Access, t.Duration = a.Reason, a.TicketRef, string(a.Access), a.Duration.Microseconds()
 		t.Entry, t.CreatedAt, t.ExpiresAt = ask.Entry, storage.At(now), storage.At(now.Add(TicketLifetime))

@@ -1,0 +1,132 @@
+package impersonation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// PermissionPolicies is what reading and changing the policy takes.
+const PermissionPolicies = "policies:write"
+
+// authorWaits is how long a change of the policy loosens nothing for whoever made it
+// (SECURITY T31).
+const authorWaits = 15 * time.Minute
+
+// policyNamed returns the version with this id; empty: there are no rules. It is read
+// and compiled once: that there is another is known by its id.
+func policyNamed(ctx context.Context, from reads, id string) (*Policy, error) {
+	if id == "" {
+		return nil, nil
+	}
+	made, err := from.Derived("policy:"+id, func() (any, error) {
+		row, err := from.PolicyNamed(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("load policy: %w", err)
+		}
+		return compileRow(row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made.(*Policy), nil
+}
+
+// compileRow makes a policy of a version.
+func compileRow(row *storage.Policy) (*Policy, error) {
+	rules, err := ParsePolicy([]byte(row.Rules))
+	if err != nil {
+		return nil, fmt.Errorf("policy %d: %w", row.Version, err)
+	}
+	p, err := Compile(rules)
+	if err != nil {
+		return nil, fmt.Errorf("policy %d: %w", row.Version, err)
+	}
+	p.ID, p.Version, p.AuthorID, p.byPerson, p.CreatedAt = row.ID, row.Version, row.AuthorID, row.ByPerson, row.CreatedAt.Time()
+	for i := range p.rules {
+		p.rules[i].version = row.Version
+	}
+	return p, nil
+}
+
+// policyFor returns the rules that somebody starts under. Whoever changed them a
+// moment ago is bound by those before, too: a change loosens nothing for its author
+// until others had the time to see it, or one of them made a change of their own
+// (SECURITY T31).
+func policyFor(ctx context.Context, from reads, id string, ask Ask, standing storage.Standing, limits Limits, now time.Time) (*Policy, error) {
+	p, err := policyNamed(ctx, from, id)
+	if err != nil || p == nil || limits.AuthorsAtOnce || now.Sub(p.CreatedAt) >= authorWaits || !p.writtenBy(ask, standing) {
+		return p, err
+	}
+	before, err := from.PolicyBefore(ctx, p.Version, now.Add(-authorWaits), ask.Actor.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return p, nil // there were no rules before, so these only narrow
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load policy: %w", err)
+	}
+	bound, err := policyNamed(ctx, from, before.ID)
+	if err != nil {
+		return nil, err
+	}
+	return p.and(bound), nil
+}
+
+// writtenBy reports whether who asks may be behind a version: it is theirs, or a key's,
+// and whoever may write the policy can have used one.
+func (p *Policy) writtenBy(ask Ask, standing storage.Standing) bool {
+	if p.byPerson || p.AuthorID == "" {
+		return p.AuthorID == ask.Actor.ID
+	}
+	return standing.MayAnywhere(PermissionPolicies) ||
+		ask.Caller != nil && (ask.Caller.ID == p.AuthorID || ask.Caller.Standing.MayAnywhere(PermissionPolicies))
+}
+
+// SetPolicy makes rules the next version of the policy: it holds for the next decision,
+// wherever that is made. What runs and is no longer allowed ends in the same Write.
+// basedOn is the version that the author had before them, zero where there was none. A
+// *RuleProblem: see Compile. storage.ErrPolicyChanged: there is a newer one.
+func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, basedOn int64, by storage.Cause, now time.Time) (*storage.Policy, error) {
+	if !plain(note, maxRuleText, true) {
+		return nil, &RuleProblem{Rule: -1, Field: "note", Message: fmt.Sprintf("want at most %d printable characters", maxRuleText)}
+	}
+	if _, err := Compile(rules); err != nil {
+		return nil, err
+	}
+	text, err := FormatPolicy(rules)
+	if err != nil {
+		return nil, fmt.Errorf("write policy: %w", err)
+	}
+	saved := &storage.Policy{ID: storage.NewID("pol"), Rules: text, Note: note}
+	if _, err := compileRow(saved); err != nil { // what is kept reads as what was given
+		return nil, err
+	}
+	err = s.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := tx.CreatePolicy(ctx, saved, basedOn, by, now); err != nil {
+			return err
+		}
+		return Reconsider(ctx, tx, storage.ImpersonationFilter{}, by, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return saved, nil
+}
+
+// Explain decides about an ask as a start at that moment would, and says how it came
+// about. Nothing is changed or recorded. The actor is taken to have just shown their
+// password. rules, where given, take the place of those in force.
+func (s *Service) Explain(ctx context.Context, ask Ask, rules *Policy, now time.Time) (Verdict, error) {
+	a, err := gather(ctx, s.store, ask, s.limits, nil, now)
+	if err != nil {
+		return Verdict{}, err
+	}
+	a.ActorAuthTime, a.AskedAt = now, now
+	if rules != nil {
+		a.Policy = rules
+	}
+	return Explain(a), nil
+}
