@@ -260,6 +260,7 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventImpersonationReported:  "Reported by the user",
 	storage.EventSupportAccessChanged:   "Support access changed",
 	storage.EventSupportAccessRequested: "Support access asked for",
+	storage.EventPolicyUpdated:          "Policy changed",
 	storage.EventConsoleOpened:          "Console opened",
 	storage.EventRecordExported:         "Record exported",
 	storage.EventTokenIssued:            "Token issued",

@@ -91,7 +91,7 @@ func (p *Policy) writtenBy(ask Ask, standing storage.Standing) bool {
 // *RuleProblem: see Compile. storage.ErrPolicyChanged: there is a newer one.
 func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, basedOn int64, by storage.Cause, now time.Time) (*storage.Policy, error) {
 	if !plain(note, maxRuleText, true) {
-		return nil, &RuleProblem{Rule: -1, Field: "note", Message: fmt.Sprintf("want at most %d printable characters", maxRuleText)}
+		return nil, &RuleProblem{Rule: -1, Field: "note", Text: fmt.Sprintf("want at most %d printable characters", maxRuleText)}
 	}
 	if _, err := Compile(rules); err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ var places = sync.OnceValue(func() map[string]int {
 // error, each a *RuleProblem: see RuleProblems.
 func Compile(rules []Rule) (*Policy, error) {
 	if len(rules) > MaxRules {
-		return nil, &RuleProblem{Rule: -1, Field: "rules", Message: fmt.Sprintf("there are %d, and may be %d", len(rules), MaxRules)}
+		return nil, &RuleProblem{Rule: -1, Field: "rules", Text: fmt.Sprintf("there are %d, and may be %d", len(rules), MaxRules)}
 	}
 	env, err := environment()
 	if err != nil {
@@ -98,7 +98,7 @@ func Compile(rules []Rule) (*Policy, error) {
 	size := 0
 	for i, r := range rules {
 		problem := func(field, message string) {
-			problems = append(problems, &RuleProblem{Rule: i, Name: r.Name, Field: field, Message: message})
+			problems = append(problems, &RuleProblem{Rule: i, Name: r.Name, Field: field, Text: message})
 		}
 		r.check(problem)
 		if slices.ContainsFunc(rules[:i], func(other Rule) bool { return other.Name == r.Name }) {
@@ -113,7 +113,7 @@ func Compile(rules []Rule) (*Policy, error) {
 		size += len(r.Name) + len(r.Comment) + len(r.When) + len(r.Message) + len(r.Oblige.TicketPattern) + len(strings.Join(r.Oblige.Scopes, " "))
 	}
 	if size > MaxPolicySize {
-		problems = append(problems, &RuleProblem{Rule: -1, Field: "rules", Message: fmt.Sprintf("they are longer than %d KiB in all", MaxPolicySize>>10)})
+		problems = append(problems, &RuleProblem{Rule: -1, Field: "rules", Text: fmt.Sprintf("they are longer than %d KiB in all", MaxPolicySize>>10)})
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -123,7 +123,7 @@ func Compile(rules []Rule) (*Policy, error) {
 
 // compile makes a program of a rule's expression.
 func compile(env *cel.Env, source string) (cel.Program, []*RuleProblem) {
-	wrong := func(message string) []*RuleProblem { return []*RuleProblem{{Message: message}} }
+	wrong := func(message string) []*RuleProblem { return []*RuleProblem{{Text: message}} }
 	switch {
 	case strings.TrimSpace(source) == "":
 		return nil, wrong("want an expression; true applies always")
@@ -136,7 +136,7 @@ func compile(env *cel.Env, source string) (cel.Program, []*RuleProblem) {
 	if issues.Err() != nil {
 		var problems []*RuleProblem
 		for _, e := range issues.Errors() {
-			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Message: e.Message})
+			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Text: e.Message})
 		}
 		return nil, problems
 	}

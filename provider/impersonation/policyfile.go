@@ -41,7 +41,7 @@ const maxPolicyFile = 2 * MaxPolicySize
 // ParsePolicy reads the rules of a YAML file. What is wrong with its form is a
 // *RuleProblem; what the rules say is for Compile to check.
 func ParsePolicy(text []byte) ([]Rule, error) {
-	wrong := func(message string) error { return &RuleProblem{Rule: -1, Field: "rules", Message: message} }
+	wrong := func(message string) error { return &RuleProblem{Rule: -1, Field: "rules", Text: message} }
 	if len(text) > maxPolicyFile {
 		return nil, wrong(fmt.Sprintf("the file is longer than %d KiB", maxPolicyFile>>10))
 	}
@@ -70,7 +70,7 @@ func ParsePolicy(text []byte) ([]Rule, error) {
 		}
 		d, err := time.ParseDuration(o.MaxDuration)
 		if err != nil || d == 0 {
-			return nil, &RuleProblem{Rule: i, Name: e.Name, Field: "max_duration", Message: "want a duration such as 15m"}
+			return nil, &RuleProblem{Rule: i, Name: e.Name, Field: "max_duration", Text: "want a duration such as 15m"}
 		}
 		rules[i].Oblige.MaxDuration = d
 	}

@@ -61,7 +61,7 @@ type RuleProblem struct {
 	Name         string // of the rule
 	Field        string // name, comment, when, effect, message, ticket_pattern, max_duration, scopes or oblige
 	Line, Column int    // in When, counted from 1; zero: not there
-	Message      string
+	Text         string
 }
 
 func (p *RuleProblem) Error() string {
@@ -77,7 +77,7 @@ func (p *RuleProblem) Error() string {
 	if p.Line > 0 {
 		fmt.Fprintf(&where, ", line %d, column %d", p.Line, p.Column)
 	}
-	return where.String() + ": " + p.Message
+	return where.String() + ": " + p.Text
 }
 
 // RuleProblems returns the problems in an error of Compile.
