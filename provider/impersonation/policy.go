@@ -13,8 +13,6 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
-
-	"github.com/understudy-id/understudy/storage"
 )
 
 // What deciding may cost (SECURITY H05). The cost is counted in the steps of CEL and is
