@@ -63,14 +63,19 @@ func RequireNobody(ctx context.Context) error {
 }
 
 // RequireWrite returns ErrReadOnly to an actor who may only read, and to one of whom
-// it is not known. It belongs before every change. An API that checks the scopes of
+// it is not known, and ErrExpired to one whose time is up. It belongs before every change. An API that checks the scopes of
 // access tokens needs it not: a read-only impersonation has no others.
 func RequireWrite(ctx context.Context) error {
 	a, err := Of(ctx)
-	if err == nil && a != nil && a.Access != Full {
-		err = ErrReadOnly
+	switch {
+	case err != nil || a == nil:
+		return err
+	case a.Expired(time.Now()):
+		return ErrExpired
+	case a.Access != Full:
+		return ErrReadOnly
 	}
-	return err
+	return nil
 }
 
 // Guard is the middleware of a requirement: RequireNobody, RequireWrite or your own.

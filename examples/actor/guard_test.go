@@ -27,6 +27,7 @@ func TestRequirements(t *testing.T) {
 		{"full access", With(ctx, &sam), ErrActing, nil},
 		{"read only", With(ctx, &readOnly), ErrActing, ErrReadOnly},
 		{"access not known", With(ctx, &unknown), ErrActing, ErrReadOnly},
+		{"expired", With(ctx, &over), ErrActing, ErrExpired},
 		{"no middleware", ctx, ErrUnknown, ErrUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
