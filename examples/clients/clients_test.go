@@ -3,8 +3,6 @@
 package clients_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -64,7 +62,7 @@ func TestClients(t *testing.T) {
 		}
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
-			app := run(t, program.start(t, program.name), "ISSUER="+issuer, "CLIENT_ID="+client, credential)
+			app := nodetest.Start(t, program.start(t, program.name), "ISSUER="+issuer, "CLIENT_ID="+client, credential)
 			register(t, idp, client, app, func(c *storage.Client) {
 				if program.key {
 					c.SecretHash, c.TokenEndpointAuthMethod, c.JWKS = nil, "private_key_jwt", jwks
@@ -112,41 +110,6 @@ func register(t *testing.T, idp *idptest.IDP, id, address string, change func(*s
 	c.IDTokenSignedResponseAlg = "RS256"
 	change(c)
 	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.CreateClient(ctx, c, time.Now()) })
-}
-
-// run starts a program and returns the address that it prints. It ends with the test.
-func run(t *testing.T, program *exec.Cmd, environment ...string) (address string) {
-	t.Helper()
-	var problems bytes.Buffer
-	program.Env = append(append(os.Environ(), "PORT=0", "BASE_URL="), environment...)
-	program.Stderr, program.WaitDelay = &problems, 10*time.Second
-	out, err := program.StdoutPipe()
-	if err == nil {
-		err = program.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := time.AfterFunc(time.Minute, func() { _ = program.Process.Kill() }) // it prints nothing
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	stop.Stop()
-	t.Cleanup(func() {
-		_ = program.Process.Kill()
-		_ = program.Wait()
-		if t.Failed() {
-			t.Logf("%s wrote: %s", program, problems.String())
-		}
-	})
-	var ready struct {
-		Address string `json:"address"`
-	}
-	if err == nil {
-		err = json.Unmarshal(line, &ready)
-	}
-	if err != nil {
-		t.Fatalf("%s did not start: %v", program, err)
-	}
-	return ready.Address
 }
 
 func goProgram(t *testing.T, directory string) *exec.Cmd {

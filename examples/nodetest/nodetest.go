@@ -3,11 +3,15 @@
 package nodetest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,6 +22,40 @@ import (
 func Program(t testing.TB, directory, script string) *exec.Cmd {
 	t.Helper()
 	Sources(t, filepath.Join(directory, "..", "*.mjs"), filepath.Join(directory, script), filepath.Join(directory, "*.json"))
+	install(t, directory)
+	return Node(t, directory, script)
+}
+
+// Node returns a command that runs a script of a directory, and ends with the test.
+func Node(t testing.TB, directory, script string) *exec.Cmd {
+	t.Helper()
+	arguments := []string{script}
+	if version := Command(t, ".", time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
+		arguments = []string{"--experimental-global-webcrypto", script}
+	}
+	program := exec.CommandContext(t.Context(), "node", arguments...)
+	program.Dir = directory
+	return program
+}
+
+// Build installs the packages of a directory and runs its script "build". Tests of
+// several packages may ask for it at once: one after the other gets it.
+func Build(t testing.TB, directory string) {
+	t.Helper()
+	lock, err := os.OpenFile(filepath.Join(directory, "package-lock.json"), os.O_RDWR, 0)
+	if err == nil {
+		defer lock.Close()
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(t, directory)
+	Command(t, directory, 3*time.Minute, "npm", "run", "build")
+}
+
+func install(t testing.TB, directory string) {
+	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("%v: .ci/install-test-tools installs it from Debian's packages", err)
@@ -26,13 +64,6 @@ func Program(t testing.TB, directory, script string) *exec.Cmd {
 	if outdated(t, directory) {
 		Command(t, directory, 3*time.Minute, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 	}
-	arguments := []string{script}
-	if version := Command(t, ".", time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
-		arguments = []string{"--experimental-global-webcrypto", script}
-	}
-	program := exec.CommandContext(t.Context(), "node", arguments...)
-	program.Dir = directory
-	return program
 }
 
 // outdated reports whether node_modules is not what package-lock.json says. npm
@@ -45,6 +76,41 @@ func outdated(t testing.TB, directory string) bool {
 	}
 	installed, err := os.Stat(filepath.Join(directory, "node_modules", ".package-lock.json"))
 	return err != nil || installed.ModTime().Before(lock.ModTime())
+}
+
+// Start starts a program and returns the address that it prints. It ends with the test.
+func Start(t testing.TB, program *exec.Cmd, environment ...string) (address string) {
+	t.Helper()
+	var problems bytes.Buffer
+	program.Env = append(append(os.Environ(), "PORT=0", "BASE_URL="), environment...)
+	program.Stderr, program.WaitDelay = &problems, 10*time.Second
+	out, err := program.StdoutPipe()
+	if err == nil {
+		err = program.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := time.AfterFunc(time.Minute, func() { _ = program.Process.Kill() }) // it prints nothing
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	stop.Stop()
+	t.Cleanup(func() {
+		_ = program.Process.Kill()
+		_ = program.Wait()
+		if t.Failed() {
+			t.Logf("%s wrote: %s", program, problems.String())
+		}
+	})
+	var ready struct {
+		Address string `json:"address"`
+	}
+	if err == nil {
+		err = json.Unmarshal(line, &ready)
+	}
+	if err != nil {
+		t.Fatalf("%s did not start: %v", program, err)
+	}
+	return ready.Address
 }
 
 // Sources lets `go test` know what the result depends on: it does not see what
