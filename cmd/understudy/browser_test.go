@@ -221,16 +221,20 @@ func TestBrowserAccessible(t *testing.T) {
 		t.Skip("a browser takes its time")
 	}
 	d, chromium := startDemo(t), startChromium(t)
-	everyPage(newTab(t, chromium), d, func(b *tab, name string) {
-		value[bool](b, axe+"; true")
-		b.everyLook(func(scheme string, width int64) {
-			for _, violation := range value[[]string](b, accessible) {
-				t.Errorf("%s, %s, %d pixels: %s", name, scheme, width, violation)
-			}
-			if wide := value[int64](b, "document.documentElement.scrollWidth"); wide > width {
-				t.Errorf("%s, %s: %d pixels wide, want %d", name, scheme, wide, width)
-			}
-		})
+	everyPage(newTab(t, chromium), d, (*tab).examine)
+}
+
+// examine asks axe about a page, and whether it fits, in every look.
+func (b *tab) examine(name string) {
+	b.t.Helper()
+	value[bool](b, axe+"; true")
+	b.everyLook(func(scheme string, width int64) {
+		for _, violation := range value[[]string](b, accessible) {
+			b.t.Errorf("%s, %s, %d pixels: %s", name, scheme, width, violation)
+		}
+		if wide := value[int64](b, "document.documentElement.scrollWidth"); wide > width {
+			b.t.Errorf("%s, %s: %d pixels wide, want %d", name, scheme, wide, width)
+		}
 	})
 }
 
@@ -268,7 +272,7 @@ func TestScreenshots(t *testing.T) {
 		}
 	}
 	d, chromium := startDemo(t), startChromium(t)
-	everyPage(newTab(t, chromium), d, func(b *tab, name string) {
+	draw := func(b *tab, name string) {
 		value[bool](b, "scrollTo(0, 0), true")
 		b.everyLook(func(scheme string, width int64) {
 			high := value[float64](b, "document.documentElement.scrollHeight")
@@ -288,7 +292,9 @@ func TestScreenshots(t *testing.T) {
 			}
 			b.look(light, 1280)
 		}
-	})
+	}
+	everyPage(newTab(t, chromium), d, draw)
+	startNodeShop(t, d).everyPage(newTab(t, chromium), draw)
 }
 
 // readmePictures are parts of pages, each by an expression for its rectangle.

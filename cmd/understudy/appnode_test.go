@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/understudy-id/understudy/examples/nodetest"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// nodeShop is the example application for Node.js, and the provider that it signs
+// people in at.
+type nodeShop struct {
+	*demo
+	url string
+}
+
+const (
+	nodeClient    = "shop-node"
+	webhookSecret = "whsec_YSBzZWNyZXQgb2YgYSB0ZXN0LCAzMiBieXRlcyBsb25n"
+)
+
+// startNodeShop builds, starts and registers the application, as its README says.
+func startNodeShop(t *testing.T, d *demo) *nodeShop {
+	t.Helper()
+	const examples, directory = "../../examples", "../../examples/app-node"
+	nodetest.Sources(t, examples+"/*.json", directory+"/*.json", directory+"/src/*", directory+"/views/*", directory+"/public/*", examples+"/actor-ts/src/*")
+	nodetest.Build(t, examples)
+	s := &nodeShop{demo: d}
+	s.url = nodetest.Start(t, nodetest.Node(t, directory, "dist/main.js"),
+		"ISSUER="+d.providerURL, "CLIENT_ID="+nodeClient, "CLIENT_SECRET=secret", "WEBHOOK_SECRET="+webhookSecret)
+	ctx := context.Background()
+	err := d.service.store.Write(ctx, func(tx *storage.Tx) error {
+		return tx.CreateClient(ctx, &storage.Client{
+			ID: nodeClient, Name: "Shop", Type: "web", SecretHash: storage.Hash("secret"), TokenEndpointAuthMethod: "client_secret_basic",
+			RedirectURIs: storage.List{s.url + "/callback"}, PostLogoutRedirectURIs: storage.List{s.url + "/", s.url + "/stopped"},
+			InitiateLoginURI: s.url + "/initiate-login", BackchannelLogoutURI: s.url + "/backchannel-logout",
+			GrantTypes: storage.List{"authorization_code"}, ResponseTypes: storage.List{"code"}, Scope: "openid profile email", RequirePKCE: true,
+			IDTokenSignedResponseAlg: "RS256", AccessTokenFormat: "jwt", Delivery: "initiate_login", AllowImpersonation: true,
+			ActClaims: storage.List{"name"}, ImpersonatorInResponse: true, FirstParty: true,
+		}, time.Now())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestNodeShop plays with the example application for Node.js everything that it
+// shows how to do.
+func TestNodeShop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes its time, and it needs Node.js")
+	}
+	d, chromium := startDemo(t), startChromium(t)
+	s := startNodeShop(t, d)
+
+	t.Run("oneself", func(t *testing.T) {
+		b := newTab(t, chromium)
+		s.signIn(b, "ada@globex.test")
+		b.read("#app-user", "ada@globex.test")
+		b.click("#cancel-4711")
+		b.until(`!document.querySelector("#cancel-4711")`)
+		b.open(s.url+"/profile", "#email-form")
+		b.write("[name='email']", "invoices@globex.test")
+		b.click("#email-form button")
+		b.read("#email", "invoices@globex.test")
+		b.open(s.url+"/activity", "#log")
+		b.until(`document.querySelectorAll("#log li").length == 2 && !document.querySelector("#log").innerText.includes(" by ")`)
+		b.open(s.url+"/profile", "#logout")
+		b.click("#logout")
+		b.see("#login")
+		b.quiet()
+	})
+	t.Run("somebody, reading, from the consent page", func(t *testing.T) {
+		b := newTab(t, chromium)
+		s.reachConsent(b)
+		b.actAsAda()
+		b.until(visible(".text"))
+		b.says(".what", "· read only")
+		b.until(`document.title.startsWith("(as Ada Lovelace) ") && document.querySelector("#read-only") && !document.querySelector("[id^='cancel-']")`)
+		for path, want := range map[string]int{"/orders/4712/cancel": http.StatusForbidden, "/profile/email": http.StatusForbidden} {
+			if got := b.post(path, "email=sam@understudy.test"); got != want {
+				t.Errorf("POST %s: got %d, want %d", path, got, want)
+			}
+		}
+		b.open(s.url+"/profile", "#not-while-acting")
+		b.read("#email", "invoices@globex.test")
+		s.stopActing(b)
+		b.quiet()
+	})
+	t.Run("somebody, with full access, from the console", func(t *testing.T) {
+		b := newTab(t, chromium)
+		b.open(d.providerURL+"/admin/users", "#login-form")
+		b.signIn("sam@understudy.test", demoPassword)
+		b.see("#users table")
+		b.open(d.providerURL+"/admin/users/usr_ada?dialog=impersonate&client_id="+nodeClient, "#impersonate-form")
+		b.write("#reason", sayWhy)
+		b.click(`#impersonate-form [name="access"][value="full"]`)
+		b.click("#impersonate-submit")
+		b.read("#app-user", "ada@globex.test")
+		b.until(visible(".text"))
+		b.click("#cancel-4712")
+		b.until(`!document.querySelector("#cancel-4712")`)
+		if got := b.post("/profile/email", "email=sam@understudy.test"); got != http.StatusForbidden {
+			t.Errorf("change of the e-mail address: got %d, want 403", got)
+		}
+		b.open(s.url+"/activity", "#log")
+		b.until(`document.querySelector("#log li").innerText.includes("usr_ada, by usr_sam")`)
+		b.stopAll(d)
+		s.signedOut(b)
+		b.quiet()
+	})
+	t.Run("events", func(t *testing.T) {
+		b := newTab(t, chromium)
+		s.signIn(b, "linus@initech.test")
+		b.open(s.url+"/activity", "main")
+		for name, c := range map[string]struct {
+			change func(http.Header)
+			want   int
+		}{
+			"signed":      {func(http.Header) {}, http.StatusNoContent},
+			"again":       {func(http.Header) {}, http.StatusNoContent},
+			"not signed":  {func(h http.Header) { h.Del(standardwebhooks.HeaderWebhookSignature) }, http.StatusBadRequest},
+			"another's":   {func(h http.Header) { h.Set(standardwebhooks.HeaderWebhookSignature, "v1,"+strings.Repeat("A", 43)+"=") }, http.StatusBadRequest},
+			"under an id": {func(h http.Header) { h.Set(standardwebhooks.HeaderWebhookID, "evt_2") }, http.StatusBadRequest},
+			"from yesterday": {func(h http.Header) {
+				h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(time.Now().Add(-24*time.Hour).Unix(), 10))
+			}, http.StatusBadRequest},
+		} {
+			if got := s.tell(t, "usr_linus", c.change); got != c.want {
+				t.Errorf("%s: got %d, want %d", name, got, c.want)
+			}
+		}
+		b.open(s.url+"/activity", "#events")
+		b.until(`document.querySelectorAll("#events li").length == 1 && document.querySelector("#events").innerText.includes("by usr_sam · ` + sayWhy + `")`)
+		b.quiet()
+	})
+	t.Run("strangers", func(t *testing.T) { s.strangers(newTab(t, chromium)) })
+	t.Run("accessible", func(t *testing.T) { s.everyPage(newTab(t, chromium), (*tab).examine) })
+}
+
+// everyPage leads a browser through every kind of page that the shop has.
+func (s *nodeShop) everyPage(b *tab, visit func(b *tab, name string)) {
+	b.t.Helper()
+	s.tell(b.t, "usr_ada", func(http.Header) {})
+	b.open(s.url, "#login")
+	visit(b, "shop-signed-out")
+	b.open(s.url+"/callback?state=unknown", "#problem")
+	visit(b, "shop-error")
+	s.reachConsent(b)
+	b.click("#consent-submit")
+	b.see("#orders")
+	b.click("#cancel-4712")
+	b.until(`!document.querySelector("#cancel-4712")`)
+	visit(b, "shop-orders")
+	b.open(s.url+"/profile", "#email-form")
+	visit(b, "shop-profile")
+	b.click("#switch")
+	b.see("#consent-form")
+	b.actAsAda()
+	b.until(visible(".text"))
+	visit(b, "shop-acting-orders")
+	b.open(s.url+"/profile", "#not-while-acting")
+	visit(b, "shop-acting-profile")
+	b.open(s.url+"/activity", "#events")
+	visit(b, "shop-acting-activity")
+	s.stopActing(b)
+}
+
+// strangers are turned away.
+func (s *nodeShop) strangers(b *tab) {
+	b.t.Helper()
+	for path, want := range map[string]int{
+		"/initiate-login": http.StatusBadRequest,
+		"/initiate-login?iss=https://evil.example&login_hint=tkt_1":                              http.StatusBadRequest,
+		"/initiate-login?" + url.Values{"iss": {s.providerURL, "https://evil.example"}}.Encode(): http.StatusBadRequest,
+		"/callback?code=c&state=s&iss=" + url.QueryEscape(s.providerURL):                         http.StatusBadRequest,
+		"/callback?state[]=s": http.StatusBadRequest,
+		"/session":            http.StatusUnauthorized,
+		"/nowhere":            http.StatusNotFound,
+	} {
+		if got, _ := s.do(b.t, http.MethodGet, path, "", nil); got != want {
+			b.t.Errorf("GET %s: got %d, want %d", path, got, want)
+		}
+	}
+	for path, want := range map[string]int{
+		"/logout": http.StatusForbidden, "/stop": http.StatusForbidden, "/profile/email": http.StatusForbidden, "/orders/4713/cancel": http.StatusForbidden,
+		"/backchannel-logout": http.StatusBadRequest, "/webhooks": http.StatusBadRequest,
+	} {
+		if got, body := s.do(b.t, http.MethodPost, path, "logout_token=e30.e30.e30", nil); got != want || strings.Contains(body, "node_modules") {
+			b.t.Errorf("POST %s: got %d %s, want %d", path, got, body, want)
+		}
+	}
+	// With a session, but not from its pages.
+	s.signIn(b, "grace@globex.test")
+	for _, csrf := range []string{"", "csrf=", "csrf=guess", "csrf[]=guess"} {
+		status := value[int](b, `fetch("/orders/4713/cancel", {method: "POST", body: new URLSearchParams(`+quoted(csrf)+`)}).then(r => r.status)`)
+		if status != http.StatusForbidden {
+			b.t.Errorf("POST with %q: got %d, want 403", csrf, status)
+		}
+	}
+	// Words of others stay words.
+	b.open(s.url+"/callback?"+url.Values{"state": {"s"}, "error": {"x"}, "error_description": {"<img src=x>"}}.Encode(), "#problem")
+	if value[bool](b, `!!document.querySelector("img")`) {
+		b.t.Error("an error's description is markup")
+	}
+}
+
+// tell sends the shop an event about a user, as the provider does, and returns the status.
+func (s *nodeShop) tell(t *testing.T, subject string, change func(http.Header)) int {
+	t.Helper()
+	now := time.Now()
+	event := map[string]any{
+		"id": "evt_1", "type": "impersonation.started", "time": now, "actor": "usr_sam", "subject": subject, "client": nodeClient,
+		"impersonation": "imp_1", "reason": sayWhy, "data": map[string]any{"access": "read_only"},
+	}
+	body, err := json.Marshal(map[string]any{"type": event["type"], "timestamp": now, "data": event})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := standardwebhooks.NewWebhook(webhookSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := key.Sign("evt_1", now, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	header.Set(standardwebhooks.HeaderWebhookID, "evt_1")
+	header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	change(header)
+	status, _ := s.do(t, http.MethodPost, "/webhooks", string(body), header)
+	return status
+}
+
+// do sends a request as nobody.
+func (s *nodeShop) do(t *testing.T, method, path, body string, header http.Header) (status int, answer string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil { // not even a URL
+		r, err = http.NewRequestWithContext(t.Context(), method, s.url, strings.NewReader(body))
+		r.URL.Opaque = path
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name := range header {
+		r.Header.Set(name, header.Get(name))
+	}
+	stay := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := stay.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(raw)
+}
+
+// signIn signs in at the shop, without a question to go on.
+func (s *nodeShop) signIn(b *tab, who string) {
+	b.t.Helper()
+	b.open(s.url, "#login")
+	b.click("#login")
+	b.see("#login-form")
+	b.signIn(who, demoPassword)
+	b.see("#orders")
+}
+
+func (s *nodeShop) reachConsent(b *tab) {
+	b.t.Helper()
+	b.open(s.url, "#login")
+	b.click("#login")
+	b.see("#login-form")
+	b.signIn("sam@understudy.test", demoPassword)
+	b.see("#consent-form")
+}
+
+func (s *nodeShop) stopActing(b *tab) {
+	b.t.Helper()
+	b.press(".stop")
+	b.read("#app-user", "sam@understudy.test")
+	b.until(`location.href == ` + quoted(s.url+"/") + ` && !document.querySelector("#acting-bar")`)
+}
+
+// signedOut waits until the shop was told that the session is over.
+func (s *nodeShop) signedOut(b *tab) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		b.do(chromedp.Navigate(s.url))
+		b.see("main")
+		if value[bool](b, `!!document.querySelector("#login")`) {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("still signed in: %s", b.where())
+		}
+	}
+}
+
+// post sends a form of the page's own, with its token, and returns the status.
+func (b *tab) post(path, fields string) int {
+	b.t.Helper()
+	return value[int](b, fmt.Sprintf(`fetch(%s, {method: "POST", body: new URLSearchParams(%s + "&csrf=" + document.querySelector("[name='csrf']").value)}).then(r => r.status)`,
+		quoted(path), quoted(fields)))
+}
+
+// quiet checks that the browser has nothing to complain about but refusals, of a form or
+// of the session that the bar asks about.
+func (b *tab) quiet() {
+	b.t.Helper()
+	for _, complaint := range b.heard() {
+		if !strings.Contains(complaint, "responded with a status of 40") {
+			b.t.Errorf("the browser complains: %s", complaint)
+		}
+	}
+}
