@@ -404,10 +404,11 @@ users: users_pkey PRIMARY KEY (id)
 users: users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
 CREATE INDEX api_keys_client ON public.api_keys USING btree (client_id) WHERE (client_id IS NOT NULL);
 CREATE INDEX api_keys_created ON public.api_keys USING btree (created_at, id);
-CREATE INDEX api_keys_organization ON public.api_keys USING btree (organization_id) WHERE (organization_id IS NOT NULL);
+CREATE INDEX api_keys_organization ON public.api_keys USING btree (organization_id, created_at, id) WHERE (organization_id IS NOT NULL);
 CREATE UNIQUE INDEX api_keys_pkey ON public.api_keys USING btree (id);
 CREATE UNIQUE INDEX api_keys_secret_hash_key ON public.api_keys USING btree (secret_hash);
 CREATE UNIQUE INDEX checkpoints_pkey ON public.checkpoints USING btree (size);
+CREATE INDEX clients_name ON public.clients USING btree (name, id);
 CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
 CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);
 CREATE INDEX denied_tokens_expiry ON public.denied_tokens USING btree (expires_at);
@@ -429,7 +430,10 @@ CREATE INDEX grants_user ON public.grants USING btree (user_id);
 CREATE INDEX idempotent_requests_expiry ON public.idempotent_requests USING btree (expires_at);
 CREATE UNIQUE INDEX idempotent_requests_pkey ON public.idempotent_requests USING btree (key_hash);
 CREATE INDEX impersonations_actor ON public.impersonations USING btree (actor_id, started_at);
+CREATE INDEX impersonations_client ON public.impersonations USING btree (client_id, started_at, id);
 CREATE INDEX impersonations_login ON public.impersonations USING btree (login_sid, client_id) WHERE (ended_at = 0);
+CREATE INDEX impersonations_open ON public.impersonations USING btree (started_at, id) WHERE (ended_at = 0);
+CREATE INDEX impersonations_organization ON public.impersonations USING btree (organization_id, started_at, id) WHERE (organization_id <> ''::text);
 CREATE UNIQUE INDEX impersonations_pkey ON public.impersonations USING btree (id);
 CREATE INDEX impersonations_running ON public.impersonations USING btree (expires_at) WHERE (ended_at = 0);
 CREATE INDEX impersonations_started ON public.impersonations USING btree (started_at, id);
@@ -479,8 +483,11 @@ CREATE UNIQUE INDEX tokens_pkey ON public.tokens USING btree (hash);
 CREATE UNIQUE INDEX tree_hashes_pkey ON public.tree_hashes USING btree ("position");
 CREATE UNIQUE INDEX used_assertions_pkey ON public.used_assertions USING btree (id_hash);
 CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
+CREATE INDEX users_created ON public.users USING btree (created_at, id) WHERE (deleted_at = 0);
 CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);
+CREATE INDEX users_email_prefix ON public.users USING btree (email_key COLLATE "C", id) WHERE (deleted_at = 0);
 CREATE INDEX users_name ON public.users USING btree (name, id);
+CREATE INDEX users_name_prefix ON public.users USING btree (lower(name) COLLATE "C", id) WHERE (deleted_at = 0);
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
 CREATE OR REPLACE FUNCTION public.append_only()
  RETURNS trigger

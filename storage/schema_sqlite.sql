@@ -353,7 +353,8 @@ CREATE TABLE users (
 , deleted_at INTEGER NOT NULL DEFAULT 0, last_sign_in_at INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX api_keys_created ON api_keys (created_at, id);
-CREATE INDEX api_keys_organization ON api_keys (organization_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX api_keys_organization ON api_keys (organization_id, created_at, id) WHERE organization_id IS NOT NULL;
+CREATE INDEX clients_name ON clients (name, id);
 CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
 CREATE INDEX events_actor ON events (actor_id, time, id) WHERE actor_id <> '';
 CREATE INDEX events_client ON events (client_id, time, id) WHERE client_id <> '';
@@ -368,7 +369,10 @@ CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonati
 CREATE INDEX grants_user ON grants (user_id);
 CREATE INDEX idempotent_requests_expiry ON idempotent_requests (expires_at);
 CREATE INDEX impersonations_actor ON impersonations (actor_id, started_at);
+CREATE INDEX impersonations_client ON impersonations (client_id, started_at, id);
 CREATE INDEX impersonations_login ON impersonations (login_sid, client_id) WHERE ended_at = 0;
+CREATE INDEX impersonations_open ON impersonations (started_at, id) WHERE ended_at = 0;
+CREATE INDEX impersonations_organization ON impersonations (organization_id, started_at, id) WHERE organization_id <> '';
 CREATE INDEX impersonations_running ON impersonations (expires_at) WHERE ended_at = 0;
 CREATE INDEX impersonations_started ON impersonations (started_at, id);
 CREATE INDEX impersonations_subject ON impersonations (subject_id, started_at);
@@ -390,7 +394,9 @@ CREATE INDEX tickets_expiry ON tickets (expires_at);
 CREATE INDEX tickets_login ON tickets (login_sid, client_id) WHERE login_sid <> '';
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
+CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;
 CREATE INDEX users_name ON users (name, id);
+CREATE INDEX users_name_prefix ON users (LOWER(name), id) WHERE deleted_at = 0;
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN
     SELECT RAISE(ABORT, 'checkpoints are append-only');

@@ -16,7 +16,7 @@ CREATE TABLE api_keys (
     revoked_at      BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX api_keys_created ON api_keys (created_at, id);
-CREATE INDEX api_keys_organization ON api_keys (organization_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX api_keys_organization ON api_keys (organization_id, created_at, id) WHERE organization_id IS NOT NULL;
 CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
 
 -- What was answered to a POST with an Idempotency-Key. status 0: it is still under way.
@@ -31,6 +31,22 @@ CREATE TABLE idempotent_requests (
 );
 CREATE INDEX idempotent_requests_expiry ON idempotent_requests (expires_at);
 
+-- What the API's lists are read by, each in one order: a page costs what it holds.
+CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;
+CREATE INDEX users_name_prefix ON users ((LOWER(name) COLLATE "C"), id) WHERE deleted_at = 0;
+CREATE INDEX users_email_prefix ON users ((email_key COLLATE "C"), id) WHERE deleted_at = 0;
+CREATE INDEX clients_name ON clients (name, id);
+CREATE INDEX impersonations_client ON impersonations (client_id, started_at, id);
+CREATE INDEX impersonations_organization ON impersonations (organization_id, started_at, id) WHERE organization_id <> '';
+CREATE INDEX impersonations_open ON impersonations (started_at, id) WHERE ended_at = 0;
+
 -- +goose Down
+DROP INDEX impersonations_open;
+DROP INDEX impersonations_organization;
+DROP INDEX impersonations_client;
+DROP INDEX clients_name;
+DROP INDEX users_email_prefix;
+DROP INDEX users_name_prefix;
+DROP INDEX users_created;
 DROP TABLE idempotent_requests;
 DROP TABLE api_keys;
