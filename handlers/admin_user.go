@@ -234,7 +234,7 @@ func (s *Server) endSignIns(w http.ResponseWriter, r *http.Request, st *staff) e
 	if err != nil {
 		return err
 	}
-	directory, by, now := provider.NewDirectory(s.store), s.by(r, st.Login), time.Now()
+	directory, by, now := s.directory(st), s.by(r, st.Login), time.Now()
 	done := "sign_ins_ended"
 	if sid := form.Get("sid"); sid != "" {
 		err, done = directory.EndSignIn(r.Context(), t.ID, sid, by, now), "sign_in_ended"
@@ -254,7 +254,7 @@ func (s *Server) endApplication(w http.ResponseWriter, r *http.Request, st *staf
 	if err != nil {
 		return err
 	}
-	err = provider.NewDirectory(s.store).RevokeApplication(r.Context(), t.ID, form.Get("client_id"), s.by(r, st.Login), time.Now())
+	err = s.directory(st).RevokeApplication(r.Context(), t.ID, form.Get("client_id"), s.by(r, st.Login), time.Now())
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
@@ -268,7 +268,7 @@ func (s *Server) enableUser(w http.ResponseWriter, r *http.Request, st *staff) e
 	if err != nil {
 		return err
 	}
-	if err := provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
+	if err := s.directory(st).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
 		return err
 	}
 	redirect(w, userURL(t.ID)+"?done=user_enabled")

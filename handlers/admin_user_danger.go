@@ -73,7 +73,7 @@ func (d *danger) show(s *Server, w http.ResponseWriter, r *http.Request, st *sta
 }
 
 func (s *Server) disableUser(w http.ResponseWriter, r *http.Request, st *staff, t *target) error {
-	if err := provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).Disable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
+	if err := s.directory(st).Disable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
 		return err
 	}
 	redirect(w, userURL(t.ID)+"?done=user_disabled")
@@ -84,7 +84,7 @@ func (s *Server) disableUser(w http.ResponseWriter, r *http.Request, st *staff, 
 // it is in this answer and nowhere else.
 func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request, st *staff, t *target) error {
 	password := rand.Text()
-	if err := provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).SetPassword(r.Context(), t.ID, password, s.by(r, st.Login), time.Now()); err != nil {
+	if err := s.directory(st).SetPassword(r.Context(), t.ID, password, s.by(r, st.Login), time.Now()); err != nil {
 		return err
 	}
 	return s.pages.NewPassword(w, http.StatusOK, templates.NewPasswordPage{
@@ -101,7 +101,7 @@ func wrongEmail(t *target, form url.Values) []templates.FieldError {
 }
 
 func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, st *staff, t *target) error {
-	if err := provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).Delete(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
+	if err := s.directory(st).Delete(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
 		return err
 	}
 	redirect(w, "/admin/users?done=user_deleted")
@@ -148,7 +148,7 @@ func (s *Server) roleHolder(r *http.Request, st *staff) (*target, error) {
 
 func (s *Server) revokeRole(w http.ResponseWriter, r *http.Request, st *staff, t *target) error {
 	q := r.URL.Query()
-	err := provider.NewDirectory(s.store).RevokeRole(r.Context(), t.ID, q.Get("role"), strings.TrimSpace(q.Get("organization")), s.by(r, st.Login), time.Now())
+	err := s.directory(st).RevokeRole(r.Context(), t.ID, q.Get("role"), strings.TrimSpace(q.Get("organization")), s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrNotFound) {
 		return errNoPage // it was not held
 	}

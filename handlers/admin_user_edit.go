@@ -107,7 +107,7 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request, st *staff) err
 		t.Address = string(written) // as it was typed
 		return s.showEditUser(w, r, st, t, http.StatusBadRequest, problems)
 	}
-	err = provider.NewDirectory(s.store).OnBehalfOf(st.User.ID).UpdateUser(r.Context(), t.User, s.by(r, st.Login), time.Now())
+	err = s.directory(st).UpdateUser(r.Context(), t.User, s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrExists) {
 		return s.showEditUser(w, r, st, t, http.StatusConflict, []templates.FieldError{addressTaken})
 	}
@@ -170,7 +170,7 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, st *staff) error 
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return s.showGrant(w, r, st, t, http.StatusBadRequest, form, problems)
 	}
-	directory, by := provider.NewDirectory(s.store), s.by(r, st.Login)
+	directory, by := s.directory(st), s.by(r, st.Login)
 	if give.Organization == "" {
 		err = directory.GrantRole(r.Context(), t.ID, give.Role, "", by, time.Now())
 	} else {

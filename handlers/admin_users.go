@@ -276,7 +276,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, st *staff) e
 	if g.Organization != "" {
 		organizations = append(organizations, g)
 	}
-	err = provider.NewDirectory(s.store).CreateUser(r.Context(), u, password, roles, organizations, s.by(r, st.Login), time.Now())
+	err = s.directory(st).CreateUser(r.Context(), u, password, roles, organizations, s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrExists) {
 		return s.showNewUser(w, r, st, http.StatusConflict, form, []templates.FieldError{addressTaken})
 	}

@@ -115,6 +115,11 @@ func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+func isRoleDenial(err error) bool {
+	_, denied := errors.AsType[provider.RoleDenial](err)
+	return denied
+}
+
 func asPageErr(err error) *pageErr {
 	if e, ok := errors.AsType[*pageErr](err); ok {
 		return e
@@ -125,7 +130,7 @@ func asPageErr(err error) *pageErr {
 			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Message: "We cannot answer at the moment.",
 			Advice: "Try again in a few seconds.", RetryAfter: retryAfter, Cause: err,
 		}
-	case errors.Is(err, provider.ErrMayNotChange):
+	case errors.Is(err, provider.ErrMayNotChange), isRoleDenial(err):
 		return &pageErr{
 			Status: http.StatusForbidden, Code: "forbidden", Heading: "You may not change this user",
 			Message: "They have rights that you do not have, or belong where you may not change anybody.", Cause: err,

@@ -17,7 +17,9 @@ import (
 // that the change no longer allows.
 type Directory struct {
 	store *storage.Store
-	actor string // whose own permissions bound what is given; empty: an operator's, without bounds
+	actor string // who changes; empty: an operator
+	// standing is what bounds the changes, asked within each; nil: an operator's have none.
+	standing func(context.Context, *storage.Tx) (storage.Standing, error)
 }
 
 // NewDirectory returns a Directory on an open, migrated store, for an operator who may
@@ -25,9 +27,22 @@ type Directory struct {
 func NewDirectory(store *storage.Store) *Directory { return &Directory{store: store} }
 
 // OnBehalfOf returns a Directory whose changes go only as far as what this user may do
-// themselves: beyond that AddMember and RemoveMember return a RoleDenial, and whatever
-// changes a user ErrMayNotChange.
-func (d *Directory) OnBehalfOf(userID string) *Directory { return &Directory{d.store, userID} }
+// themselves: beyond that whatever changes roles and memberships returns a RoleDenial,
+// and whatever changes a user ErrMayNotChange.
+func (d *Directory) OnBehalfOf(userID string) *Directory {
+	return &Directory{d.store, userID, func(ctx context.Context, tx *storage.Tx) (storage.Standing, error) {
+		s, err := tx.Standing(ctx, userID)
+		if err != nil {
+			return s, fmt.Errorf("load standing: %w", err)
+		}
+		return s, nil
+	}}
+}
+
+// For is OnBehalfOf for a caller of the management API.
+func (d *Directory) For(c *Caller) *Directory {
+	return &Directory{d.store, c.ID, func(context.Context, *storage.Tx) (storage.Standing, error) { return c.Standing, nil }}
+}
 
 // OrgRole is a membership to give.
 type OrgRole struct {
@@ -49,7 +64,80 @@ func (d *Directory) CreateUser(
 			return err
 		}
 	}
-	return d.store.Write(ctx, func(tx *storage.Tx) error { return createUser(ctx, tx, u, roles, orgs, by, now) })
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := d.checkNewUser(ctx, tx, u, roles, orgs); err != nil {
+			return err
+		}
+		return createUser(ctx, tx, u, roles, orgs, by, now)
+	})
+}
+
+// checkNewUser asks whether whoever changes may add a user with these roles to these
+// organizations. Who may change users of an organization only adds to those, and
+// vouches for nobody's address.
+func (d *Directory) checkNewUser(ctx context.Context, tx *storage.Tx, u *storage.User, roles []string, orgs []OrgRole) error {
+	if d.standing == nil {
+		return nil
+	}
+	mine, err := d.standing(ctx, tx)
+	if err != nil {
+		return err
+	}
+	everywhere := mine.May(PermissionUsersWrite, "")
+	if !everywhere && (len(orgs) == 0 || u.EmailVerified || u.PhoneNumberVerified) {
+		return ErrMayNotChange
+	}
+	for _, role := range roles {
+		if err := d.checkRole(ctx, tx, mine, u.ID, "", "", role); err != nil {
+			return err
+		}
+	}
+	for _, give := range orgs {
+		o, err := tx.Organization(ctx, give.Organization)
+		if errors.Is(err, storage.ErrNotFound) && !everywhere {
+			return ErrMayNotChange // whether there is one is not for them to know
+		}
+		if err != nil {
+			return fmt.Errorf("organization %q: %w", give.Organization, referred(err))
+		}
+		if err := d.checkRole(ctx, tx, mine, u.ID, o.ID, "", give.Role); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRole asks whether whoever has a standing may change users in a place, and put one
+// role there in place of another.
+func (d *Directory) checkRole(ctx context.Context, tx *storage.Tx, mine storage.Standing, userID, place, was, is string) error {
+	if !mine.May(PermissionUsersWrite, place) {
+		return ErrMayNotChange
+	}
+	held, err := permissionsOf(ctx, tx, was, is)
+	if err != nil {
+		return err
+	}
+	return CheckRoleChange(RoleChange{By: d.actor, User: userID, Standing: mine, Organization: place, Was: held[was], Is: held[is]})
+}
+
+// mayChangeRole is checkRole of a user who is there already, for an operator, too.
+func (d *Directory) mayChangeRole(ctx context.Context, tx *storage.Tx, userID, place, was, is string) error {
+	if d.standing == nil {
+		return nil
+	}
+	mine, err := d.standing(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return d.checkRole(ctx, tx, mine, userID, place, was, is)
+}
+
+// referred says storage.ErrReference of what is not there but was named by a request.
+func referred(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.ErrReference
+	}
+	return err
 }
 
 // newPassword gives somebody who is not stored yet a password.
@@ -190,12 +278,12 @@ var ErrMayNotChange = errors.New("this user may not be changed by whoever asks")
 // checkReach asks MayChange on behalf of whoever changes a user, who is locked: what was
 // asked before the change may have changed itself. Operators may change everybody.
 func (d *Directory) checkReach(ctx context.Context, tx *storage.Tx, userID string) error {
-	if d.actor == "" {
+	if d.standing == nil {
 		return nil
 	}
-	changer, err := tx.Standing(ctx, d.actor)
+	changer, err := d.standing(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("load standing: %w", err)
+		return err
 	}
 	user, err := tx.Standing(ctx, userID)
 	if err != nil {
@@ -225,6 +313,9 @@ func existing(ctx context.Context, tx *storage.Tx, userID string) (*storage.User
 func (d *Directory) GrantRole(ctx context.Context, userID, role, organization string, by storage.Cause, now time.Time) error {
 	return d.permissions(ctx, userID, by, now, func(tx *storage.Tx) error {
 		if organization == "" {
+			if err := d.mayChangeRole(ctx, tx, userID, "", "", role); err != nil {
+				return err
+			}
 			return grantEverywhere(ctx, tx, userID, role, by, now)
 		}
 		o, held, err := membership(ctx, tx, userID, organization)
@@ -233,6 +324,9 @@ func (d *Directory) GrantRole(ctx context.Context, userID, role, organization st
 		}
 		if held == nil {
 			return fmt.Errorf("user %q is no member of organization %q: %w", userID, o.Name, storage.ErrNotFound)
+		}
+		if err := d.mayChangeRole(ctx, tx, userID, o.ID, roleOf(held), role); err != nil {
+			return err
 		}
 		return member(ctx, tx, userID, OrgRole{o.ID, role}, by, now)
 	})
@@ -251,7 +345,20 @@ func (d *Directory) RevokeRole(ctx context.Context, userID, role, organization s
 			if held == nil || roleOf(held) != role || role == "" {
 				return fmt.Errorf("role %q of user %q within %q: %w", role, userID, o.Name, storage.ErrNotFound)
 			}
+			if err := d.mayChangeRole(ctx, tx, userID, o.ID, role, ""); err != nil {
+				return err
+			}
 			return member(ctx, tx, userID, OrgRole{Organization: o.ID}, by, now)
+		}
+		held, err := tx.RolesOf(ctx, userID)
+		if err == nil && !slices.Contains(held, role) {
+			err = storage.ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("role %q of user %q: %w", role, userID, err)
+		}
+		if err := d.mayChangeRole(ctx, tx, userID, "", role, ""); err != nil {
+			return err
 		}
 		if err := tx.RevokeRole(ctx, userID, role); err != nil {
 			return fmt.Errorf("role %q of user %q: %w", role, userID, err)
@@ -341,16 +448,16 @@ func (d *Directory) RemoveMember(ctx context.Context, organization, userID strin
 // mayChangeMember asks the rules, on what the unit of work sees, whether the actor may
 // give a user this role in place of what they hold within the organization.
 func (d *Directory) mayChangeMember(ctx context.Context, tx *storage.Tx, organization, userID, role string, joins bool) error {
-	if d.actor == "" {
+	if d.standing == nil {
 		return nil
 	}
 	o, held, err := membership(ctx, tx, userID, organization)
 	if err != nil {
 		return err
 	}
-	mine, err := tx.Standing(ctx, d.actor)
+	mine, err := d.standing(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("load standing: %w", err)
+		return err
 	}
 	if joins && held == nil {
 		theirs, err := tx.Standing(ctx, userID)

@@ -68,12 +68,20 @@ func (d *Directory) Delete(ctx context.Context, userID string, by storage.Cause,
 // EndSignIn ends one sign-in of a user, with what runs over it. storage.ErrNotFound:
 // they have no such sign-in, or it has ended.
 func (d *Directory) EndSignIn(ctx context.Context, userID, sid string, by storage.Cause, now time.Time) error {
-	return d.store.Write(ctx, func(tx *storage.Tx) error { return endSignIn(ctx, tx, userID, sid, by, now) })
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := d.checkReach(ctx, tx, userID); err != nil {
+			return err
+		}
+		return endSignIn(ctx, tx, userID, sid, by, now)
+	})
 }
 
 // EndSignIns ends all sign-ins of a user.
 func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := d.checkReach(ctx, tx, userID); err != nil {
+			return err
+		}
 		live, err := tx.OpenLogins(ctx, userID, now)
 		if err != nil {
 			return fmt.Errorf("load sign-ins: %w", err)
@@ -100,6 +108,9 @@ func endSignIn(ctx context.Context, tx *storage.Tx, userID, sid string, by stora
 // for them. storage.ErrNotFound: there is nothing to take back.
 func (d *Directory) RevokeApplication(ctx context.Context, userID, clientID string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := d.checkReach(ctx, tx, userID); err != nil {
+			return err
+		}
 		if err := tx.RevokeConsent(ctx, userID, clientID, now); err != nil {
 			return err
 		}
