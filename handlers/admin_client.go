@@ -152,7 +152,7 @@ func (s *Server) saveClient(w http.ResponseWriter, r *http.Request, st *staff, a
 	if c.Version, err = strconv.ParseInt(form.Get("version"), 10, 64); err != nil {
 		c.Version = 0
 	}
-	secret, err := s.registrar().Update(r.Context(), &c, s.by(r, st.Login), time.Now())
+	secret, err := s.registrar(st).Update(r.Context(), &c, s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrSpent) {
 		if was, err = s.consoleClient(r); err != nil {
 			return err
@@ -179,7 +179,7 @@ func (s *Server) rotateSecret(w http.ResponseWriter, r *http.Request, st *staff)
 		if c.SecretHash == nil {
 			return &pageErr{Status: http.StatusConflict, Code: "no_secret", Message: "This application has no secret."}
 		}
-		secret, err := s.registrar().RotateSecret(r.Context(), c.ID, true, s.by(r, st.Login), time.Now())
+		secret, err := s.registrar(st).RotateSecret(r.Context(), c.ID, true, s.by(r, st.Login), time.Now())
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *Server) deleteClient(w http.ResponseWriter, r *http.Request, st *staff)
 		return &templates.FieldError{Field: "delete_id", Message: "Type the id of this application to delete it."}
 	}
 	return s.dangerous(w, r, st, "delete_password", typed, func(c *storage.Client) error {
-		if err := s.registrar().Delete(r.Context(), c.ID, s.by(r, st.Login), time.Now()); err != nil {
+		if err := s.registrar(st).Delete(r.Context(), c.ID, s.by(r, st.Login), time.Now()); err != nil {
 			return err
 		}
 		redirect(w, "/admin/clients?done=client-deleted")
@@ -238,19 +238,19 @@ func (s *Server) dangerous(
 // dropSecret ends the secret from before the last rotation.
 func (s *Server) dropSecret(w http.ResponseWriter, r *http.Request, st *staff) error {
 	return s.changeClient(w, r, "secret-dropped", func(c *storage.Client) error {
-		return s.registrar().DropPreviousSecret(r.Context(), c.ID, s.by(r, st.Login), time.Now())
+		return s.registrar(st).DropPreviousSecret(r.Context(), c.ID, s.by(r, st.Login), time.Now())
 	})
 }
 
 func (s *Server) disableClient(w http.ResponseWriter, r *http.Request, st *staff) error {
 	return s.changeClient(w, r, "client-disabled", func(c *storage.Client) error {
-		return s.registrar().SetStatus(r.Context(), c.ID, storage.ClientDisabled, s.by(r, st.Login), time.Now())
+		return s.registrar(st).SetStatus(r.Context(), c.ID, storage.ClientDisabled, s.by(r, st.Login), time.Now())
 	})
 }
 
 func (s *Server) enableClient(w http.ResponseWriter, r *http.Request, st *staff) error {
 	return s.changeClient(w, r, "client-enabled", func(c *storage.Client) error {
-		return s.registrar().SetStatus(r.Context(), c.ID, storage.ClientActive, s.by(r, st.Login), time.Now())
+		return s.registrar(st).SetStatus(r.Context(), c.ID, storage.ClientActive, s.by(r, st.Login), time.Now())
 	})
 }
 

@@ -108,19 +108,21 @@ func (s *Server) newClient(w http.ResponseWriter, r *http.Request, st *staff) er
 	if problems := provider.ProblemsOf(provider.ValidateClient(c)); len(problems) > 0 {
 		return again(&typed, problems)
 	}
-	secret, err := s.registrar().Register(r.Context(), c, "", s.by(r, st.Login), time.Now())
+	secret, err := s.registrar(st).Register(r.Context(), c, "", s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrExists) {
 		return again(&typed, []provider.Problem{{Field: "client_id", Message: "There is an application or a user with this id already."}})
 	}
 	if err != nil {
-		return err
+		return clientErr(err)
 	}
 	s.handOver(w, st, shownSecret{Client: c.ID, Secret: secret, New: true})
 	redirect(w, clientPath(c.ID)+"/secret")
 	return nil
 }
 
-func (s *Server) registrar() *provider.Registration { return provider.NewRegistration(s.store) }
+func (s *Server) registrar(st *staff) *provider.Registration {
+	return provider.NewRegistration(s.store).For(st.standing)
+}
 
 func clientPath(id string) string { return "/admin/clients/" + url.PathEscape(id) }
 
@@ -246,8 +248,13 @@ func clientErr(err error) error {
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return errNoPage
-	case errors.Is(err, storage.ErrSpent):
+	case errors.Is(err, storage.ErrSpent), errors.Is(err, storage.ErrReference):
 		return errMeanwhile
+	case errors.Is(err, provider.ErrMoreThanHeld):
+		return &pageErr{
+			Status: http.StatusForbidden, Code: "forbidden", Heading: "You may not change this application",
+			Message: "Its scope has permissions that you do not hold, or would have them.", Cause: err,
+		}
 	}
 	return err
 }

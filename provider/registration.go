@@ -137,6 +137,27 @@ func MetadataOf(c *storage.Client) Metadata {
 	}
 }
 
+// ApplyTo makes a client what the metadata says, but for what is never set so: its id,
+// its status and how it came to be.
+func (m Metadata) ApplyTo(c *storage.Client) {
+	c.Name, c.Type, c.Scope = m.ClientName, m.Type, m.Scope
+	c.RedirectURIs, c.PostLogoutRedirectURIs, c.RequestURIs = m.RedirectURIs, m.PostLogoutRedirectURIs, m.RequestURIs
+	c.GrantTypes, c.ResponseTypes, c.Audience, c.Organizations = m.GrantTypes, m.ResponseTypes, m.Audience, m.Organizations
+	c.TokenEndpointAuthMethod, c.TokenEndpointAuthSigningAlg = m.AuthMethod, m.AuthSigningAlg
+	c.IDTokenSignedResponseAlg, c.UserinfoSignedResponseAlg, c.AccessTokenFormat = m.IDTokenAlg, m.UserinfoAlg, m.AccessTokenFormat
+	c.RequirePKCE, c.FirstParty, c.DefaultMaxAge = m.RequirePKCE, m.FirstParty, m.DefaultMaxAge
+	c.JWKS, c.JWKSURI, c.ClientURI, c.LogoURI = m.JWKS, m.JWKSURI, m.ClientURI, m.LogoURI
+	c.PolicyURI, c.TermsOfServiceURI, c.Contacts = m.PolicyURI, m.TermsOfServiceURI, m.Contacts
+	c.SoftwareID, c.SoftwareVersion = m.SoftwareID, m.SoftwareVersion
+	c.InitiateLoginURI, c.BackchannelLogoutURI = m.InitiateLoginURI, m.BackchannelLogoutURI
+	c.BackchannelLogoutSessionRequired, c.RevokeOnLogout = m.LogoutSessionRequired, m.RevokeOnLogout
+	c.AllowImpersonation, c.Delivery, c.ReadOnlyScopes, c.ActClaims = m.AllowImpersonation, m.Delivery, m.ReadOnlyScopes, m.ActClaims
+	c.ImpersonationRefresh, c.ImpersonatorInResponse = m.ImpersonationRefresh, m.ImpersonatorInResponse
+	c.RequestObjectSigningAlg, c.RequireSignedRequestObject = m.RequestObjectAlg, m.RequireSignedRequest
+	c.RequirePushedAuthorizationRequests = m.RequirePAR
+	c.SubjectType, c.SectorIdentifierURI = m.SubjectType, m.SectorIdentifierURI
+}
+
 // changed names the metadata in which two states of a client differ.
 func changed(was, is *storage.Client) []string {
 	fields := func(c *storage.Client) map[string]json.RawMessage {
@@ -160,10 +181,41 @@ func changed(was, is *storage.Client) []string {
 
 // Registration changes clients. Each method is one Write that holds the change,
 // its event, and the end of every impersonation that the change no longer allows.
-type Registration struct{ store *storage.Store }
+type Registration struct {
+	store *storage.Store
+	by    *storage.Standing // bounds what clients may be permitted; nil: an operator's, without bounds
+}
 
-// NewRegistration returns a Registration on an open, migrated store.
-func NewRegistration(store *storage.Store) *Registration { return &Registration{store} }
+// NewRegistration returns a Registration on an open, migrated store, for an operator who
+// may all.
+func NewRegistration(store *storage.Store) *Registration { return &Registration{store: store} }
+
+// For returns a Registration for whoever has this standing. A client whose scope names
+// permissions can call the management API with them: only who holds them all makes one,
+// changes one or gets at its secret. Everybody else gets ErrMoreThanHeld.
+func (r *Registration) For(by storage.Standing) *Registration { return &Registration{r.store, &by} }
+
+// mayChange asks whether a client may be changed, or become what it is.
+func (r *Registration) mayChange(c *storage.Client) error {
+	if r.by == nil {
+		return nil
+	}
+	for _, scope := range strings.Fields(c.Scope) {
+		if slices.Contains(permissions, scope) && !r.by.May(scope, "") {
+			return fmt.Errorf("scope %q of client %q: %w", scope, c.ID, ErrMoreThanHeld)
+		}
+	}
+	return nil
+}
+
+// changeable returns a client that may be changed.
+func (r *Registration) changeable(ctx context.Context, tx *storage.Tx, id string) (*storage.Client, error) {
+	c, err := tx.Client(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("client %q: %w", id, err)
+	}
+	return c, r.mayChange(c)
+}
 
 // Register adds a client; it fills an empty id. Where the client authenticates
 // with a secret it returns it: secret itself, or a new one where that is empty. A
@@ -178,6 +230,9 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 	}
 	secret, err := chooseSecret(c, secret)
 	if err := invalid(ValidateClient(c), err); err != nil {
+		return "", err
+	}
+	if err := r.mayChange(c); err != nil {
 		return "", err
 	}
 	if secret != "" {
@@ -221,12 +276,15 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 	if err := ValidateClient(c); err != nil {
 		return "", err
 	}
+	if err := r.mayChange(c); err != nil {
+		return "", err
+	}
 	var stored storage.Client
 	err = r.store.Write(ctx, func(tx *storage.Tx) error {
 		stored = *c
-		was, err := tx.Client(ctx, c.ID)
+		was, err := r.changeable(ctx, tx, c.ID)
 		if err != nil {
-			return fmt.Errorf("client %q: %w", c.ID, err)
+			return err
 		}
 		names := changed(was, c)
 		if len(names) == 0 {
@@ -256,16 +314,19 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 // Delete removes a client and everything granted to it.
 func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, now time.Time) error {
 	return r.store.Write(ctx, func(tx *storage.Tx) error {
-		c, err := tx.Client(ctx, id)
-		if err == nil {
-			err = tx.DeleteClient(ctx, id, by, now)
-		}
+		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := tx.DeleteClient(ctx, id, by, now); err != nil {
 			return fmt.Errorf("client %q: %w", id, err)
 		}
 		return recordClient(ctx, tx, storage.EventClientDeleted, id, withOrigin(c, storage.Data{}), by, now)
 	})
 }
+
+// ErrNoSecret says that a client has no secret that could be rotated.
+var ErrNoSecret = errors.New("has no secret")
 
 // RotateSecret gives a client a new secret and returns it. With keep the present
 // one works until the next rotation, so that the client can be changed over;
@@ -273,12 +334,12 @@ func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, 
 func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, by storage.Cause, now time.Time) (string, error) {
 	secret := NewSecret("ucs_")
 	return secret, r.store.Write(ctx, func(tx *storage.Tx) error {
-		c, err := tx.Client(ctx, id)
+		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
-			return fmt.Errorf("client %q: %w", id, err)
+			return err
 		}
 		if !usesSecret(c) {
-			return fmt.Errorf("client %q has no secret: its token_endpoint_auth_method is %s", id, c.TokenEndpointAuthMethod)
+			return fmt.Errorf("client %q: %w: its token_endpoint_auth_method is %s", id, ErrNoSecret, c.TokenEndpointAuthMethod)
 		}
 		c.PreviousSecretHash = nil
 		if keep {
@@ -296,9 +357,9 @@ func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, b
 // there is none.
 func (r *Registration) DropPreviousSecret(ctx context.Context, id string, by storage.Cause, now time.Time) error {
 	return r.store.Write(ctx, func(tx *storage.Tx) error {
-		c, err := tx.Client(ctx, id)
+		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
-			return fmt.Errorf("client %q: %w", id, err)
+			return err
 		}
 		if c.PreviousSecretHash == nil {
 			return nil
@@ -316,9 +377,9 @@ func (r *Registration) DropPreviousSecret(ctx context.Context, id string, by sto
 // shut off can be.
 func (r *Registration) SetStatus(ctx context.Context, id string, status storage.ClientStatus, by storage.Cause, now time.Time) error {
 	return r.store.Write(ctx, func(tx *storage.Tx) error {
-		c, err := tx.Client(ctx, id)
+		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
-			return fmt.Errorf("client %q: %w", id, err)
+			return err
 		}
 		if c.Status == status {
 			return nil
@@ -377,7 +438,7 @@ func knownOrganizations(ctx context.Context, tx *storage.Tx, c *storage.Client) 
 			err = storage.ErrNotFound // a name
 		}
 		if err != nil {
-			return fmt.Errorf("organizations: %q: %w", id, err)
+			return fmt.Errorf("organizations: %q: %w", id, referred(err))
 		}
 	}
 	return nil
