@@ -82,7 +82,8 @@ func (s *Server) oauthError(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, e.Status, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description,omitempty"`
-	}{e.Code, e.Description})
+		Denial      string `json:"denial,omitempty"`
+	}{e.Code, e.Description, e.Denial})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -386,6 +386,8 @@ func TestDiscoveryIsTrue(t *testing.T) {
 			"refresh_token":      refresh(idp, str(t, idp.Tokens(t, b.Code(asking("scope", "openid offline_access"))), "refresh_token")),
 			"client_credentials": idp.Call("/oauth2/token", "service", idptest.Secret, url.Values{"grant_type": {"client_credentials"}}),
 		}
+		x := newTrade(t, idp, nil)
+		given[grantExchange] = x.call(x.form)
 		for _, grantType := range list("grant_types_supported") {
 			if grantType == "implicit" {
 				continue // not one of the token endpoint: see the response types

@@ -276,6 +276,7 @@ func TestRegistrationMetadata(t *testing.T) {
 		{"service without authentication", append(slices.Clone(service), "token_endpoint_auth_method", "none"), invalid, "token_endpoint_auth_method", nil},
 		{"service with a redirect URI", []any{"grant_types", []string{"client_credentials"}}, redirect, "redirect_uris", nil},
 		{"password grant", []any{"grant_types", []string{"authorization_code", "password"}}, invalid, "grant_types", nil},
+		{"A25 token exchange", []any{"grant_types", []string{"authorization_code", grantExchange}}, invalid, "grant_types", nil},
 		{"response type of no grant type", []any{"response_types", []string{"token"}}, invalid, "response_types", nil},
 		{"refresh tokens", []any{"grant_types", []string{"authorization_code", "refresh_token"}}, "", "", nil},
 
@@ -736,6 +737,7 @@ func TestManagedRegistration(t *testing.T) {
 	t.Run("a client that an operator vouches for", func(t *testing.T) {
 		for name, vouch := range map[string]func(*storage.Client){
 			"first party":   func(c *storage.Client) { c.FirstParty = true },
+			"A25 exchange":  func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantExchange) },
 			"impersonation": func(c *storage.Client) { c.AllowImpersonation = true },
 			"audience":      func(c *storage.Client) { c.Audience = storage.List{"https://api.example"} },
 			"organizations": func(c *storage.Client) { c.Organizations = storage.List{"org_globex"} },

@@ -1034,7 +1034,7 @@ func TestTokenErrors(t *testing.T) {
 		{"B16 password", url.Values{"grant_type": {"password"}, "username": {"ada@example.test"}, "password": {idptest.Password}}, "unsupported_grant_type"},
 		{"B16 implicit", url.Values{"grant_type": {"implicit"}}, "unsupported_grant_type"},
 		{"fosite 11 unknown", url.Values{"grant_type": {marker}}, "unsupported_grant_type"},
-		{"A25 T20 token exchange", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"x"}}, "unsupported_grant_type"},
+		{"A25 T20 token exchange", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"x"}}, "unauthorized_client"},
 		{"jwt-bearer", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {"e30.e30."}}, "unsupported_grant_type"},
 		{"device", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}}, "unsupported_grant_type"},
 		{"two grant types", url.Values{"grant_type": {"authorization_code refresh_token"}}, "unsupported_grant_type"},

@@ -108,6 +108,7 @@ type accessToken struct {
 	Organization string          `json:"org_id,omitempty"`
 	GrantID      string          `json:"gid,omitempty"`
 	Act          json.RawMessage `json:"act,omitempty"`
+	MayAct       json.RawMessage `json:"may_act,omitempty"` // none of ours has it; it is heeded all the same
 }
 
 // audience is one string or several (RFC 7519 section 4.1.3).

@@ -235,6 +235,7 @@ func (m *members) fill(c *storage.Client, allowed []string) {
 	if len(c.GrantTypes) == 0 {
 		c.GrantTypes = storage.List{grantCode}
 	}
+	m.problems.unless(!slices.Contains(c.GrantTypes, grantTokenExchange), "grant_types %q: is an operator's to give", grantTokenExchange)
 	c.ResponseTypes = m.list("response_types")
 	if len(c.ResponseTypes) == 0 && slices.Contains(c.GrantTypes, grantCode) {
 		c.ResponseTypes = storage.List{"code"}

@@ -71,7 +71,7 @@ func discovery(issuer string, locales []string, registers bool) []byte {
 		ScopesSupported:           []string{scopeOpenID, scopeProfile, scopeEmail, scopeAddress, scopePhone, scopeOfflineAccess},
 		ResponseTypesSupported:    responseTypes,
 		ResponseModesSupported:    []string{"query", "fragment", "form_post"},
-		GrantTypesSupported:       []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials},
+		GrantTypesSupported:       []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantTokenExchange},
 		SubjectTypesSupported:     []string{storage.SubjectPublic, storage.SubjectPairwise},
 		IDTokenSigningAlgs:        []string{algRS256, algES256},
 		UserinfoSigningAlgs:       []string{algRS256, algES256},

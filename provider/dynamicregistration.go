@@ -223,7 +223,7 @@ func (p *Provider) changeable(r *http.Request, id string) (*storage.Client, stri
 // at a redirect URI of their own.
 func (c *Config) vouchedFor(client *storage.Client) bool {
 	own := c.scopes()
-	return client.FirstParty || client.AllowImpersonation || len(client.Audience) > 0 || len(client.Organizations) > 0 ||
+	return client.FirstParty || client.AllowImpersonation || slices.Contains(client.GrantTypes, grantTokenExchange) || len(client.Audience) > 0 || len(client.Organizations) > 0 ||
 		slices.ContainsFunc(strings.Fields(client.Scope), func(s string) bool { return !slices.Contains(own, s) })
 }
 
@@ -341,17 +341,6 @@ func invalidMetadata(problems ...error) error {
 	if slices.ContainsFunc(all, func(line string) bool { return strings.HasPrefix(line, "redirect_uris") }) {
 		answer = errInvalidRedirectURI
 	}
-	// In the characters of RFC 6749 section 5.2.
-	text := strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case r == '\\':
-			return '/'
-		case r < ' ' || r > '~':
-			return '?'
-		}
-		return r
-	}, strings.Join(all, "; "))
+	text := descriptive(strings.Join(all, "; "))
 	return answer.with(text[:min(len(text), maxDescription)])
 }

@@ -18,6 +18,7 @@ type Error struct {
 	Code        string // RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core 3.1.2.6
 	Description string
 	Status      int
+	Denial      string // the rule that refused an impersonation, where the client may know; empty: none
 	Cause       error
 }
 
@@ -35,6 +36,22 @@ func (e *Error) with(description string) *Error {
 	c := *e
 	c.Description = description
 	return &c
+}
+
+// descriptive returns text in the characters that a description may have (RFC 6749
+// section 5.2).
+func descriptive(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r == '\\':
+			return '/'
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // because returns a copy with a cause.

@@ -64,7 +64,6 @@ func (s *fositeStore) CreateAuthorizeCodeSession(ctx context.Context, codeHash s
 
 // createGrant adds a grant, without a code where there is no hash of one.
 func (s *fositeStore) createGrant(ctx context.Context, codeHash []byte, r fosite.Requester) error {
-	session := r.GetSession().(*Session)
 	form := r.GetRequestForm()
 	kept := url.Values{}
 	for _, name := range grantParameters {
@@ -72,27 +71,34 @@ func (s *fositeStore) createGrant(ctx context.Context, codeHash []byte, r fosite
 			kept.Set(name, v)
 		}
 	}
+	// The row is made inside the Write: the start of an impersonation, which goes
+	// first there, decides about the organization.
+	return workOf(ctx).add(ctx, s.store, func(tx *storage.Tx) error {
+		return tx.CreateGrant(ctx, newGrant(codeHash, r, kept))
+	})
+}
+
+// newGrant is the row of what a request granted. kept are the parameters that later
+// steps compare with.
+func newGrant(codeHash []byte, r fosite.Requester, kept url.Values) *storage.Grant {
+	session := r.GetSession().(*Session)
 	if alg := clientOf(r.GetClient()).UserinfoSignedResponseAlg; alg != "" {
 		kept.Set(userinfoAlg, alg)
 	}
 	if session.Sub != session.Subject {
 		kept.Set(pairwiseSub, session.Sub)
 	}
-	// The row is made inside the Write: the start of an impersonation, which goes
-	// first there, decides about the organization.
-	return workOf(ctx).add(ctx, s.store, func(tx *storage.Tx) error {
-		return tx.CreateGrant(ctx, &storage.Grant{
-			ID: session.GrantID, ClientID: r.GetClient().GetID(), UserID: session.Subject,
-			ActorID: session.ActorID, ImpersonationID: session.ImpersonationID, OrganizationID: session.Organization,
-			SID: session.SID, LoginSID: session.LoginSID,
-			Scope: strings.Join(r.GetGrantedScopes(), " "), Audience: strings.Join(r.GetGrantedAudience(), " "),
-			Request: kept.Encode(), Act: string(session.Act),
-			ACR: session.ACR, AMR: strings.Join(session.AMR, " "),
-			AuthTime: storage.At(session.AuthTime), RequestedAt: storage.At(r.GetRequestedAt()),
-			CodeHash: codeHash, CodeExpiresAt: storage.At(session.GetExpiresAt(fosite.AuthorizeCode)),
-			CreatedAt: storage.At(time.Now()), ExpiresAt: storage.At(session.NotAfter),
-		})
-	})
+	return &storage.Grant{
+		ID: session.GrantID, ClientID: r.GetClient().GetID(), UserID: session.Subject,
+		ActorID: session.ActorID, ImpersonationID: session.ImpersonationID, OrganizationID: session.Organization,
+		SID: session.SID, LoginSID: session.LoginSID,
+		Scope: strings.Join(r.GetGrantedScopes(), " "), Audience: strings.Join(r.GetGrantedAudience(), " "),
+		Request: kept.Encode(), Act: string(session.Act),
+		ACR: session.ACR, AMR: strings.Join(session.AMR, " "),
+		AuthTime: storage.At(session.AuthTime), RequestedAt: storage.At(r.GetRequestedAt()),
+		CodeHash: codeHash, CodeExpiresAt: storage.At(session.GetExpiresAt(fosite.AuthorizeCode)),
+		CreatedAt: storage.At(time.Now()), ExpiresAt: storage.At(session.NotAfter),
+	}
 }
 
 // GetAuthorizeCodeSession returns the grant of a code. A code that was used

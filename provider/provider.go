@@ -160,6 +160,7 @@ func newFosite(p *Provider) *fosite.Fosite {
 			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: tokens, AccessTokenStorage: store, Config: config},
 			Config:       config,
 		},
+		&tokenExchange{p: p},
 		&impersonated{p: p},
 		&identity{p: p},
 	}

@@ -37,6 +37,7 @@ const (
 	grantImplicit          = "implicit"
 	grantRefresh           = "refresh_token"
 	grantClientCredentials = "client_credentials"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // NewClient returns a client with what suits its type, to be completed with a
@@ -459,7 +460,7 @@ func Choices(name string) []string {
 	case "id_token_signed_response_alg", "userinfo_signed_response_alg":
 		return []string{algRS256, algES256}
 	case "grant_types":
-		return []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials}
+		return []string{grantCode, grantImplicit, grantRefresh, grantClientCredentials, grantTokenExchange}
 	case "response_types":
 		return slices.Clone(responseTypes)
 	case "access_token_format":
@@ -641,6 +642,8 @@ func (p *problems) grants(c *storage.Client) {
 	p.unless(!c.Public() || !has(grantClientCredentials), "grant_types %q: a client without a secret cannot act for itself", grantClientCredentials)
 	p.unless(c.Type != ClientService || !has(grantImplicit), "grant_types %q: a service has no user; want %s", grantImplicit, grantClientCredentials)
 	p.unless(c.Type != ClientService || !has(grantCode), "grant_types %q: a service has no user; want %s", grantCode, grantClientCredentials)
+	p.unless(!c.Public() || !has(grantTokenExchange), "grant_types %q: a client without a secret or a key cannot exchange tokens", grantTokenExchange)
+	p.unless(c.Type != ClientService || !has(grantTokenExchange), "grant_types %q: a service has no user; want %s", grantTokenExchange, grantClientCredentials)
 	p.unless(!has(grantRefresh) || has(grantCode), "grant_types %q: needs %s", grantRefresh, grantCode)
 
 	canonical := storage.List{}

@@ -83,9 +83,9 @@ func TestValidateClient(t *testing.T) {
 		{"web", func(c *storage.Client) { c.GrantTypes = nil }, `grant_types: is empty`},
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, `grant_types "password": is not supported`},
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, "password") }, `grant_types "password": is not supported`},
-		{"web", func(c *storage.Client) {
-			c.GrantTypes = append(c.GrantTypes, "urn:ietf:params:oauth:grant-type:token-exchange")
-		}, `token-exchange": is not supported`},
+		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantTokenExchange) }, ``},
+		{"spa", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantTokenExchange) }, `token-exchange": a client without a secret or a key`},
+		{"service", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantTokenExchange) }, `token-exchange": a service has no user`},
 		{"web", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantCode) }, `grant_types "authorization_code": listed twice`},
 		{"web", func(c *storage.Client) { c.GrantTypes = storage.List{grantRefresh} }, `grant_types "refresh_token": needs`},
 		{"spa", func(c *storage.Client) { c.GrantTypes = append(c.GrantTypes, grantClientCredentials) }, `grant_types "client_credentials": a client without`},

@@ -117,6 +117,9 @@ func (p *Provider) newAccessResponse(ctx context.Context, r fosite.AccessRequest
 // spent in between was used twice.
 func (p *Provider) lost(ctx context.Context, r fosite.AccessRequester, err error) error {
 	w := workOf(ctx)
+	if w.exchange != nil {
+		return w.exchange.lost(ctx, err)
+	}
 	if !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
@@ -158,6 +161,9 @@ func (p *Provider) revokeReused(ctx context.Context, grantID string) error {
 // sign makes the tokens that the handlers planned.
 func (p *Provider) sign(ctx context.Context, r fosite.AccessRequester, response fosite.AccessResponder) error {
 	w := workOf(ctx)
+	if w.exchange != nil {
+		return w.exchange.sign(ctx, response)
+	}
 	if w.access != nil {
 		token, err := p.Keys.sign(algES256, typAccessToken, w.access)
 		if err != nil {
@@ -327,18 +333,25 @@ func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	if err != nil {
 		return h.refusal(err)
 	}
-	ends := i.ExpiresAt.Time()
-	w.extra["impersonation"] = map[string]any{
-		"id": i.ID, "expires_at": ends.Format(time.RFC3339), "access": i.Access, "stop_uri": h.p.stopURI(i.ID),
-	}
+	var actor *storage.User
 	if c.ImpersonatorInResponse {
-		actor, err := h.p.store.User(ctx, i.ActorID)
-		if err != nil {
+		if actor, err = h.p.store.User(ctx, i.ActorID); err != nil {
 			return errServer.because(err)
 		}
-		w.extra["impersonator"] = map[string]any{"email": actor.Email, "reason": i.Reason}
 	}
+	h.p.tellOf(w.extra, c, i, actor)
 	return nil
+}
+
+// tellOf adds to a response what an impersonation is and, where the client is
+// registered to hear it, who acts and why.
+func (p *Provider) tellOf(response map[string]any, c *storage.Client, i *storage.Impersonation, actor *storage.User) {
+	response["impersonation"] = map[string]any{
+		"id": i.ID, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339), "access": i.Access, "stop_uri": p.stopURI(i.ID),
+	}
+	if c.ImpersonatorInResponse {
+		response["impersonator"] = map[string]any{"email": actor.Email, "reason": i.Reason}
+	}
 }
 
 func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, _ fosite.AccessResponder) error {

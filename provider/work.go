@@ -25,6 +25,7 @@ type work struct {
 	rotates   string         // the refresh token that takes the place of the presented one, where its holder may ask for it again
 	successor string         // the one that took its place before: the request is a repetition
 	lost      error          // a revocation that must not be lost failed
+	exchange  *exchange      // of tokens; nil: another grant type
 	info      storage.Request
 }
 

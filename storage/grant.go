@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -119,6 +120,21 @@ func (tx *Tx) CreateGrant(ctx context.Context, g *Grant) error {
 func (tx *Tx) SpendCode(ctx context.Context, codeHash []byte, now time.Time) error {
 	return tx.spend(ctx, `UPDATE grants SET code_used_at = ? WHERE code_hash = ? AND code_used_at = 0 AND revoked_at = 0 AND code_expires_at > ?`,
 		At(now), codeHash, At(now))
+}
+
+// HoldGrant makes sure that a grant still stands when the commit happens. ErrSpent: it
+// has ended since it was read.
+func (tx *Tx) HoldGrant(ctx context.Context, id string, now time.Time) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
+	}
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM grants WHERE id = ? AND revoked_at = 0 AND expires_at > ?`+lock, id, At(now))
+	if errors.Is(err, ErrNotFound) {
+		return ErrSpent
+	}
+	return err
 }
 
 // RevokeGrant ends a grant and with it all its tokens. It is no error when it

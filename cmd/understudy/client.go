@@ -61,7 +61,7 @@ func (o *clientFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.c.Name, "name", "", "name that people see")
 	f.StringArrayVar(&o.redirects, "redirect-uri", nil, "where answers may be sent, byte for byte; may be repeated")
 	f.StringArrayVar(&o.postLogout, "post-logout-redirect-uri", nil, "where people may be sent after signing out; may be repeated")
-	f.StringArrayVar(&o.grantTypes, "grant-type", nil, "authorization_code, implicit, refresh_token or client_credentials; may be repeated")
+	f.StringArrayVar(&o.grantTypes, "grant-type", nil, "authorization_code, implicit, refresh_token, client_credentials or urn:ietf:params:oauth:grant-type:token-exchange; may be repeated")
 	f.StringArrayVar(&o.responses, "response-type", nil, "code, or one with tokens from the authorization endpoint such as 'code id_token'; may be repeated")
 	f.StringVar(&o.c.Scope, "scope", "", "scopes that may be asked for, with spaces between them")
 	f.StringArrayVar(&o.audience, "audience", nil, "resource that access tokens may be for; may be repeated")

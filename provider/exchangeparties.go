@@ -1,0 +1,238 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// entryExchange is the entry of impersonations that an exchange starts.
+const entryExchange = "token_exchange"
+
+// prepareStart finds out who wants to act, and as whom.
+func (x *exchange) prepareStart(ctx context.Context) error {
+	if x.requestedType == typeRefreshToken && !x.client.ImpersonationRefresh {
+		return errNoRefresh
+	}
+	x.scopes = x.asks(x.client)
+	if !x.client.ImpersonationRefresh {
+		x.scopes = slices.DeleteFunc(x.scopes, func(s string) bool { return s == scopeOfflineAccess }) // SECURITY A11
+	}
+	actor, err := x.actor(ctx)
+	if err != nil {
+		return err
+	}
+	x.ask = &impersonation.Ask{
+		Actor: &actor.User, ActorLogin: &actor.LoginSession, Client: x.client, Organization: x.organization,
+		Reason: x.reason, TicketRef: x.ticketRef, Access: cmp.Or(x.access, impersonation.ReadOnly),
+		Duration: cmp.Or(x.duration, x.p.Impersonation.Limits().DefaultDuration), Entry: entryExchange,
+	}
+	switch x.subjectType {
+	case typeUserID:
+		x.ask.SubjectID = x.subjectToken
+	case typeAccessToken:
+		err = x.subject(ctx)
+	case typeTicket:
+		err = x.ticket(ctx, actor)
+	}
+	if err != nil {
+		return err
+	}
+	x.session, err = x.p.sessionOfAct(ctx, As{Login: actor, Ask: x.ask}, x.now)
+	return err
+}
+
+// actor returns the sign-in of whoever wants to act: behind an access token of theirs,
+// for this provider, that the authenticated client was given (SECURITY A25). They have
+// shown their password when that token's grant says, not when the browser last did.
+func (x *exchange) actor(ctx context.Context) (*storage.Login, error) {
+	if x.actorToken == "" {
+		return nil, errActorMissing
+	}
+	a, err := x.presented(ctx, x.actorToken)
+	switch {
+	case errors.Is(err, errInactive):
+		return nil, errActorToken.because(err)
+	case err != nil:
+		return nil, err
+	case a.claims.ClientID != x.client.ID, !slices.Contains(a.claims.Audience, x.p.config.Issuer):
+		return nil, errActorToken
+	case a.acting():
+		return nil, x.chained(ctx, a.granted)
+	}
+	login, err := x.signIn(ctx, a.granted, a.granted.UserID)
+	if err != nil {
+		return nil, err
+	}
+	login.AuthTime = min(login.AuthTime, a.granted.AuthTime)
+	x.actorSub = a.claims.Subject
+	x.holds(a)
+	return login, nil
+}
+
+// presented returns an access token of a user that may be used now, else errInactive.
+func (x *exchange) presented(ctx context.Context, token string) (*active, error) {
+	a, err := x.p.active(ctx, token, x.now)
+	if err == nil && (a.kind != storage.AccessToken || a.granted == nil) {
+		err = errInactive
+	}
+	return a, err
+}
+
+// acting reports whether somebody acts as the subject of the token.
+func (a *active) acting() bool { return a.claims.Act != nil || a.granted.ImpersonationID != "" }
+
+// holds makes what is issued depend on a token that was presented.
+func (x *exchange) holds(a *active) {
+	x.grants = append(x.grants, a.granted.Grant.ID)
+	x.earlier(a.claims.Expires)
+}
+
+// signIn returns the sign-in that a grant came from, which must be a user's.
+func (x *exchange) signIn(ctx context.Context, g *storage.Granted, userID string) (*storage.Login, error) {
+	login, err := x.p.store.LoginNamed(ctx, g.LoginSID, x.now)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && login.User.ID != userID {
+		return nil, errActorSignedOut.because(err)
+	}
+	if err == nil {
+		x.login = login.SID
+	}
+	return login, err
+}
+
+// chained refuses somebody who acts as another already (SECURITY A05).
+func (x *exchange) chained(ctx context.Context, g *storage.Granted) error {
+	actor, err := x.p.store.User(ctx, g.ActorID)
+	if err != nil {
+		return err
+	}
+	ask := impersonation.Ask{Actor: actor, Client: x.client, Reason: x.reason, Entry: entryExchange, Chained: true}
+	return x.p.refuseExchange(ctx, impersonation.DenyChain, ask)
+}
+
+// subject takes the user of an access token that the client was given, or that is for
+// it. What the token may not do, nobody may who acts as its user.
+func (x *exchange) subject(ctx context.Context) error {
+	s, err := x.presented(ctx, x.subjectToken)
+	switch {
+	case errors.Is(err, errInactive):
+		return errSubjectToken.because(err)
+	case err != nil:
+		return err
+	case !mayIntrospect(x.client, s):
+		return errSubjectToken
+	case s.acting():
+		x.ask.SubjectID, x.ask.Chained = s.granted.UserID, true
+		return x.p.refuseExchange(ctx, impersonation.DenyChain, *x.ask)
+	case s.claims.MayAct != nil && !mayActAs(s.claims.MayAct, x.p.config.Issuer, x.actorSub):
+		return errSubjectToken.with("The may_act claim of the subject_token names somebody else.")
+	}
+	x.ask.SubjectID = s.granted.UserID
+	x.holds(s)
+	return x.narrow(s.claims.Scope)
+}
+
+// ticket takes what a ticket says, for its actor at its client. In other hands it is
+// withdrawn, and on the record (SECURITY A21).
+func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
+	t, err := x.p.store.Ticket(ctx, storage.Hash(x.subjectToken))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return errSubjectToken.because(err)
+	case err != nil:
+		return err
+	case t.ClientID != x.client.ID, t.ActorID != actor.User.ID, t.LoginSID != "" && t.LoginSID != actor.SID:
+		if err := x.p.settle(ctx, nil); err != nil {
+			return err
+		}
+		return refusedExchange(x.p.Impersonation.Foreign(ctx, t, &actor.User, workOf(ctx).info, x.now))
+	}
+	x.ask = impersonation.AskOf(t, x.client, actor)
+	x.ask.Entry = entryExchange
+	switch {
+	case !t.Pending(x.now):
+		return x.p.refuseExchange(ctx, impersonation.DenyTicketSpent, *x.ask)
+	case x.now.Sub(actor.AuthTime.Time()) > x.p.Impersonation.Limits().StepUpMaxAge: // now, whenever the ticket was made
+		return x.p.refuseExchange(ctx, impersonation.DenyStepUp, *x.ask)
+	case !x.fits(x.ask):
+		return errTermsOfTicket
+	}
+	return nil
+}
+
+// prepareReturn finds out whether the actor of an impersonation becomes themselves
+// again: with a token of their own for the client that gives the impersonation's back,
+// while the sign-in lasts from which they began, and with no more than they allow it.
+func (x *exchange) prepareReturn(ctx context.Context) error {
+	if x.requestedType == typeRefreshToken {
+		return errNoRefresh
+	}
+	a, err := x.presented(ctx, x.subjectToken)
+	switch {
+	case errors.Is(err, errInactive):
+		return errSubjectToken.because(err)
+	case err != nil:
+		return err
+	case a.claims.ClientID != x.client.ID, !a.acting(), x.requestedSubject != actorIn(a.claims.Act):
+		return errSubjectToken
+	}
+	login, err := x.signIn(ctx, a.granted, a.granted.ActorID)
+	if err != nil {
+		return err
+	}
+	if x.scopes, err = x.own(ctx, login.User.ID); err != nil {
+		return err
+	}
+	x.ends = a.granted.ImpersonationID // which ends once, so its grant need not be held
+	if x.session, err = x.p.ownSession(ctx, x.client, login, x.now); err != nil {
+		return err
+	}
+	x.session.NotAfter = x.now.Add(max(x.p.config.AccessTokenLifetime, x.p.config.IDTokenLifetime))
+	if ends := login.ExpiresAt.Time(); x.session.NotAfter.After(ends) {
+		x.session.NotAfter = ends
+	}
+	return nil
+}
+
+// actorIn is whom an act claim names.
+func actorIn(act json.RawMessage) string {
+	var named struct {
+		Subject string `json:"sub"`
+	}
+	_ = json.Unmarshal(act, &named) // our own
+	return named.Subject
+}
+
+// own returns the scopes that a user gets at the client for themselves, of those that
+// were asked for. Nothing goes on without them: they are back for as long as they are
+// signed in.
+func (x *exchange) own(ctx context.Context, userID string) ([]string, error) {
+	if len(x.client.Organizations) > 0 {
+		standing, err := x.p.store.Standing(ctx, userID)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(x.client.Organizations, standing.MemberOf) {
+			return nil, errSubjectToken.with("The actor may not use the application as themselves.")
+		}
+	}
+	scopes := slices.DeleteFunc(x.asks(x.client), func(s string) bool { return s == scopeOfflineAccess })
+	if x.client.FirstParty {
+		return scopes, nil
+	}
+	consented, err := x.p.store.ConsentedScope(ctx, userID, x.client.ID)
+	if err != nil {
+		return nil, err
+	}
+	x.scopes = scopes
+	err = x.narrow(consented)
+	if err == nil && len(x.scopes) == 0 {
+		err = errInvalidScope.with("The actor has not consented to anything.")
+	}
+	return x.scopes, err
+}
