@@ -12,19 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
+	"github.com/chromedp/cdproto/emulation"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/understudy-id/understudy/examples/nodetest"
 	"github.com/understudy-id/understudy/storage"
 )
 
-// nodeShop is the example application for Node.js, and the provider that it signs
-// people in at.
-type nodeShop struct {
-	*demo
-	url string
-}
+// nodeShop is a demo whose application is the example for Node.js.
+type nodeShop struct{ *demo }
 
 const (
 	nodeClient    = "shop-node"
@@ -37,15 +33,16 @@ func startNodeShop(t *testing.T, d *demo) *nodeShop {
 	const examples, directory = "../../examples", "../../examples/app-node"
 	nodetest.Sources(t, examples+"/*.json", directory+"/*.json", directory+"/src/*", directory+"/views/*", directory+"/public/*", examples+"/actor-ts/src/*")
 	nodetest.Build(t, examples)
-	s := &nodeShop{demo: d}
-	s.url = nodetest.Start(t, nodetest.Node(t, directory, "dist/main.js"),
+	own := *d
+	s := &nodeShop{&own}
+	s.appURL = nodetest.Start(t, nodetest.Node(t, directory, "dist/main.js"),
 		"ISSUER="+d.providerURL, "CLIENT_ID="+nodeClient, "CLIENT_SECRET=secret", "WEBHOOK_SECRET="+webhookSecret)
 	ctx := context.Background()
 	err := d.service.store.Write(ctx, func(tx *storage.Tx) error {
 		return tx.CreateClient(ctx, &storage.Client{
 			ID: nodeClient, Name: "Shop", Type: "web", SecretHash: storage.Hash("secret"), TokenEndpointAuthMethod: "client_secret_basic",
-			RedirectURIs: storage.List{s.url + "/callback"}, PostLogoutRedirectURIs: storage.List{s.url + "/", s.url + "/stopped"},
-			InitiateLoginURI: s.url + "/initiate-login", BackchannelLogoutURI: s.url + "/backchannel-logout",
+			RedirectURIs: storage.List{s.appURL + "/callback"}, PostLogoutRedirectURIs: storage.List{s.appURL + "/", s.appURL + "/stopped"},
+			InitiateLoginURI: s.appURL + "/initiate-login", BackchannelLogoutURI: s.appURL + "/backchannel-logout",
 			GrantTypes: storage.List{"authorization_code"}, ResponseTypes: storage.List{"code"}, Scope: "openid profile email", RequirePKCE: true,
 			IDTokenSignedResponseAlg: "RS256", AccessTokenFormat: "jwt", Delivery: "initiate_login", AllowImpersonation: true,
 			ActClaims: storage.List{"name"}, ImpersonatorInResponse: true, FirstParty: true,
@@ -63,6 +60,7 @@ func TestNodeShop(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a browser takes its time, and it needs Node.js")
 	}
+	t.Parallel()
 	d, chromium := startDemo(t), startChromium(t)
 	s := startNodeShop(t, d)
 
@@ -72,20 +70,20 @@ func TestNodeShop(t *testing.T) {
 		b.read("#app-user", "ada@globex.test")
 		b.click("#cancel-4711")
 		b.until(`!document.querySelector("#cancel-4711")`)
-		b.open(s.url+"/profile", "#email-form")
+		b.open(s.appURL+"/profile", "#email-form")
 		b.write("[name='email']", "invoices@globex.test")
 		b.click("#email-form button")
 		b.read("#email", "invoices@globex.test")
-		b.open(s.url+"/activity", "#log")
+		b.open(s.appURL+"/activity", "#log")
 		b.until(`document.querySelectorAll("#log li").length == 2 && !document.querySelector("#log").innerText.includes(" by ")`)
-		b.open(s.url+"/profile", "#logout")
+		b.open(s.appURL+"/profile", "#logout")
 		b.click("#logout")
 		b.see("#login")
 		b.quiet()
 	})
 	t.Run("somebody, reading, from the consent page", func(t *testing.T) {
 		b := newTab(t, chromium)
-		s.reachConsent(b)
+		b.reachConsent(s.demo)
 		b.actAsAda()
 		b.until(visible(".text"))
 		b.says(".what", "· read only")
@@ -95,9 +93,17 @@ func TestNodeShop(t *testing.T) {
 				t.Errorf("POST %s: got %d, want %d", path, got, want)
 			}
 		}
-		b.open(s.url+"/profile", "#not-while-acting")
+		b.open(s.appURL+"/profile", "#not-while-acting")
 		b.read("#email", "invoices@globex.test")
-		s.stopActing(b)
+		b.stopActing(s.demo)
+		b.quiet()
+	})
+	t.Run("without scripts", func(t *testing.T) {
+		b := newTab(t, chromium)
+		call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		b.reachConsent(s.demo)
+		b.actAsAda()
+		b.stopActing(s.demo)
 		b.quiet()
 	})
 	t.Run("somebody, with full access, from the console", func(t *testing.T) {
@@ -116,16 +122,16 @@ func TestNodeShop(t *testing.T) {
 		if got := b.post("/profile/email", "email=sam@understudy.test"); got != http.StatusForbidden {
 			t.Errorf("change of the e-mail address: got %d, want 403", got)
 		}
-		b.open(s.url+"/activity", "#log")
+		b.open(s.appURL+"/activity", "#log")
 		b.until(`document.querySelector("#log li").innerText.includes("usr_ada, by usr_sam")`)
 		b.stopAll(d)
-		s.signedOut(b)
+		b.signedOut(s.demo)
 		b.quiet()
 	})
 	t.Run("events", func(t *testing.T) {
 		b := newTab(t, chromium)
 		s.signIn(b, "linus@initech.test")
-		b.open(s.url+"/activity", "main")
+		b.open(s.appURL+"/activity", "main")
 		for name, c := range map[string]struct {
 			change func(http.Header)
 			want   int
@@ -143,7 +149,7 @@ func TestNodeShop(t *testing.T) {
 				t.Errorf("%s: got %d, want %d", name, got, c.want)
 			}
 		}
-		b.open(s.url+"/activity", "#events")
+		b.open(s.appURL+"/activity", "#events")
 		b.until(`document.querySelectorAll("#events li").length == 1 && document.querySelector("#events").innerText.includes("by usr_sam · ` + sayWhy + `")`)
 		b.quiet()
 	})
@@ -155,28 +161,28 @@ func TestNodeShop(t *testing.T) {
 func (s *nodeShop) everyPage(b *tab, visit func(b *tab, name string)) {
 	b.t.Helper()
 	s.tell(b.t, "usr_ada", func(http.Header) {})
-	b.open(s.url, "#login")
+	b.open(s.appURL, "#login")
 	visit(b, "shop-signed-out")
-	b.open(s.url+"/callback?state=unknown", "#problem")
+	b.open(s.appURL+"/callback?state=unknown", "#problem")
 	visit(b, "shop-error")
-	s.reachConsent(b)
+	b.reachConsent(s.demo)
 	b.click("#consent-submit")
 	b.see("#orders")
 	b.click("#cancel-4712")
 	b.until(`!document.querySelector("#cancel-4712")`)
 	visit(b, "shop-orders")
-	b.open(s.url+"/profile", "#email-form")
+	b.open(s.appURL+"/profile", "#email-form")
 	visit(b, "shop-profile")
 	b.click("#switch")
 	b.see("#consent-form")
 	b.actAsAda()
 	b.until(visible(".text"))
 	visit(b, "shop-acting-orders")
-	b.open(s.url+"/profile", "#not-while-acting")
+	b.open(s.appURL+"/profile", "#not-while-acting")
 	visit(b, "shop-acting-profile")
-	b.open(s.url+"/activity", "#events")
+	b.open(s.appURL+"/activity", "#events")
 	visit(b, "shop-acting-activity")
-	s.stopActing(b)
+	b.stopActing(s.demo)
 }
 
 // strangers are turned away.
@@ -212,7 +218,7 @@ func (s *nodeShop) strangers(b *tab) {
 		}
 	}
 	// Words of others stay words.
-	b.open(s.url+"/callback?"+url.Values{"state": {"s"}, "error": {"x"}, "error_description": {"<img src=x>"}}.Encode(), "#problem")
+	b.open(s.appURL+"/callback?"+url.Values{"state": {"s"}, "error": {"x"}, "error_description": {"<img src=x>"}}.Encode(), "#problem")
 	if value[bool](b, `!!document.querySelector("img")`) {
 		b.t.Error("an error's description is markup")
 	}
@@ -250,9 +256,9 @@ func (s *nodeShop) tell(t *testing.T, subject string, change func(http.Header)) 
 // do sends a request as nobody.
 func (s *nodeShop) do(t *testing.T, method, path, body string, header http.Header) (status int, answer string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, s.appURL+path, strings.NewReader(body))
 	if err != nil { // not even a URL
-		r, err = http.NewRequestWithContext(t.Context(), method, s.url, strings.NewReader(body))
+		r, err = http.NewRequestWithContext(t.Context(), method, s.appURL, strings.NewReader(body))
 		r.URL.Opaque = path
 	}
 	if err != nil {
@@ -278,42 +284,11 @@ func (s *nodeShop) do(t *testing.T, method, path, body string, header http.Heade
 // signIn signs in at the shop, without a question to go on.
 func (s *nodeShop) signIn(b *tab, who string) {
 	b.t.Helper()
-	b.open(s.url, "#login")
+	b.open(s.appURL, "#login")
 	b.click("#login")
 	b.see("#login-form")
 	b.signIn(who, demoPassword)
 	b.see("#orders")
-}
-
-func (s *nodeShop) reachConsent(b *tab) {
-	b.t.Helper()
-	b.open(s.url, "#login")
-	b.click("#login")
-	b.see("#login-form")
-	b.signIn("sam@understudy.test", demoPassword)
-	b.see("#consent-form")
-}
-
-func (s *nodeShop) stopActing(b *tab) {
-	b.t.Helper()
-	b.press(".stop")
-	b.read("#app-user", "sam@understudy.test")
-	b.until(`location.href == ` + quoted(s.url+"/") + ` && !document.querySelector("#acting-bar")`)
-}
-
-// signedOut waits until the shop was told that the session is over.
-func (s *nodeShop) signedOut(b *tab) {
-	b.t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		b.do(chromedp.Navigate(s.url))
-		b.see("main")
-		if value[bool](b, `!!document.querySelector("#login")`) {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("still signed in: %s", b.where())
-		}
-	}
 }
 
 // post sends a form of the page's own, with its token, and returns the status.

@@ -51,7 +51,7 @@ export function depart(req: Request, trip: Trip): void {
 export function arrive(req: Request, state: unknown): Trip | undefined {
   const trips = req.session.trips ?? [];
   const trip = trips.find((t) => t.state === state && t.until > Date.now());
-  req.session.trips = trips.filter((t) => t !== trip);
+  if (trip) req.session.trips = trips.filter((t) => t !== trip);
   return trip;
 }
 
