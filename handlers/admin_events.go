@@ -295,4 +295,12 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventSetupLinkCreated:       "Setup link created",
 	storage.EventSetupLinkUsed:          "Setup link used",
 	storage.EventSetupLinkRevoked:       "Setup link revoked",
+	storage.EventWebhookCreated:         "Webhook created",
+	storage.EventWebhookUpdated:         "Webhook changed",
+	storage.EventWebhookEnabled:         "Webhook enabled",
+	storage.EventWebhookDisabled:        "Webhook disabled",
+	storage.EventWebhookDeleted:         "Webhook deleted",
+	storage.EventWebhookSecretRotated:   "Webhook secret replaced",
+	storage.EventWebhookReplayed:        "Events sent to a webhook again",
+	storage.EventWebhookTest:            "Webhook tried",
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/understudy-id/understudy/storage"
 )
 
 // metrics are what the second listener tells about the first.
@@ -18,10 +20,11 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	logouts  *prometheus.CounterVec
+	webhooks *prometheus.CounterVec
 	draining atomic.Bool
 }
 
-func newMetrics() *metrics {
+func newMetrics(store *storage.Store) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -34,8 +37,11 @@ func newMetrics() *metrics {
 		logouts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "understudy_logout_tokens_total", Help: "Logout tokens sent to clients, by what came of it: delivered, retry or failed.",
 		}, []string{"result"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "understudy_webhook_deliveries_total", Help: "Attempts to send events to webhooks, by what came of it: delivered, retry or failed.",
+		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.logouts,
+	m.registry.MustRegister(m.requests, m.seconds, m.logouts, m.webhooks, backlog{store},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -72,6 +78,45 @@ func (s *Server) Ops() http.Handler {
 
 // ObserveLogout counts what came of sending a logout token.
 func (s *Server) ObserveLogout(result string) { s.metrics.logouts.WithLabelValues(result).Inc() }
+
+// ObserveWebhook counts what came of sending an event to a webhook.
+func (s *Server) ObserveWebhook(result string) { s.metrics.webhooks.WithLabelValues(result).Inc() }
+
+// backlog tells what webhooks still have to get, as the database has it when it is asked.
+type backlog struct{ store *storage.Store }
+
+var (
+	backlogPending  = prometheus.NewDesc("understudy_webhook_pending", "Deliveries that wait, of active webhooks.", nil, nil)
+	backlogOldest   = prometheus.NewDesc("understudy_webhook_oldest_pending_seconds", "Age of the oldest delivery that waits.", nil, nil)
+	backlogEvents   = prometheus.NewDesc("understudy_webhook_events_behind", "Events that were not looked at yet for the webhook furthest behind.", nil, nil)
+	backlogDisabled = prometheus.NewDesc("understudy_webhooks_disabled", "Webhooks that were disabled because they failed or are gone.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (backlog) Describe(all chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{backlogPending, backlogOldest, backlogEvents, backlogDisabled} {
+		all <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Without a database there is nothing to tell.
+func (b backlog) Collect(all chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	found, err := b.store.Backlog(ctx)
+	if err != nil {
+		return
+	}
+	age := 0.0
+	if found.Oldest.Set() {
+		age = max(0, time.Since(found.Oldest.Time()).Seconds())
+	}
+	for d, value := range map[*prometheus.Desc]float64{
+		backlogPending: float64(found.Deliveries), backlogOldest: age, backlogEvents: float64(found.Events), backlogDisabled: float64(found.Disabled),
+	} {
+		all <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
+}
 
 // Drain makes /readyz say no, so that no new requests are sent here.
 func (s *Server) Drain() { s.metrics.draining.Store(true) }

@@ -93,7 +93,7 @@ func New(c Config, p *provider.Provider, store *storage.Store, pages *templates.
 	}
 	s := &Server{
 		config: c, provider: p, store: store, pages: pages, log: log,
-		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(),
+		secure: strings.HasPrefix(p.Issuer(), "https://"), metrics: newMetrics(store),
 		sameSite: http.NewCrossOriginProtection(), consoleRoutes: consoleRoutes(), auditor: c.Auditor,
 	}
 	s.callers.each, s.callers.burst = rate.Limit(c.CallsPerSecond), 2*c.CallsPerSecond

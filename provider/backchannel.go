@@ -91,51 +91,19 @@ type LogoutSender struct {
 	// delivered, retry or failed.
 	Observe func(result string)
 
-	p    *Provider
-	busy map[string]int // attempts under way, by client
-	all  int
-	done chan string // the client of an attempt that ended
+	p *Provider
+	outbox
 }
 
 // NewLogoutSender returns the sender of a provider's logout tokens.
 func NewLogoutSender(p *Provider) *LogoutSender {
-	return &LogoutSender{p: p, busy: map[string]int{}, done: make(chan string)}
+	return &LogoutSender{p: p, outbox: newOutbox("look for logout tokens to send", sendAtOnce, sendToOne, p.log)}
 }
 
 // Run sends until ctx ends. Attempts under way then have a second left.
 func (s *LogoutSender) Run(ctx context.Context) error {
 	otherwise(&s.Every, lookEvery)
-	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	more := false // notices may be waiting for an attempt to end
-	for {
-		select {
-		case <-ctx.Done():
-			defer time.AfterFunc(sendDrain, cancel).Stop()
-			for ; s.all > 0; s.all-- {
-				<-s.done
-			}
-			return nil
-		case client := <-s.done:
-			s.all--
-			if s.busy[client]--; s.busy[client] == 0 {
-				delete(s.busy, client)
-			}
-			if !more {
-				continue
-			}
-		case <-timer.C:
-		}
-		pause := s.Every
-		var err error
-		if more, err = s.look(ctx, sending); err != nil && ctx.Err() == nil {
-			s.p.log.ErrorContext(ctx, "background work failed", "work", "look for logout tokens to send", "cause", err.Error())
-			pause = lookAfterError
-		}
-		timer.Reset(pause)
-	}
+	return s.run(ctx, s.Every, s.look)
 }
 
 // look begins an attempt for as many due notices as may be under way, and reports
@@ -147,8 +115,8 @@ func (s *LogoutSender) look(ctx, sending context.Context) (more bool, err error)
 		return false, err
 	}
 	for _, client := range due {
-		limit := min(sendToOne-s.busy[client], sendAtOnce-s.all)
-		if limit <= 0 {
+		limit := s.room(client)
+		if limit == 0 {
 			more = true
 			continue
 		}
@@ -162,12 +130,7 @@ func (s *LogoutSender) look(ctx, sending context.Context) (more bool, err error)
 		}
 		more = more || len(claimed) == limit
 		for _, n := range claimed {
-			s.busy[client]++
-			s.all++
-			go func() {
-				s.attempt(sending, &n)
-				s.done <- client
-			}()
+			s.begin(client, func() { s.attempt(sending, &n) })
 		}
 	}
 	return more, nil
@@ -282,7 +245,7 @@ func judge(n *storage.LogoutNotice, status int, err error, jitter float64, now t
 	default:
 		n.Error = fmt.Sprintf("the answer was %d", status)
 	}
-	next := now.Add(pauseAfter(n.Attempts, jitter))
+	next := now.Add(pauseAfter(n.Attempts, time.Second, longestPause, jitter))
 	if refused || errors.Is(err, errNotWanted) || n.Attempts > 1 && next.Sub(n.CreatedAt.Time()) > sendFor { // a clock that was set forward is not a day of trying
 		n.Status = storage.NoticeFailed
 		return
@@ -290,15 +253,15 @@ func judge(n *storage.LogoutNotice, status int, err error, jitter float64, now t
 	n.NextAttemptAt = storage.At(next)
 }
 
-// pauseAfter is how long to wait after so many attempts: a second, then twice as
-// long each time up to ten minutes, each a fifth more or less so that those that
-// failed together do not come back together. jitter is in [0,1).
-func pauseAfter(attempts int64, jitter float64) time.Duration {
-	pause := longestPause
-	if attempts <= 10 { // the eleventh would be longer
-		pause = min(pause, time.Second<<max(0, attempts-1))
+// pauseAfter is how long to wait after so many attempts: the first pause, then twice as
+// long each time up to the longest, each a fifth more or less so that those that failed
+// together do not come back together. jitter is in [0,1).
+func pauseAfter(attempts int64, first, longest time.Duration, jitter float64) time.Duration {
+	pause := first
+	for i := int64(1); i < attempts && pause < longest; i++ {
+		pause *= 2
 	}
-	return time.Duration(float64(pause) * (0.8 + 0.4*jitter))
+	return time.Duration(float64(min(pause, longest)) * (0.8 + 0.4*jitter))
 }
 
 // maxCause is how much is kept of an error.

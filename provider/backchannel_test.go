@@ -23,7 +23,7 @@ func TestPauseAfter(t *testing.T) {
 		11: 10 * time.Minute, 12: 10 * time.Minute, 1000: 10 * time.Minute, 1 << 62: 10 * time.Minute,
 	} {
 		for jitter, part := range map[float64]float64{0: 0.8, 0.5: 1, 0.999: 1.1996} {
-			got, want := pauseAfter(attempts, jitter), time.Duration(float64(want)*part)
+			got, want := pauseAfter(attempts, time.Second, longestPause, jitter), time.Duration(float64(want)*part)
 			if diff := got - want; diff < -time.Millisecond || diff > time.Millisecond {
 				t.Errorf("after %d attempts, jitter %v: got %v, want %v", attempts, jitter, got, want)
 			}

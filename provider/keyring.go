@@ -46,6 +46,7 @@ type Keyring struct {
 	seals   seals // of the private keys
 	cursors seals // of the places where lists go on
 	answers seals // of what idempotent requests were answered
+	hooks   seals // of the secrets of webhooks
 	keys    atomic.Pointer[keys]
 	changed func() // called when the set of trusted keys changed
 
@@ -76,6 +77,7 @@ func NewKeyring(store *storage.Store, secrets ...string) (*Keyring, error) {
 	for _, secret := range secrets {
 		for purpose, seals := range map[string]*seals{
 			"understudy signing keys": &k.seals, "understudy cursors": &k.cursors, "understudy idempotent answers": &k.answers,
+			"understudy webhook secrets": &k.hooks,
 		} {
 			seal, err := newSeal(secret, purpose)
 			if err != nil {

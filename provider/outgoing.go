@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -48,7 +47,7 @@ func newCaller(issuer string, allowed []netip.Prefix) *caller {
 		Transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: outgoingTimeout, ResponseHeaderTimeout: outgoingTimeout,
-			MaxResponseHeaderBytes: maxOutgoingBytes, MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second,
+			MaxResponseHeaderBytes: maxOutgoingBytes, MaxIdleConnsPerHost: sendToOne, IdleConnTimeout: 30 * time.Second,
 		},
 	}
 	return c
@@ -101,11 +100,16 @@ func (c *caller) get(ctx context.Context, address string) ([]byte, error) {
 
 // post sends a form and returns the status of the answer.
 func (c *caller) post(ctx context.Context, address string, form url.Values) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	return c.send(ctx, address, []byte(form.Encode()), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+}
+
+// send posts a body with these headers and returns the status of the answer.
+func (c *caller) send(ctx context.Context, address string, body []byte, header http.Header) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header = header
 	status, _, err := c.do(r)
 	return status, err
 }

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -35,6 +36,10 @@ type Config struct {
 	UILocales                 []string       // the languages of the pages; English
 	TokenEndpointAudience     bool           // client assertions may name the token endpoint as aud, not only the issuer
 	Impersonation             impersonation.Limits
+
+	// Transport makes the requests to others; nil is the network, guarded. Only tests
+	// have another, which no socket keeps waiting.
+	Transport http.RoundTripper
 
 	// PasswordHashing is what a password costs; nil is OWASP's first choice. Only
 	// tests have a cheaper one.
@@ -88,6 +93,9 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 		verified:  newVerifiedTokens(),
 		caller:    newCaller(c.Issuer, c.AllowedNetworks),
 		fetches:   make(chan struct{}, maxFetches),
+	}
+	if c.Transport != nil {
+		p.caller.client.Transport = c.Transport
 	}
 	p.clientKeys = newClientKeys(p.caller)
 	p.assertionAudience = []string{c.Issuer}

@@ -129,7 +129,7 @@ func RotatesAt(newest storage.SigningKey, interval time.Duration) time.Time {
 	return newest.ActivatesAt.Time().Add(max(0, interval-publishAhead))
 }
 
-// Maintained is what Maintain did, by key id.
+// Maintained is what Maintain did, by key id; what it encrypted anew may be a webhook.
 type Maintained struct {
 	Published, Removed, Reencrypted []string
 }
@@ -139,6 +139,11 @@ type Maintained struct {
 // more use, and loads all. Of several processes that do it at once one does each.
 func (k *Keyring) Maintain(ctx context.Context, interval, longestToken time.Duration, now time.Time) (Maintained, error) {
 	reencrypted, err := k.reencrypt(ctx, now)
+	if err == nil {
+		var webhooks []string
+		webhooks, err = k.reencryptWebhooks(ctx, now)
+		reencrypted = append(reencrypted, webhooks...)
+	}
 	if err != nil {
 		return Maintained{Reencrypted: reencrypted}, err
 	}

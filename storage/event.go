@@ -67,6 +67,14 @@ const (
 	EventSetupLinkCreated       EventType = "setup_link.created"
 	EventSetupLinkUsed          EventType = "setup_link.used"
 	EventSetupLinkRevoked       EventType = "setup_link.revoked"
+	EventWebhookCreated         EventType = "webhook.created"
+	EventWebhookUpdated         EventType = "webhook.updated"
+	EventWebhookEnabled         EventType = "webhook.enabled"
+	EventWebhookDisabled        EventType = "webhook.disabled"
+	EventWebhookDeleted         EventType = "webhook.deleted"
+	EventWebhookSecretRotated   EventType = "webhook.secret_rotated"
+	EventWebhookReplayed        EventType = "webhook.replayed"
+	EventWebhookTest            EventType = "webhook.test"
 )
 
 // Event is one append-only audit record.

@@ -305,6 +305,35 @@ users.status text NOT NULL DEFAULT 'active'::text
 users.updated_at bigint NOT NULL
 users.website text NOT NULL DEFAULT ''::text
 users.zoneinfo text NOT NULL DEFAULT ''::text
+webhook_deliveries.attempts bigint NOT NULL DEFAULT 0
+webhook_deliveries.claimed_until bigint NOT NULL DEFAULT 0
+webhook_deliveries.created_at bigint NOT NULL
+webhook_deliveries.done_at bigint NOT NULL DEFAULT 0
+webhook_deliveries.error text NOT NULL DEFAULT ''::text
+webhook_deliveries.event_id text NOT NULL
+webhook_deliveries.event_type text NOT NULL
+webhook_deliveries.expires_at bigint NOT NULL
+webhook_deliveries.http_status bigint NOT NULL DEFAULT 0
+webhook_deliveries.next_attempt_at bigint NOT NULL
+webhook_deliveries.position bigint NOT NULL
+webhook_deliveries.status text NOT NULL DEFAULT 'pending'::text
+webhook_deliveries.tried_since bigint NOT NULL DEFAULT 0
+webhook_deliveries.webhook_id text NOT NULL
+webhooks.created_at bigint NOT NULL
+webhooks.description text NOT NULL DEFAULT ''::text
+webhooks.disabled_reason text NOT NULL DEFAULT ''::text
+webhooks.event_types text NOT NULL DEFAULT '[]'::text
+webhooks.failing_since bigint NOT NULL DEFAULT 0
+webhooks.failures bigint NOT NULL DEFAULT 0
+webhooks.id text NOT NULL
+webhooks.position bigint NOT NULL
+webhooks.previous_secret bytea
+webhooks.previous_secret_until bigint NOT NULL DEFAULT 0
+webhooks.retry_at bigint NOT NULL DEFAULT 0
+webhooks.secret bytea NOT NULL
+webhooks.status text NOT NULL DEFAULT 'active'::text
+webhooks.updated_at bigint NOT NULL
+webhooks.url text NOT NULL
 api_keys: api_keys_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 api_keys: api_keys_name_check CHECK ((name <> ''::text))
 api_keys: api_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
@@ -402,6 +431,18 @@ users: users_email_key_check CHECK ((email_key <> ''::text))
 users: users_email_key_key UNIQUE (email_key)
 users: users_pkey PRIMARY KEY (id)
 users: users_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+webhook_deliveries: webhook_deliveries_event_id_fkey FOREIGN KEY (event_id) REFERENCES events(id)
+webhook_deliveries: webhook_deliveries_pkey PRIMARY KEY (webhook_id, event_id)
+webhook_deliveries: webhook_deliveries_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+webhook_deliveries: webhook_deliveries_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id) ON DELETE CASCADE
+webhooks: webhooks_check CHECK (((status = 'disabled'::text) = (disabled_reason <> ''::text)))
+webhooks: webhooks_check1 CHECK (((previous_secret IS NULL) = (previous_secret_until = 0)))
+webhooks: webhooks_check2 CHECK (((failures = 0) = (failing_since = 0)))
+webhooks: webhooks_disabled_reason_check CHECK ((disabled_reason = ANY (ARRAY[''::text, 'operator'::text, 'gone'::text, 'failing'::text])))
+webhooks: webhooks_pkey PRIMARY KEY (id)
+webhooks: webhooks_position_check CHECK (("position" >= 0))
+webhooks: webhooks_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text])))
+webhooks: webhooks_url_check CHECK ((url <> ''::text))
 CREATE INDEX api_keys_client ON public.api_keys USING btree (client_id) WHERE (client_id IS NOT NULL);
 CREATE INDEX api_keys_created ON public.api_keys USING btree (created_at, id);
 CREATE INDEX api_keys_organization ON public.api_keys USING btree (organization_id, created_at, id) WHERE (organization_id IS NOT NULL);
@@ -414,14 +455,19 @@ CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, clien
 CREATE INDEX denied_tokens_expiry ON public.denied_tokens USING btree (expires_at);
 CREATE UNIQUE INDEX denied_tokens_pkey ON public.denied_tokens USING btree (id);
 CREATE INDEX events_actor ON public.events USING btree (actor_id, "time", id) WHERE (actor_id <> ''::text);
+CREATE INDEX events_actor_position ON public.events USING btree (actor_id, "position") WHERE ((actor_id <> ''::text) AND ("position" IS NOT NULL));
 CREATE INDEX events_client ON public.events USING btree (client_id, "time", id) WHERE (client_id <> ''::text);
+CREATE INDEX events_client_position ON public.events USING btree (client_id, "position") WHERE ((client_id <> ''::text) AND ("position" IS NOT NULL));
 CREATE INDEX events_impersonation ON public.events USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
+CREATE INDEX events_organization_position ON public.events USING btree (organization_id, "position") WHERE ((organization_id <> ''::text) AND ("position" IS NOT NULL));
 CREATE INDEX events_pending ON public.events USING btree ("time", id) WHERE ("position" IS NULL);
 CREATE UNIQUE INDEX events_pkey ON public.events USING btree (id);
 CREATE UNIQUE INDEX events_position ON public.events USING btree ("position") WHERE ("position" IS NOT NULL);
 CREATE INDEX events_subject ON public.events USING btree (subject_id, "time", id) WHERE (subject_id <> ''::text);
+CREATE INDEX events_subject_position ON public.events USING btree (subject_id, "position") WHERE ((subject_id <> ''::text) AND ("position" IS NOT NULL));
 CREATE INDEX events_time ON public.events USING btree ("time", id);
 CREATE INDEX events_type ON public.events USING btree (type, "time", id);
+CREATE INDEX events_type_position ON public.events USING btree (type, "position") WHERE ("position" IS NOT NULL);
 CREATE UNIQUE INDEX grants_code_hash_key ON public.grants USING btree (code_hash);
 CREATE INDEX grants_expiry ON public.grants USING btree (expires_at);
 CREATE INDEX grants_impersonation ON public.grants USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
@@ -489,6 +535,12 @@ CREATE INDEX users_email_prefix ON public.users USING btree (email_key COLLATE "
 CREATE INDEX users_name ON public.users USING btree (name, id);
 CREATE INDEX users_name_prefix ON public.users USING btree (lower(name) COLLATE "C", id) WHERE (deleted_at = 0);
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
+CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (webhook_id, created_at, event_id);
+CREATE INDEX webhook_deliveries_expiry ON public.webhook_deliveries USING btree (expires_at);
+CREATE INDEX webhook_deliveries_pending ON public.webhook_deliveries USING btree (webhook_id, "position") WHERE (status = 'pending'::text);
+CREATE UNIQUE INDEX webhook_deliveries_pkey ON public.webhook_deliveries USING btree (webhook_id, event_id);
+CREATE INDEX webhook_deliveries_status ON public.webhook_deliveries USING btree (webhook_id, status, created_at, event_id);
+CREATE UNIQUE INDEX webhooks_pkey ON public.webhooks USING btree (id);
 CREATE OR REPLACE FUNCTION public.append_only()
  RETURNS trigger
  LANGUAGE plpgsql

@@ -351,19 +351,61 @@ CREATE TABLE users (
     created_at            INTEGER NOT NULL,
     updated_at            INTEGER NOT NULL
 , deleted_at INTEGER NOT NULL DEFAULT 0, last_sign_in_at INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE webhook_deliveries (
+    webhook_id      TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    event_id        TEXT NOT NULL REFERENCES events (id),
+    event_type      TEXT NOT NULL,
+    position        INTEGER NOT NULL,
+    status          TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    http_status     INTEGER NOT NULL DEFAULT 0,
+    error           TEXT NOT NULL DEFAULT '',
+    created_at      INTEGER NOT NULL,
+    tried_since     INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER NOT NULL,
+    claimed_until   INTEGER NOT NULL DEFAULT 0,
+    done_at         INTEGER NOT NULL DEFAULT 0,
+    expires_at      INTEGER NOT NULL,
+    PRIMARY KEY (webhook_id, event_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE webhooks (
+    id                    TEXT PRIMARY KEY,
+    url                   TEXT NOT NULL CHECK (url <> ''),
+    description           TEXT NOT NULL DEFAULT '',
+    event_types           TEXT NOT NULL DEFAULT '[]',
+    secret                BLOB NOT NULL,
+    previous_secret       BLOB,
+    previous_secret_until INTEGER NOT NULL DEFAULT 0,
+    status                TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+    disabled_reason       TEXT NOT NULL DEFAULT '' CHECK (disabled_reason IN ('', 'operator', 'gone', 'failing')),
+    position              INTEGER NOT NULL CHECK (position >= 0),
+    failures              INTEGER NOT NULL DEFAULT 0,
+    failing_since         INTEGER NOT NULL DEFAULT 0,
+    retry_at              INTEGER NOT NULL DEFAULT 0,
+    created_at            INTEGER NOT NULL,
+    updated_at            INTEGER NOT NULL,
+    CHECK ((status = 'disabled') = (disabled_reason <> '')),
+    CHECK ((previous_secret IS NULL) = (previous_secret_until = 0)),
+    CHECK ((failures = 0) = (failing_since = 0))
+) STRICT;
 CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX api_keys_created ON api_keys (created_at, id);
 CREATE INDEX api_keys_organization ON api_keys (organization_id, created_at, id) WHERE organization_id IS NOT NULL;
 CREATE INDEX clients_name ON clients (name, id);
 CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
 CREATE INDEX events_actor ON events (actor_id, time, id) WHERE actor_id <> '';
+CREATE INDEX events_actor_position ON events (actor_id, position) WHERE actor_id <> '' AND position IS NOT NULL;
 CREATE INDEX events_client ON events (client_id, time, id) WHERE client_id <> '';
+CREATE INDEX events_client_position ON events (client_id, position) WHERE client_id <> '' AND position IS NOT NULL;
 CREATE INDEX events_impersonation ON events (impersonation_id) WHERE impersonation_id <> '';
+CREATE INDEX events_organization_position ON events (organization_id, position) WHERE organization_id <> '' AND position IS NOT NULL;
 CREATE INDEX events_pending ON events (time, id) WHERE position IS NULL;
 CREATE UNIQUE INDEX events_position ON events (position) WHERE position IS NOT NULL;
 CREATE INDEX events_subject ON events (subject_id, time, id) WHERE subject_id <> '';
+CREATE INDEX events_subject_position ON events (subject_id, position) WHERE subject_id <> '' AND position IS NOT NULL;
 CREATE INDEX events_time ON events (time, id);
 CREATE INDEX events_type ON events (type, time, id);
+CREATE INDEX events_type_position ON events (type, position) WHERE position IS NOT NULL;
 CREATE INDEX grants_expiry ON grants (expires_at);
 CREATE INDEX grants_impersonation ON grants (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX grants_user ON grants (user_id);
@@ -397,6 +439,10 @@ CREATE INDEX tokens_grant ON tokens (grant_id);
 CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;
 CREATE INDEX users_name ON users (name, id);
 CREATE INDEX users_name_prefix ON users (LOWER(name), id) WHERE deleted_at = 0;
+CREATE INDEX webhook_deliveries_created ON webhook_deliveries (webhook_id, created_at, event_id);
+CREATE INDEX webhook_deliveries_expiry ON webhook_deliveries (expires_at);
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, position) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_status ON webhook_deliveries (webhook_id, status, created_at, event_id);
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN
     SELECT RAISE(ABORT, 'checkpoints are append-only');

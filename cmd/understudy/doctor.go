@@ -122,7 +122,7 @@ func (e *examination) database(ctx context.Context) []finding {
 func (e *examination) inside(ctx context.Context) []finding {
 	found := e.checkKeys(ctx)
 	for _, check := range []func(context.Context) ([]finding, error){
-		e.checkAdministrators, e.checkImpersonation, e.checkClients, e.checkRecord, e.checkLogoutNotices,
+		e.checkAdministrators, e.checkImpersonation, e.checkClients, e.checkRecord, e.checkLogoutNotices, e.checkWebhooks,
 	} {
 		more, err := check(ctx)
 		if err != nil {

@@ -103,6 +103,11 @@ func (e *examination) checkKeys(ctx context.Context) []finding {
 	}
 	e.keys = ring
 	previous, _ := ring.Sealed(rows)
+	webhooks, err := e.store.Webhooks(ctx)
+	if err != nil {
+		return []finding{{"keys", bad, err.Error(), "See that the database runs."}}
+	}
+	previous = append(previous, ring.SealedWebhooks(webhooks)...)
 	return []finding{
 		keyAges(provider.KeyStatuses(rows, longestUse(e.config), e.now), e.config.Keys.RotationInterval, e.now),
 		encryption(len(previous), len(e.config.Secrets.Previous)),
@@ -350,6 +355,50 @@ func (e *examination) checkLogoutNotices(ctx context.Context) ([]finding, error)
 	}
 	if found == nil {
 		found = []finding{{"logout notices", good, "none were refused or given up within the last 24 hours, and none wait", ""}}
+	}
+	return found, nil
+}
+
+// behindWithin is how long an event may be on its way to a webhook before somebody
+// should look.
+const behindWithin = time.Hour
+
+// checkWebhooks looks at what events are pushed to.
+func (e *examination) checkWebhooks(ctx context.Context) ([]finding, error) {
+	webhooks, err := e.store.Webhooks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	backlog, err := e.store.Backlog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	why := map[storage.DisabledReason]string{
+		storage.DisabledGone: "answered that it is gone", storage.DisabledFailing: "failed for days",
+	}
+	var found []finding
+	for _, w := range webhooks {
+		switch {
+		case why[w.DisabledReason] != "":
+			found = append(found, finding{
+				"webhook " + w.ID, warn, why[w.DisabledReason] + " and was disabled at " + moment(w.UpdatedAt),
+				"Mend what answers there, then: understudy webhook enable " + w.ID + ". It goes on from where it stopped.",
+			})
+		case w.Active() && w.Failures > 0 && e.now.Sub(w.FailingSince.Time()) > waitsWithin:
+			found = append(found, finding{
+				"webhook " + w.ID, warn, "has not answered as it should since " + moment(w.FailingSince),
+				"See what understudy webhook deliveries " + w.ID + " says.",
+			})
+		}
+	}
+	if backlog.Oldest.Set() && e.now.Sub(backlog.Oldest.Time()) > behindWithin {
+		found = append(found, finding{
+			"webhooks", warn, fmt.Sprintf("%d events wait, the oldest since %s", backlog.Deliveries, moment(backlog.Oldest)),
+			"See that a server runs, and that what is to receive them answers.",
+		})
+	}
+	if found == nil {
+		found = []finding{{"webhooks", good, fmt.Sprintf("%d, and none is behind", len(webhooks)), ""}}
 	}
 	return found, nil
 }

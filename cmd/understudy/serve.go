@@ -77,6 +77,7 @@ type service struct {
 	server  *handlers.Server
 	auditor *provider.Auditor
 	logouts *provider.LogoutSender
+	pushes  *provider.WebhookSender
 
 	drainPause time.Duration // between saying that it goes and going
 }
@@ -112,7 +113,11 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	}, p, store, pages, log)
 	logouts := provider.NewLogoutSender(p)
 	logouts.Observe = server.ObserveLogout
-	return &service{config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts}, nil
+	pushes := provider.NewWebhookSender(p)
+	pushes.Observe = server.ObserveWebhook
+	return &service{
+		config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts, pushes: pushes,
+	}, nil
 }
 
 // branding reads the logo: an error says what is wrong with the configuration.
@@ -209,6 +214,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return s.auditor.Run(work) })
 	g.Go(func() error { return s.auditor.Watch(work) })
 	g.Go(func() error { return s.logouts.Run(work) })
+	g.Go(func() error { return s.pushes.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
 	g.Go(func() error { return every(work, noteEvery, s.logged("note the use of API keys", s.prov.NoteKeyUse)) })
@@ -317,7 +323,11 @@ func (s *service) reportSecrets(ctx context.Context) {
 	if err != nil { // as maintain has logged
 		return
 	}
-	if previous, _ := s.keys.Sealed(keys); len(previous) == 0 {
+	webhooks, err := s.store.Webhooks(ctx)
+	if err != nil {
+		return
+	}
+	if previous, _ := s.keys.Sealed(keys); len(previous)+len(s.keys.SealedWebhooks(webhooks)) == 0 {
 		s.log.InfoContext(ctx, "no key needs secrets.previous any more: remove it when every server has this secrets.system")
 	}
 }

@@ -1,0 +1,77 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// EventFeed selects events that have their place in the tree by what is not zero. In
+// the order of their places nothing comes in later before what was read.
+type EventFeed struct {
+	Type            EventType
+	ActorID         string
+	SubjectID       string
+	ClientID        string
+	OrganizationID  string
+	ImpersonationID string
+	Since, Until    Time  // from its first on, up to but without the second
+	From            int64 // the first position
+	Limit           int   // zero: 100
+}
+
+// clockSkew is how far the clocks of those who record may be apart, and how long a
+// commit may take: events have their places in the order of time but for that.
+const clockSkew = 10 * time.Minute
+
+// EventFeed returns the events that f selects, in the order of their places.
+func (q Queries) EventFeed(ctx context.Context, f EventFeed) ([]Event, error) {
+	var events []Event
+	err := f.scope(q.conn(ctx)).Find(&events).Error
+	return events, translate(err)
+}
+
+// scope adds the conditions. Times are looked up as places, so that no more is read
+// than what lies between them; that a column is not empty is said once more for the
+// indexes that have only such rows.
+func (f EventFeed) scope(db *gorm.DB) *gorm.DB {
+	db = db.Where("position IS NOT NULL AND position >= ?", f.From)
+	if f.Type != "" {
+		db = db.Where("type = ?", f.Type)
+	}
+	for _, c := range []struct{ column, value string }{
+		{"actor_id", f.ActorID},
+		{"subject_id", f.SubjectID},
+		{"client_id", f.ClientID},
+		{"organization_id", f.OrganizationID},
+		{"impersonation_id", f.ImpersonationID},
+	} {
+		if c.value != "" {
+			db = db.Where(c.column+" = ? AND "+c.column+" <> ''", c.value)
+		}
+	}
+	if f.Since.Set() {
+		db = db.Where(`time >= ? AND position >= COALESCE((SELECT e.position FROM events e
+			WHERE e.time < ? AND e.position IS NOT NULL ORDER BY e.time DESC, e.id DESC LIMIT 1), 0)`, f.Since, At(f.Since.Time().Add(-clockSkew)))
+	}
+	if f.Until.Set() {
+		db = db.Where(`time < ? AND position <= COALESCE((SELECT e.position FROM events e
+			WHERE e.time >= ? AND e.position IS NOT NULL ORDER BY e.time, e.id LIMIT 1), 9223372036854775807)`, f.Until, At(f.Until.Time().Add(clockSkew)))
+	}
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	return db.Order("position").Limit(f.Limit)
+}
+
+// EventsByID returns events by their ids.
+func (q Queries) EventsByID(ctx context.Context, ids []string) (map[string]*Event, error) {
+	var found []Event
+	err := q.conn(ctx).Where("id IN ?", ids).Find(&found).Error
+	events := make(map[string]*Event, len(found))
+	for i := range found {
+		events[found[i].ID] = &found[i]
+	}
+	return events, translate(err)
+}
