@@ -267,7 +267,7 @@ func (n *names) actedAs(ctx context.Context, i *storage.Impersonation, now time.
 	a := &templates.ActedAs{
 		ID: i.ID, ActorName: actor, ClientName: client, Organization: organization,
 		Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access, StartedAt: i.StartedAt.Time(), EndsAt: i.ExpiresAt.Time(),
-		Now: now, Running: i.Running(now),
+		Now: now, Running: i.Running(now), ByProgram: i.CreatedBy != "" || i.Entry == "token_exchange", Unsigned: i.LoginSID == "",
 	}
 	if a.Running {
 		return a, nil

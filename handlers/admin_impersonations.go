@@ -114,7 +114,7 @@ func (s *Server) shownImpersonations(r *http.Request, st *staff, found []storage
 		one := templates.Impersonation{
 			ID: i.ID, URL: "/admin/impersonations/" + url.PathEscape(i.ID), ActorID: i.ActorID, ActorName: names.User(i.ActorID),
 			SubjectID: i.SubjectID, SubjectName: names.User(i.SubjectID), ClientID: i.ClientID, ClientName: names.Client(i.ClientID),
-			Organization: names.Organization(i.OrganizationID), Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access, Entry: i.Entry,
+			Organization: names.Organization(i.OrganizationID), Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access, Entry: i.Entry, AskedBy: i.CreatedBy, Unsigned: i.LoginSID == "",
 			StartedAt: i.StartedAt.Time(), EndsAt: i.ExpiresAt.Time(), Running: i.Running(now), EndReason: string(i.EndReason),
 			EndedBy: names.User(i.EndedBy), Notices: told[i.ID],
 		}

@@ -75,15 +75,19 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 
 // proceed does the next step of a request.
 func (s *Server) proceed(w http.ResponseWriter, r *http.Request, i *interaction) error {
+	handle := i.request.Form.Get("login_hint")
+	if impersonation.IsHandle(handle) {
+		if done, err := s.redeemInBrowser(w, r, i, handle); done || err != nil {
+			return err
+		}
+	}
 	situation, err := s.situation(r, i)
 	if err != nil {
 		return err
 	}
 	step, refusal := i.request.Next(situation)
-	if step == provider.Consent || step == provider.Proceed {
-		if handle := i.request.Form.Get("login_hint"); impersonation.IsHandle(handle) {
-			return s.redeem(w, r, i, handle)
-		}
+	if (step == provider.Consent || step == provider.Proceed) && impersonation.IsHandle(handle) {
+		return s.redeem(w, r, i, handle)
 	}
 	switch step {
 	case provider.Refuse:

@@ -295,7 +295,9 @@ var mistakes = []struct {
 	}, "invalid_request", "ticket_spent"},
 	{"a ticket that was used", func(t *testing.T, x *trade) {
 		k := x.ticket(t, nil)
-		x.idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.RedeemTicket(ctx, k.ID, time.Now()) })
+		x.idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+			return tx.RedeemTicket(ctx, k.ID, "imp_x", time.Now())
+		})
 	}, "invalid_request", "ticket_spent"},
 	{"A19 a ticket, and a sign-in that was fresh when it was made", func(t *testing.T, x *trade) {
 		x.ticket(t, func(k *storage.Ticket) { k.CreatedAt = storage.At(time.Now().Add(-time.Minute)) })

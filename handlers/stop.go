@@ -25,9 +25,9 @@ func (s *Server) stopForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.pages.Stop(w, http.StatusOK, templates.StopPage{
-		Page: s.frame(r, by), Action: "/impersonation/stop",
+		Page: s.frame(r, by.login), Action: "/impersonation/stop",
 		Hidden:      []templates.HiddenField{{Name: "id", Value: i.ID}},
-		AsSubject:   by.User.ID == i.SubjectID,
+		AsSubject:   by.userID == i.SubjectID,
 		SubjectName: subject, ActorName: actor, ClientName: client, Reason: i.Reason, TicketRef: i.TicketRef, Access: i.Access,
 		StartedAt: i.StartedAt.Time(), EndsAt: i.ExpiresAt.Time(), Now: time.Now(),
 	})
@@ -45,7 +45,12 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || by == nil {
 		return err
 	}
-	err = s.provider.Impersonation.Stop(r.Context(), i.ID, &by.User, s.info(r), time.Now())
+	if by.login != nil {
+		err = s.provider.Impersonation.Stop(r.Context(), i.ID, &by.login.User, s.info(r), time.Now())
+	} else {
+		cause := storage.Cause{By: by.userID, Reason: storage.EndStopped, Request: s.info(r)}
+		err = s.provider.Impersonation.End(r.Context(), i.ID, cause, time.Now())
+	}
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
@@ -72,37 +77,52 @@ func (s *Server) stopped(w http.ResponseWriter, r *http.Request) error {
 		ended = i.ExpiresAt.Time()
 	}
 	p := templates.StoppedPage{
-		Page: s.frame(r, by), AsSubject: by.User.ID == i.SubjectID,
+		Page: s.frame(r, by.login), AsSubject: by.userID == i.SubjectID,
 		ActorName: actor, SubjectName: subject, ClientName: client,
 		Lasted: ended.Sub(i.StartedAt.Time()), Why: whyEnded(i.EndReason),
 	}
 	if c, err := s.store.Client(r.Context(), i.ClientID); err == nil && c.ClientURI != "" && !p.AsSubject {
 		p.ReturnURL, p.ReturnTo = c.ClientURI, c.Name
 	}
-	if by.User.ID == i.ActorID && i.Entry == "console" {
+	if by.login != nil && by.userID == i.ActorID && i.Entry == "console" {
 		p.UserURL, p.AgainURL = "/admin/users/"+url.PathEscape(i.SubjectID), askAgain(i.SubjectID, i.ClientID)
 		p.RecordURL = "/admin/impersonations/" + url.PathEscape(i.ID)
 	}
 	return s.pages.Stopped(w, http.StatusOK, p)
 }
 
+// stopper is who may stop an impersonation: somebody signed in or, where it lies over
+// no sign-in, its actor in the browser that it was started in.
+type stopper struct {
+	login  *storage.Login // nil: nobody is signed in
+	userID string
+}
+
 // stoppable returns an impersonation that the person in front of the browser may
-// stop. Nobody signed in is sent to the login page, and the login is nil. One
+// stop. Nobody signed in is sent to the login page, and the stopper is nil. One
 // that is not theirs is as good as none.
-func (s *Server) stoppable(w http.ResponseWriter, r *http.Request, id string) (*storage.Impersonation, *storage.Login, error) {
+func (s *Server) stoppable(w http.ResponseWriter, r *http.Request, id string) (*storage.Impersonation, *stopper, error) {
 	l, err := s.currentLogin(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if l == nil {
+	if l != nil {
+		i, err := s.provider.Impersonation.Of(r.Context(), id, &l.User)
+		if !errors.Is(err, storage.ErrNotFound) {
+			return i, &stopper{l, l.User.ID}, err
+		}
+	}
+	i, err := s.store.Impersonation(r.Context(), id)
+	switch {
+	case err != nil && !errors.Is(err, storage.ErrNotFound):
+		return nil, nil, err
+	case err == nil && s.bears(r, i):
+		return i, &stopper{nil, i.ActorID}, nil
+	case l == nil:
 		redirect(w, "/login?"+url.Values{stopParameter: {id}}.Encode())
 		return nil, nil, nil
 	}
-	i, err := s.provider.Impersonation.Of(r.Context(), id, &l.User)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil, errNoPage
-	}
-	return i, l, err
+	return nil, nil, errNoPage
 }
 
 // stopParameter holds the impersonation whose stop page waits behind the login

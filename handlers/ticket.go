@@ -32,8 +32,33 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request, i *interaction, 
 	return s.ticketRefused(r, handle, i.login, err)
 }
 
+// redeemInBrowser answers a request whose login_hint names a ticket that needs no
+// sign-in, in the browser that has taken it. It reports whether it did: any other
+// ticket is its actor's, who signs in first.
+func (s *Server) redeemInBrowser(w http.ResponseWriter, r *http.Request, i *interaction, handle string) (bool, error) {
+	if i.login != nil && s.cookie(r, bearerCookie) == "" {
+		return false, nil // as mostly: theirs, or nobody's
+	}
+	t, err := s.store.TicketNamed(r.Context(), handle)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && t.Binding != storage.BindingBearer {
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	if err := i.request.CheckUnseen(t.SubjectID); err != nil {
+		return true, s.refuse(w, r, i, err)
+	}
+	ask, err := s.provider.Impersonation.RedeemInBrowser(r.Context(), t, i.request.Client, s.bearer(r), s.info(r), time.Now())
+	if err != nil {
+		return true, s.ticketRefused(r, handle, nil, err)
+	}
+	err = s.approve(w, r, i, provider.As{Scope: i.request.GetRequestedScopes(), Ask: ask}, nil)
+	return true, s.ticketRefused(r, handle, nil, err)
+}
+
 // ticketRefused is what a person reads whose ticket a rule refused, with the way back
-// to where they may ask again. Any other error stays what it is.
+// to where they may ask again, if they are signed in. Any other error stays what it is.
 func (s *Server) ticketRefused(r *http.Request, handle string, by *storage.Login, err error) error {
 	denial, denied := impersonation.Denied(err)
 	if !denied {
@@ -41,8 +66,11 @@ func (s *Server) ticketRefused(r *http.Request, handle string, by *storage.Login
 	}
 	e := &pageErr{
 		Status: statusOf(denial), Code: "impersonation_denied", Heading: "Nothing has started", Message: denial.Message(), Cause: err,
-		BackURL: "/admin/users", BackLabel: "Back to the console",
 	}
+	if by == nil {
+		return e
+	}
+	e.BackURL, e.BackLabel = "/admin/users", "Back to the console"
 	t, err := s.store.TicketNamed(r.Context(), handle)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -107,7 +135,8 @@ func (s *Server) chooseWaiting(w http.ResponseWriter, r *http.Request, i *intera
 	return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed."}
 }
 
-// deliver takes the browser into the application with a ticket that is its own.
+// deliver takes the browser into the application with a ticket that is its own. Nobody
+// is signed in where the ticket needs no sign-in.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.Login, t *storage.Ticket) error {
 	c, err := s.store.Client(r.Context(), t.ClientID)
 	if err != nil {
@@ -128,7 +157,12 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.
 	if err != nil {
 		return err
 	}
-	ask := impersonation.AskOf(t, c, login)
+	ask := (*impersonation.Ask)(nil)
+	if login != nil {
+		ask = impersonation.AskOf(t, c, login)
+	} else if ask, err = s.provider.Impersonation.AskInBrowser(r.Context(), t, c); err != nil {
+		return err
+	}
 	err = s.approve(w, r, &interaction{request: request, login: login}, provider.As{Login: login, Scope: request.GetRequestedScopes(), Ask: ask}, nil)
 	return s.ticketRefused(r, t.ID, login, err)
 }
@@ -139,7 +173,7 @@ const linkPrefix = "utl_"
 // errLink is the one answer to a link that was used, has expired, or was never made.
 var errLink = &pageErr{
 	Status: http.StatusNotFound, Code: "link_invalid", Heading: "This link is not valid any more",
-	Message: "It works once, and for two minutes.", Advice: "Ask for another one in the console.",
+	Message: "It works once, and for a short time.", Advice: "Ask for another one where you got it.",
 }
 
 // linked returns the ticket of a one-time link for the person in front of the browser:
@@ -164,7 +198,7 @@ func (s *Server) linked(w http.ResponseWriter, r *http.Request) (*storage.Ticket
 	case t.Delivery != provider.DeliveryLink:
 		return nil, nil, errLink
 	case t.ActorID != l.User.ID:
-		err := s.provider.Impersonation.Foreign(r.Context(), t, &l.User, s.info(r), now)
+		err := s.provider.Impersonation.Foreign(r.Context(), t, l.User.ID, s.info(r), now)
 		return nil, nil, s.ticketRefused(r, t.ID, l, err)
 	case !t.Pending(now), t.LoginSID != "":
 		return nil, nil, errLink
@@ -174,6 +208,12 @@ func (s *Server) linked(w http.ResponseWriter, r *http.Request) (*storage.Ticket
 
 // linkForm shows what a one-time link leads to. Opening it spends nothing.
 func (s *Server) linkForm(w http.ResponseWriter, r *http.Request) error {
+	if t, err := s.bearerLink(r); err != nil || t != nil {
+		if err != nil {
+			return err
+		}
+		return s.showLink(w, r, t, nil, http.StatusOK, "")
+	}
 	t, l, err := s.linked(w, r)
 	if err != nil || t == nil {
 		return err
@@ -181,7 +221,13 @@ func (s *Server) linkForm(w http.ResponseWriter, r *http.Request) error {
 	return s.showLink(w, r, t, l, http.StatusOK, "")
 }
 
+// showLink shows who will act as whom, where and why. Nobody is signed in where the
+// ticket needs no sign-in.
 func (s *Server) showLink(w http.ResponseWriter, r *http.Request, t *storage.Ticket, l *storage.Login, status int, problem string) error {
+	actor, err := s.store.User(r.Context(), t.ActorID)
+	if err != nil {
+		return err
+	}
 	subject, err := s.store.User(r.Context(), t.SubjectID)
 	if err != nil {
 		return err
@@ -192,9 +238,9 @@ func (s *Server) showLink(w http.ResponseWriter, r *http.Request, t *storage.Tic
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy(strings.Join(provider.Targets(c), " ")))
 	return s.pages.Link(w, status, templates.LinkPage{
-		Page: s.frame(r, l), Action: r.URL.EscapedPath(), ActorName: l.User.DisplayName(), SubjectName: subject.DisplayName(), SubjectEmail: subject.Email,
+		Page: s.frame(r, l), Action: r.URL.EscapedPath(), ActorName: actor.DisplayName(), SubjectName: subject.DisplayName(), SubjectEmail: subject.Email,
 		ClientName: c.Name, Reason: t.Reason, TicketRef: t.TicketRef, Access: t.Access, Lasts: time.Duration(t.Duration) * time.Microsecond,
-		EndsAt: t.ExpiresAt.Time(), Now: time.Now(), Confirm: s.mustConfirm(l), Problem: problem,
+		EndsAt: t.ExpiresAt.Time(), Now: time.Now(), Bearer: l == nil, Confirm: l != nil && s.mustConfirm(l), Problem: problem,
 	})
 }
 
@@ -203,6 +249,12 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) error {
 	form, err := postForm(r)
 	if err != nil {
 		return err
+	}
+	if t, err := s.bearerLink(r); err != nil || t != nil {
+		if err != nil {
+			return err
+		}
+		return s.bear(w, r, t)
 	}
 	t, l, err := s.linked(w, r)
 	if err != nil || t == nil {
@@ -227,6 +279,6 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t.LoginSID, t.ExpiresAt = l.SID, storage.At(expires)
+	t.LoginSID, t.BoundAt, t.ExpiresAt = l.SID, storage.At(now), storage.At(expires)
 	return s.deliver(w, r, l, t)
 }

@@ -109,7 +109,12 @@ type accessToken struct {
 	GrantID      string          `json:"gid,omitempty"`
 	Act          json.RawMessage `json:"act,omitempty"`
 	MayAct       json.RawMessage `json:"may_act,omitempty"` // none of ours has it; it is heeded all the same
+
+	custom json.RawMessage // what it says besides, see Session
 }
+
+// says returns what is signed.
+func (t *accessToken) says() any { return withCustom(t.custom, t) }
 
 // audience is one string or several (RFC 7519 section 4.1.3).
 type audience []string
@@ -172,7 +177,7 @@ func (p *Provider) newAccessToken(r fosite.Requester, now time.Time) *accessToke
 		Issuer: p.config.Issuer, Subject: s.Sub, Audience: p.audienceOf(r),
 		Expires: s.GetExpiresAt(fosite.AccessToken).Unix(), IssuedAt: now.Unix(), ID: storage.NewID("at"),
 		ClientID: c.ID, Scope: strings.Join(r.GetGrantedScopes(), " "), AuthTime: unixOr(s.AuthTime), ACR: s.ACR, SID: s.SID,
-		Organization: s.Organization, GrantID: s.GrantID, Act: s.Act,
+		Organization: s.Organization, GrantID: s.GrantID, Act: s.Act, custom: s.Custom,
 	}
 	if t.Subject == "" {
 		t.Subject = c.ID // the client acts for itself (RFC 9068 section 2.2)

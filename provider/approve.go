@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -28,6 +29,18 @@ func (a *AuthorizeRequest) CheckActing(subjectID string) error {
 		return errLoginRequired.with("The request means another user.")
 	}
 	return nil
+}
+
+// CheckUnseen says why a request cannot be answered by somebody who acts as another
+// without having signed in here: there is nobody who could sign in again.
+func (a *AuthorizeRequest) CheckUnseen(subjectID string) error {
+	switch {
+	case a.Err != nil:
+		return a.Err
+	case slices.Contains(a.Prompt, "none"), slices.Contains(a.Prompt, "login"), a.Hint != nil && a.Hint.Acting:
+		return errLoginRequired
+	}
+	return a.CheckActing(subjectID)
 }
 
 // As says as whom a request is answered.
@@ -146,13 +159,21 @@ func (p *Provider) sessionOfAct(ctx context.Context, as As, now time.Time) (*Ses
 	s := &Session{
 		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, Sub: sub, Organization: ask.Organization,
 		ActorID: ask.Actor.ID, ImpersonationID: storage.NewID("imp"), Act: actClaim(ask.Actor, actor, ask.Client),
-		ACR: acrImpersonation, AuthTime: ask.SignedIn(), NotAfter: now.Add(ask.Duration),
+		ACR: acrImpersonation, Custom: customOf(ask), AuthTime: ask.SignedIn(), NotAfter: now.Add(ask.Duration),
 	}
 	if ask.ActorLogin != nil {
 		s.LoginSID = ask.ActorLogin.SID
 	}
 	s.SID = s.ImpersonationID
 	return s, nil
+}
+
+// customOf returns what the tokens of an impersonation say besides.
+func customOf(ask *impersonation.Ask) json.RawMessage {
+	if ask.CustomClaims == "" {
+		return nil
+	}
+	return json.RawMessage(ask.CustomClaims)
 }
 
 // grantable returns the scopes that an answer grants. Without a code nothing goes

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -118,6 +119,7 @@ type CallbackChoice struct {
 	ResponseType string // empty: the first that is registered
 	ResponseMode string // empty: what suits the response type
 	State        string // empty: one is made up
+	Scope        string // empty: all that the client may ask for
 }
 
 // maxState is how long a state or a target may be that staff supply (SECURITY A22).
@@ -146,7 +148,7 @@ func (p *Provider) Callback(ctx context.Context, c *storage.Client, t *storage.T
 	if t.ResponseType == "" && len(c.ResponseTypes) > 0 {
 		t.ResponseType = c.ResponseTypes[0]
 	}
-	t.Scope = c.Scope
+	t.Scope = cmp.Or(choice.Scope, c.Scope)
 	request, err := p.Unasked(ctx, t, time.Now())
 	if err == nil {
 		err = request.Err

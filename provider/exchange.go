@@ -239,7 +239,7 @@ func (x *exchange) sign(ctx context.Context, response fosite.AccessResponder) er
 	switch x.requestedType {
 	case typeAccessToken:
 		if x.jwt != nil {
-			token, err = x.p.Keys.sign(algES256, typAccessToken, x.jwt)
+			token, err = x.p.Keys.sign(algES256, typAccessToken, x.jwt.says())
 		}
 	case typeIDToken:
 		tokenType = tokenTypeNone

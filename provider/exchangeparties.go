@@ -150,12 +150,12 @@ func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 		if err := x.p.settle(ctx, nil); err != nil {
 			return err
 		}
-		return refusedExchange(x.p.Impersonation.Foreign(ctx, t, &actor.User, workOf(ctx).info, x.now))
+		return refusedExchange(x.p.Impersonation.Foreign(ctx, t, actor.User.ID, workOf(ctx).info, x.now))
 	}
 	x.ask = impersonation.AskOf(t, x.client, actor)
 	x.ask.Entry = entryExchange
 	switch {
-	case !t.Pending(x.now):
+	case !t.Pending(x.now), len(t.BrowserHash) > 0: // a browser has taken it
 		return x.p.refuseExchange(ctx, impersonation.DenyTicketSpent, *x.ask)
 	case x.now.Sub(actor.AuthTime.Time()) > x.p.Impersonation.Limits().StepUpMaxAge: // now, whenever the ticket was made
 		return x.p.refuseExchange(ctx, impersonation.DenyStepUp, *x.ask)

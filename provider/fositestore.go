@@ -93,7 +93,7 @@ func newGrant(codeHash []byte, r fosite.Requester, kept url.Values) *storage.Gra
 		ActorID: session.ActorID, ImpersonationID: session.ImpersonationID, OrganizationID: session.Organization,
 		SID: session.SID, LoginSID: session.LoginSID,
 		Scope: strings.Join(r.GetGrantedScopes(), " "), Audience: strings.Join(r.GetGrantedAudience(), " "),
-		Request: kept.Encode(), Act: string(session.Act),
+		Request: kept.Encode(), Act: string(session.Act), CustomClaims: string(session.Custom),
 		ACR: session.ACR, AMR: strings.Join(session.AMR, " "),
 		AuthTime: storage.At(session.AuthTime), RequestedAt: storage.At(r.GetRequestedAt()),
 		CodeHash: codeHash, CodeExpiresAt: storage.At(session.GetExpiresAt(fosite.AuthorizeCode)),

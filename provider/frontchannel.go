@@ -84,7 +84,7 @@ func (p *Provider) signFront(ctx context.Context, r fosite.AuthorizeRequester, p
 	if types.Has("token") {
 		s.SetExpiresAt(fosite.AccessToken, now.Add(p.config.AccessTokenLifetime))
 		if c.AccessTokenFormat != "opaque" {
-			token, err := p.Keys.sign(algES256, typAccessToken, p.newAccessToken(r, now))
+			token, err := p.Keys.sign(algES256, typAccessToken, p.newAccessToken(r, now).says())
 			if err != nil {
 				return errServer.because(err)
 			}

@@ -31,6 +31,7 @@ type idToken struct {
 	// token those of the scopes come from userinfo (section 5.4).
 	userID        string
 	scopes, names []string
+	custom        json.RawMessage // what it says besides, see Session
 }
 
 // newIDToken plans an ID token. A refreshed one keeps iss, sub, aud and auth_time
@@ -44,7 +45,7 @@ func (p *Provider) newIDToken(s *Session, c *storage.Client, nonce string) *idTo
 	return &idToken{
 		Issuer: p.config.Issuer, Subject: s.Sub, Audience: c.ID,
 		Expires: expires.Unix(), IssuedAt: now.Unix(), AuthTime: unixOr(s.AuthTime), Nonce: nonce,
-		ACR: s.ACR, AMR: s.AMR, SID: s.SID, Organization: s.Organization, Act: s.Act, userID: s.Subject,
+		ACR: s.ACR, AMR: s.AMR, SID: s.SID, Organization: s.Organization, Act: s.Act, userID: s.Subject, custom: s.Custom,
 	}
 }
 
@@ -62,14 +63,15 @@ func (p *Provider) signIDToken(ctx context.Context, t *idToken, c *storage.Clien
 // claimsOf returns everything that an ID token says.
 func (p *Provider) claimsOf(ctx context.Context, t *idToken) (any, error) {
 	if len(t.scopes)+len(t.names) == 0 {
-		return t, nil
+		return withCustom(t.custom, t), nil
 	}
 	u, err := p.store.User(ctx, t.userID)
 	if err != nil {
 		return nil, err
 	}
 	all := claimsAbout(u, t.scopes, t.names)
-	return all, json.Unmarshal(asRaw(t), &all) // its own claims come last: none is another's
+	err = json.Unmarshal(asRaw(t), &all) // its own claims come last: none is another's
+	return withCustom(t.custom, all), err
 }
 
 // halfHash is what at_hash and c_hash hold. Every algorithm that is offered has

@@ -117,6 +117,14 @@ type Introspection struct {
 	SID          string          `json:"sid,omitempty"`
 	Organization string          `json:"org_id,omitempty"`
 	Act          json.RawMessage `json:"act,omitempty"`
+
+	custom json.RawMessage // what its tokens say besides, see Session
+}
+
+// MarshalJSON adds the claims of a caller's own.
+func (i *Introspection) MarshalJSON() ([]byte, error) {
+	type members Introspection
+	return json.Marshal(withCustom(i.custom, (*members)(i)))
 }
 
 // Introspect answers a confidential client about a token that was issued to it or
@@ -149,6 +157,9 @@ func (p *Provider) Introspect(r *http.Request) (*Introspection, error) {
 		Active: true, Scope: t.Scope, ClientID: t.ClientID, TokenType: "Bearer", Expires: t.Expires, IssuedAt: t.IssuedAt,
 		Subject: t.Subject, Audience: t.Audience, Issuer: t.Issuer, ID: t.ID, AuthTime: t.AuthTime, ACR: t.ACR,
 		SID: t.SID, Organization: t.Organization, Act: t.Act,
+	}
+	if a.granted != nil && a.granted.CustomClaims != "" {
+		i.custom = json.RawMessage(a.granted.CustomClaims)
 	}
 	if a.kind == storage.RefreshToken {
 		i.TokenType = "refresh_token"

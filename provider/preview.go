@@ -46,7 +46,7 @@ func (p *Provider) Preview(
 	s.SetExpiresAt(fosite.AccessToken, now.Add(p.config.AccessTokenLifetime))
 	preview := &Preview{}
 	if c.AccessTokenFormat != "opaque" {
-		preview.AccessToken = asRaw(p.newAccessToken(r, now))
+		preview.AccessToken = asRaw(p.newAccessToken(r, now).says())
 	}
 	if r.GrantedScope.Has(scopeOpenID) {
 		t := p.newIDToken(s, c, "")

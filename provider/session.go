@@ -24,6 +24,7 @@ type Session struct {
 	ActorID         string
 	ImpersonationID string
 	Act             json.RawMessage // the act claim; nil: the subject acts
+	Custom          json.RawMessage // an object of what tokens say besides; nil: nothing
 	ACR             string
 	AMR             []string
 	AuthTime        time.Time
@@ -43,6 +44,9 @@ func newSession(g *storage.Grant) *Session {
 	}
 	if g.Act != "" {
 		s.Act = json.RawMessage(g.Act)
+	}
+	if g.CustomClaims != "" {
+		s.Custom = json.RawMessage(g.CustomClaims)
 	}
 	if s.Sub = g.Parameter(pairwiseSub); s.Sub == "" {
 		s.Sub = s.Subject

@@ -165,7 +165,7 @@ func (p *Provider) sign(ctx context.Context, r fosite.AccessRequester, response 
 		return w.exchange.sign(ctx, response)
 	}
 	if w.access != nil {
-		token, err := p.Keys.sign(algES256, typAccessToken, w.access)
+		token, err := p.Keys.sign(algES256, typAccessToken, w.access.says())
 		if err != nil {
 			return errServer.because(err)
 		}

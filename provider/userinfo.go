@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -27,7 +28,9 @@ func (p *Provider) Userinfo(r *http.Request) (claims map[string]any, signed stri
 	if err != nil {
 		return nil, "", err
 	}
-	claims = p.userinfo(a)
+	if claims, err = p.userinfo(a); err != nil {
+		return nil, "", err
+	}
 	alg := a.granted.Parameter(userinfoAlg)
 	if alg == "" {
 		return claims, "", nil
@@ -56,8 +59,15 @@ func (p *Provider) userinfoToken(ctx context.Context, token string) (*active, er
 	return a, nil
 }
 
-func (p *Provider) userinfo(a *active) map[string]any {
-	claims := claimsAbout(&a.granted.User, strings.Fields(a.claims.Scope), namesWithin(a.granted.Parameter(claimsOfUserinfo), a.granted.Grant.Scope, a.claims.Scope))
+func (p *Provider) userinfo(a *active) (map[string]any, error) {
+	claims, err := readClaimsObject(a.granted.CustomClaims)
+	if err != nil {
+		return nil, err
+	}
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	maps.Copy(claims, claimsAbout(&a.granted.User, strings.Fields(a.claims.Scope), namesWithin(a.granted.Parameter(claimsOfUserinfo), a.granted.Grant.Scope, a.claims.Scope)))
 	claims["sub"] = a.claims.Subject
 	if a.claims.Act != nil {
 		claims["act"] = a.claims.Act
@@ -65,7 +75,7 @@ func (p *Provider) userinfo(a *active) map[string]any {
 	if a.claims.Organization != "" {
 		claims["org_id"] = a.claims.Organization
 	}
-	return claims
+	return claims, nil
 }
 
 // bearer returns the token that a request presents in its header or, with POST, in

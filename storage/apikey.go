@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -86,4 +88,27 @@ func (tx *Tx) RevokeAPIKey(ctx context.Context, id string, now time.Time) error 
 func (tx *Tx) TouchAPIKey(ctx context.Context, id string, at time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE api_keys SET last_used_at = ? WHERE id = ? AND last_used_at < ?`, At(at), id, At(at))
 	return err
+}
+
+// CallerStanding is what somebody who called the management API before may do there
+// now, by the id that the record has for them: a key's permissions, or those scopes of
+// a client that are registered. Nothing where the key or the client has ended.
+func (q Queries) CallerStanding(ctx context.Context, id string, now time.Time) (Standing, error) {
+	k, err := q.APIKey(ctx, id)
+	switch {
+	case err == nil && k.Live(now):
+		return k.Standing(), nil
+	case err == nil:
+		return Standing{}, nil
+	case !errors.Is(err, ErrNotFound):
+		return Standing{}, err
+	}
+	c, err := q.Client(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && c.Status != ClientActive {
+		return Standing{}, nil
+	}
+	if err != nil {
+		return Standing{}, err
+	}
+	return Standing{Everywhere: strings.Fields(c.Scope)}, nil
 }

@@ -23,6 +23,7 @@ type Grant struct {
 	Audience        string // granted, space-separated
 	Request         string // the parameters that later steps compare with, form-encoded
 	Act             string // the act claim as a JSON object; empty: none
+	CustomClaims    string // what tokens say besides, a JSON object; empty: nothing
 	ACR             string `gorm:"column:acr"`
 	AMR             string `gorm:"column:amr"` // space-separated
 	AuthTime        Time
@@ -36,13 +37,13 @@ type Grant struct {
 }
 
 const grantColumns = `g.id, g.client_id, g.user_id, g.actor_id, g.impersonation_id, g.organization_id, g.sid, g.login_sid,
-	g.scope, g.audience, g.request, g.act, g.acr, g.amr, g.auth_time, g.requested_at, g.code_hash, g.code_expires_at,
+	g.scope, g.audience, g.request, g.act, g.custom_claims, g.acr, g.amr, g.auth_time, g.requested_at, g.code_hash, g.code_expires_at,
 	g.code_used_at, g.created_at, g.expires_at, g.revoked_at`
 
 func (g *Grant) fields() []any {
 	return []any{
 		&g.ID, &g.ClientID, &g.UserID, &g.ActorID, &g.ImpersonationID, &g.OrganizationID, &g.SID, &g.LoginSID,
-		&g.Scope, &g.Audience, &g.Request, &g.Act, &g.ACR, &g.AMR, &g.AuthTime, &g.RequestedAt, &g.CodeHash, &g.CodeExpiresAt,
+		&g.Scope, &g.Audience, &g.Request, &g.Act, &g.CustomClaims, &g.ACR, &g.AMR, &g.AuthTime, &g.RequestedAt, &g.CodeHash, &g.CodeExpiresAt,
 		&g.CodeUsedAt, &g.CreatedAt, &g.ExpiresAt, &g.RevokedAt,
 	}
 }
@@ -107,10 +108,10 @@ func (q Queries) GrantOfToken(ctx context.Context, hash []byte, kind TokenKind) 
 func (tx *Tx) CreateGrant(ctx context.Context, g *Grant) error {
 	_, err := tx.exec(ctx, `
 		INSERT INTO grants (id, client_id, user_id, actor_id, impersonation_id, organization_id, sid, login_sid,
-			scope, audience, request, act, acr, amr, auth_time, requested_at, code_hash, code_expires_at, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			scope, audience, request, act, custom_claims, acr, amr, auth_time, requested_at, code_hash, code_expires_at, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.ID, g.ClientID, g.UserID, g.ActorID, g.ImpersonationID, g.OrganizationID, g.SID, g.LoginSID,
-		g.Scope, g.Audience, g.Request, g.Act, g.ACR, g.AMR, g.AuthTime, g.RequestedAt, g.CodeHash, g.CodeExpiresAt,
+		g.Scope, g.Audience, g.Request, g.Act, g.CustomClaims, g.ACR, g.AMR, g.AuthTime, g.RequestedAt, g.CodeHash, g.CodeExpiresAt,
 		g.CreatedAt, g.ExpiresAt)
 	return err
 }

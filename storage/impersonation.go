@@ -32,9 +32,12 @@ type Impersonation struct {
 	SubjectID      string
 	ClientID       string
 	OrganizationID string
-	LoginSID       string `gorm:"column:login_sid"` // the actor's sign-in that it lies over
+	LoginSID       string `gorm:"column:login_sid"` // the actor's sign-in that it lies over; empty: none
 	Entry          string // consent, console, api or token_exchange
 	TicketID       string
+	Binding        string // of its ticket; empty: there was none
+	CreatedBy      string // the caller of the API that asked for it; empty: the actor
+	BrowserHash    []byte // where it may be stopped without a sign-in; nil: nowhere
 	Reason         string
 	TicketRef      string
 	Access         string // read_only or full

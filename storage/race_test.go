@@ -21,7 +21,7 @@ func TestUseOnce(t *testing.T) {
 			"refresh token": func(ctx context.Context, tx *Tx) error {
 				return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0)
 			},
-			"ticket":        func(ctx context.Context, tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", t0) },
+			"ticket":        func(ctx context.Context, tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", "imp_x", t0) },
 			"interaction":   func(ctx context.Context, tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), t0) },
 			"impersonation": func(ctx context.Context, tx *Tx) error { return tx.StopImpersonation(ctx, "imp_2", Cause{}, t0) },
 			"initial token": func(ctx context.Context, tx *Tx) error { return tx.SpendInitialAccessToken(ctx, "iat_1", t0) },
@@ -85,7 +85,7 @@ func TestUseInTime(t *testing.T) {
 			"refresh token": func(tx *Tx) error {
 				return tx.SpendRefreshToken(ctx, Hash("refresh imp_1"), nil, t0.Add(30*time.Minute))
 			},
-			"ticket":      func(tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", end) },
+			"ticket":      func(tx *Tx) error { return tx.RedeemTicket(ctx, "tkt_1", "imp_x", end) },
 			"interaction": func(tx *Tx) error { return tx.SpendInteraction(ctx, Hash("interaction"), end) },
 		} {
 			wantErr(t, name, s.Write(ctx, spend), ErrSpent)

@@ -94,6 +94,7 @@ grants.code_expires_at bigint NOT NULL DEFAULT 0
 grants.code_hash bytea
 grants.code_used_at bigint NOT NULL DEFAULT 0
 grants.created_at bigint NOT NULL
+grants.custom_claims text NOT NULL DEFAULT ''::text
 grants.expires_at bigint NOT NULL
 grants.id text NOT NULL
 grants.impersonation_id text NOT NULL DEFAULT ''::text
@@ -113,7 +114,10 @@ idempotent_requests.sealed bytea
 idempotent_requests.status bigint NOT NULL DEFAULT 0
 impersonations.access text NOT NULL
 impersonations.actor_id text NOT NULL
+impersonations.binding text NOT NULL DEFAULT ''::text
+impersonations.browser_hash bytea
 impersonations.client_id text NOT NULL
+impersonations.created_by text NOT NULL DEFAULT ''::text
 impersonations.end_reason text NOT NULL DEFAULT ''::text
 impersonations.ended_at bigint NOT NULL DEFAULT 0
 impersonations.ended_by text NOT NULL DEFAULT ''::text
@@ -238,13 +242,19 @@ throttles.key_hash bytea NOT NULL
 tickets.access text NOT NULL
 tickets.actor_id text NOT NULL
 tickets.binding text NOT NULL
+tickets.bound_at bigint NOT NULL DEFAULT 0
+tickets.browser_hash bytea
 tickets.client_id text NOT NULL
 tickets.created_at bigint NOT NULL
+tickets.created_by text NOT NULL DEFAULT ''::text
+tickets.custom_claims text NOT NULL DEFAULT ''::text
 tickets.delivery text NOT NULL DEFAULT 'initiate_login'::text
 tickets.duration bigint NOT NULL
 tickets.entry text NOT NULL DEFAULT 'console'::text
 tickets.expires_at bigint NOT NULL
 tickets.id text NOT NULL
+tickets.impersonation_id text NOT NULL DEFAULT ''::text
+tickets.kept_until bigint NOT NULL DEFAULT 0
 tickets.login_sid text NOT NULL DEFAULT ''::text
 tickets.organization_id text NOT NULL DEFAULT ''::text
 tickets.reason text NOT NULL
@@ -259,6 +269,7 @@ tickets.subject_id text NOT NULL
 tickets.target_link_uri text NOT NULL DEFAULT ''::text
 tickets.ticket_ref text NOT NULL DEFAULT ''::text
 tickets.token_hash bytea NOT NULL
+tickets.updated_at bigint NOT NULL DEFAULT 0
 tokens.audience text NOT NULL DEFAULT ''::text
 tokens.client_id text NOT NULL
 tokens.created_at bigint NOT NULL
@@ -367,6 +378,7 @@ idempotent_requests: idempotent_requests_check CHECK (((status = 0) = (sealed IS
 idempotent_requests: idempotent_requests_pkey PRIMARY KEY (key_hash)
 impersonations: impersonations_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
 impersonations: impersonations_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
+impersonations: impersonations_binding_check CHECK ((binding = ANY (ARRAY[''::text, 'actor_session'::text, 'bearer'::text])))
 impersonations: impersonations_check CHECK ((actor_id <> subject_id))
 impersonations: impersonations_check1 CHECK (((expires_at > started_at) AND (expires_at <= (started_at + '3600000000'::bigint))))
 impersonations: impersonations_end_reason_check CHECK ((end_reason = ANY (ARRAY[''::text, 'stopped'::text, 'expired'::text, 'signed_out'::text, 'actor_disabled'::text, 'subject_disabled'::text, 'permission_lost'::text, 'client_disallowed'::text, 'switched_off'::text, 'credentials_changed'::text, 'reused_token'::text])))
@@ -519,9 +531,16 @@ CREATE INDEX support_requests_expiry ON public.support_requests USING btree (exp
 CREATE UNIQUE INDEX support_requests_pkey ON public.support_requests USING btree (id);
 CREATE INDEX support_requests_user ON public.support_requests USING btree (user_id, created_at);
 CREATE UNIQUE INDEX throttles_pkey ON public.throttles USING btree (key_hash);
-CREATE INDEX tickets_expiry ON public.tickets USING btree (expires_at);
+CREATE INDEX tickets_actor ON public.tickets USING btree (actor_id, created_at, id);
+CREATE INDEX tickets_client ON public.tickets USING btree (client_id, created_at, id);
+CREATE INDEX tickets_created ON public.tickets USING btree (created_at, id);
+CREATE INDEX tickets_creator ON public.tickets USING btree (created_by, created_at, id) WHERE (created_by <> ''::text);
+CREATE INDEX tickets_kept ON public.tickets USING btree (kept_until);
 CREATE INDEX tickets_login ON public.tickets USING btree (login_sid, client_id) WHERE (login_sid <> ''::text);
+CREATE INDEX tickets_open ON public.tickets USING btree (created_at, id) WHERE ((redeemed_at = 0) AND (revoked_at = 0));
 CREATE UNIQUE INDEX tickets_pkey ON public.tickets USING btree (id);
+CREATE INDEX tickets_revoked ON public.tickets USING btree (created_at, id) WHERE (revoked_at <> 0);
+CREATE INDEX tickets_subject ON public.tickets USING btree (subject_id, created_at, id);
 CREATE UNIQUE INDEX tickets_token_hash_key ON public.tickets USING btree (token_hash);
 CREATE INDEX tokens_expiry ON public.tokens USING btree (expires_at);
 CREATE INDEX tokens_grant ON public.tokens USING btree (grant_id);

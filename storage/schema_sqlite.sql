@@ -105,7 +105,7 @@ CREATE TABLE grants (
     code_used_at     INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL,
-    revoked_at       INTEGER NOT NULL DEFAULT 0,
+    revoked_at       INTEGER NOT NULL DEFAULT 0, custom_claims TEXT NOT NULL DEFAULT '',
     CHECK ((actor_id = '') = (impersonation_id = ''))
 ) STRICT;
 CREATE TABLE idempotent_requests (
@@ -133,7 +133,7 @@ CREATE TABLE impersonations (
     expires_at      INTEGER NOT NULL,
     ended_at        INTEGER NOT NULL DEFAULT 0,
     ended_by        TEXT NOT NULL DEFAULT '',
-    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')), ip TEXT NOT NULL DEFAULT '', scopes TEXT NOT NULL DEFAULT '[]',
+    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')), ip TEXT NOT NULL DEFAULT '', scopes TEXT NOT NULL DEFAULT '[]', binding TEXT NOT NULL DEFAULT '' CHECK (binding IN ('', 'actor_session', 'bearer')), created_by TEXT NOT NULL DEFAULT '', browser_hash BLOB,
     CHECK (actor_id <> subject_id),
     CHECK (expires_at > started_at AND expires_at <= started_at + 3600000000)
 ) STRICT;
@@ -296,7 +296,7 @@ CREATE TABLE tickets (
     expires_at      INTEGER NOT NULL,
     redeemed_at     INTEGER NOT NULL DEFAULT 0,
     revoked_at      INTEGER NOT NULL DEFAULT 0
-, entry TEXT NOT NULL DEFAULT 'console' CHECK (entry IN ('console', 'api')), delivery TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')), redirect_uri TEXT NOT NULL DEFAULT '', response_type TEXT NOT NULL DEFAULT '', response_mode TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT '', scope TEXT NOT NULL DEFAULT '', target_link_uri TEXT NOT NULL DEFAULT '') STRICT;
+, entry TEXT NOT NULL DEFAULT 'console' CHECK (entry IN ('console', 'api')), delivery TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')), redirect_uri TEXT NOT NULL DEFAULT '', response_type TEXT NOT NULL DEFAULT '', response_mode TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT '', scope TEXT NOT NULL DEFAULT '', target_link_uri TEXT NOT NULL DEFAULT '', created_by TEXT NOT NULL DEFAULT '', custom_claims TEXT NOT NULL DEFAULT '', impersonation_id TEXT NOT NULL DEFAULT '', bound_at INTEGER NOT NULL DEFAULT 0, browser_hash BLOB, updated_at INTEGER NOT NULL DEFAULT 0, kept_until INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE tokens (
     hash       BLOB PRIMARY KEY,
     kind       TEXT NOT NULL CHECK (kind IN ('refresh_token', 'access_token')),
@@ -432,8 +432,15 @@ CREATE INDEX session_clients_expiry ON session_clients (expires_at);
 CREATE INDEX setup_links_expiry ON setup_links (expires_at);
 CREATE INDEX support_requests_expiry ON support_requests (expires_at);
 CREATE INDEX support_requests_user ON support_requests (user_id, created_at);
-CREATE INDEX tickets_expiry ON tickets (expires_at);
+CREATE INDEX tickets_actor ON tickets (actor_id, created_at, id);
+CREATE INDEX tickets_client ON tickets (client_id, created_at, id);
+CREATE INDEX tickets_created ON tickets (created_at, id);
+CREATE INDEX tickets_creator ON tickets (created_by, created_at, id) WHERE created_by <> '';
+CREATE INDEX tickets_kept ON tickets (kept_until);
 CREATE INDEX tickets_login ON tickets (login_sid, client_id) WHERE login_sid <> '';
+CREATE INDEX tickets_open ON tickets (created_at, id) WHERE redeemed_at = 0 AND revoked_at = 0;
+CREATE INDEX tickets_revoked ON tickets (created_at, id) WHERE revoked_at <> 0;
+CREATE INDEX tickets_subject ON tickets (subject_id, created_at, id);
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
 CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;

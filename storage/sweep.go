@@ -21,7 +21,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 		{"denied_tokens", "id", "expires_at"},
 		{"interactions", "id_hash", "expires_at"},
 		{"login_sessions", "id_hash", "expires_at"},
-		{"tickets", "id", "expires_at"},
+		{"tickets", "id", "kept_until"},
 		{"throttles", "key_hash", "expires_at"},
 		{"pushed_requests", "id_hash", "expires_at"},
 		{"used_assertions", "id_hash", "expires_at"},

@@ -5,6 +5,15 @@ import (
 	"time"
 )
 
+// How a ticket is held.
+const (
+	BindingActorSession = "actor_session" // by a sign-in of its actor
+	BindingBearer       = "bearer"        // by whichever browser comes first
+)
+
+// ticketsKept is how long what became of a ticket can be asked for.
+const ticketsKept = 30 * 24 * time.Hour
+
 // Ticket is the single-use handle that starts an impersonation. Its ID is a name: it
 // opens nothing by itself. Its token does, where Binding or Delivery say so.
 type Ticket struct {
@@ -15,7 +24,7 @@ type Ticket struct {
 	ClientID       string
 	OrganizationID string
 	LoginSID       string `gorm:"column:login_sid"` // the sign-in that must redeem it; empty: not known yet
-	Binding        string // actor_session or bearer
+	Binding        string // BindingActorSession or BindingBearer
 	Reason         string
 	TicketRef      string
 	Access         string // read_only or full
@@ -24,8 +33,20 @@ type Ticket struct {
 	ExpiresAt      Time
 	RedeemedAt     Time
 	RevokedAt      Time
+	UpdatedAt      Time   `gorm:"autoUpdateTime:false"`
+	KeptUntil      Time   // filled in by CreateTicket
 	Entry          string // console or api
-	Delivery       string // initiate_login, callback or link
+	CreatedBy      string // the caller of the API; empty: the actor
+	CustomClaims   string // what tokens say besides, a JSON object; empty: nothing
+
+	// What became of it: when a browser took it, which one where that is not a sign-in,
+	// and the impersonation that it started.
+	BoundAt         Time
+	BrowserHash     []byte
+	ImpersonationID string
+
+	// How it is handed over.
+	Delivery string // initiate_login, callback or link
 
 	// What the answer looks like where the client did not ask for it (callback), and
 	// where in the application the person wants to be.
@@ -37,9 +58,39 @@ type Ticket struct {
 	TargetLinkURI string `gorm:"column:target_link_uri"`
 }
 
+// TicketStatus is what became of a ticket.
+type TicketStatus string
+
+// The statuses of a ticket. Only a pending one can be redeemed, or revoked.
+const (
+	TicketPending  TicketStatus = "pending"
+	TicketAccepted TicketStatus = "accepted"
+	TicketRevoked  TicketStatus = "revoked"
+	TicketExpired  TicketStatus = "expired"
+)
+
+// Status says what became of the ticket.
+func (t *Ticket) Status(now time.Time) TicketStatus {
+	switch {
+	case t.RevokedAt.Set():
+		return TicketRevoked
+	case t.RedeemedAt.Set():
+		return TicketAccepted
+	case t.ExpiresAt.Passed(now):
+		return TicketExpired
+	}
+	return TicketPending
+}
+
+// AskedAt is when the actor, or whoever vouches for them, last said that they want it.
+func (t *Ticket) AskedAt() Time { return max(t.CreatedAt, t.BoundAt) }
+
+// Bound reports whether a browser has taken the ticket.
+func (t *Ticket) Bound() bool { return t.LoginSID != "" || len(t.BrowserHash) > 0 }
+
 // Pending reports whether the ticket may still be redeemed.
 func (t *Ticket) Pending(now time.Time) bool {
-	return !t.RedeemedAt.Set() && !t.RevokedAt.Set() && !t.ExpiresAt.Passed(now)
+	return t.Status(now) == TicketPending
 }
 
 // Ticket returns the ticket with this token, whatever its state, or ErrNotFound.
@@ -70,25 +121,35 @@ func (q Queries) PendingTickets(ctx context.Context, loginSID, clientID string, 
 
 // CreateTicket adds a ticket.
 func (tx *Tx) CreateTicket(ctx context.Context, t *Ticket) error {
+	t.UpdatedAt, t.KeptUntil = t.CreatedAt, At(t.CreatedAt.Time().Add(ticketsKept))
 	return translate(tx.conn(ctx).Create(t).Error)
 }
 
 // pendingTicket is the condition under which a ticket may be changed.
 const pendingTicket = ` WHERE id = ? AND redeemed_at = 0 AND revoked_at = 0 AND expires_at > ?`
 
-// RedeemTicket spends a ticket. ErrSpent: redeemed, revoked or run out.
-func (tx *Tx) RedeemTicket(ctx context.Context, id string, now time.Time) error {
-	return tx.spend(ctx, `UPDATE tickets SET redeemed_at = ?`+pendingTicket, At(now), id, At(now))
+// RedeemTicket spends a ticket for an impersonation. ErrSpent: redeemed, revoked or run
+// out.
+func (tx *Tx) RedeemTicket(ctx context.Context, id, impersonationID string, now time.Time) error {
+	return tx.spend(ctx, `UPDATE tickets SET redeemed_at = ?, impersonation_id = ?, updated_at = ?`+pendingTicket,
+		At(now), impersonationID, At(now), id, At(now))
 }
 
-// BindTicket gives a ticket that no sign-in has yet to one, until expires. ErrSpent:
+// BindTicket gives a ticket that nobody has yet to a sign-in, until expires. ErrSpent:
 // redeemed, revoked, run out, or somebody has it.
 func (tx *Tx) BindTicket(ctx context.Context, id, loginSID string, now, expires time.Time) error {
-	return tx.spend(ctx, `UPDATE tickets SET login_sid = ?, expires_at = ?`+pendingTicket+` AND login_sid = ''`,
-		loginSID, At(expires), id, At(now))
+	return tx.spend(ctx, `UPDATE tickets SET login_sid = ?, bound_at = ?, expires_at = ?, updated_at = ?`+pendingTicket+
+		` AND login_sid = '' AND binding = 'actor_session'`, loginSID, At(now), At(expires), At(now), id, At(now))
+}
+
+// BindTicketToBrowser is BindTicket for a ticket that needs no sign-in: the browser
+// that comes first has it, by the hash of a reference of its own.
+func (tx *Tx) BindTicketToBrowser(ctx context.Context, id string, browserHash []byte, now, expires time.Time) error {
+	return tx.spend(ctx, `UPDATE tickets SET browser_hash = ?, bound_at = ?, expires_at = ?, updated_at = ?`+pendingTicket+
+		` AND browser_hash IS NULL AND binding = 'bearer'`, browserHash, At(now), At(expires), At(now), id, At(now))
 }
 
 // RevokeTicket ends a ticket that is pending. ErrSpent: it is not.
 func (tx *Tx) RevokeTicket(ctx context.Context, id string, now time.Time) error {
-	return tx.spend(ctx, `UPDATE tickets SET revoked_at = ?`+pendingTicket, At(now), id, At(now))
+	return tx.spend(ctx, `UPDATE tickets SET revoked_at = ?, updated_at = ?`+pendingTicket, At(now), At(now), id, At(now))
 }

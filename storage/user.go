@@ -294,9 +294,13 @@ func (tx *Tx) DeleteUser(ctx context.Context, userID string, by Cause, now time.
 			return err
 		}
 	}
-	_, err := tx.exec(ctx, `UPDATE tickets SET revoked_at = ? WHERE (actor_id = ? OR subject_id = ?) AND redeemed_at = 0 AND revoked_at = 0`,
-		At(now), userID, userID)
+	_, err := tx.exec(ctx, `UPDATE tickets SET revoked_at = ?, updated_at = ? WHERE (actor_id = ? OR subject_id = ?) AND redeemed_at = 0 AND revoked_at = 0`,
+		At(now), At(now), userID, userID)
 	if err != nil {
+		return err
+	}
+	// What was asked for and why is in the record, where it can be erased.
+	if _, err := tx.exec(ctx, `UPDATE tickets SET kept_until = ? WHERE actor_id = ? OR subject_id = ?`, At(now), userID, userID); err != nil {
 		return err
 	}
 	nobody := profileColumns(&User{})

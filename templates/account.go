@@ -30,6 +30,8 @@ type ActedAs struct {
 	StartedAt, EndsAt, Now                  time.Time
 	Running                                 bool
 	Reported                                bool   // by the person
+	ByProgram                               bool   // a program asked for it, in the actor's name
+	Unsigned                                bool   // the actor did not sign in here for it
 	Why                                     string // it ended; empty: somebody stopped it
 }
 

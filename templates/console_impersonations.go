@@ -29,6 +29,8 @@ type Impersonation struct {
 	Reason, TicketRef                  string
 	Access                             string // "read_only" or "full"
 	Entry                              string // consent, console, api or token_exchange
+	AskedBy                            string // the program that asked for it; empty: who acted
+	Unsigned                           bool   // who acted did not sign in here for it
 	StartedAt, EndsAt                  time.Time
 	Running                            bool
 	EndReason, EndedBy                 string

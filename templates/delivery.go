@@ -43,6 +43,7 @@ type LinkPage struct {
 	EndsAt, Now               time.Time // of the link
 	Confirm                   bool
 	Problem                   string // with the password
+	Bearer                    bool   // nobody signs in: whoever sees the page acts as ActorName
 }
 
 // Link posts to p.Action.

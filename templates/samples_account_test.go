@@ -17,6 +17,8 @@ func accountSamples() map[string]any {
 	}
 	reported := ended
 	reported.Reported = true
+	program := ended
+	program.ByProgram, program.Unsigned = true, true
 	firefox := Device{Browser: "Firefox", System: "Linux", IP: "198.51.100.7"}
 	unknown := Device{IP: "10.0.0.7", Network: "A private network"}
 	asks := SupportRequest{ID: "sar_1", ActorName: "Sam Support", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711", AskedAt: now.Add(-2 * time.Hour), Now: now}
@@ -48,6 +50,7 @@ func accountSamples() map[string]any {
 		"account_activity_empty":    ActivityPage{Page: own("")},
 		"account_acted_as_running":  ActedAsPage{Page: own(""), ActedAs: running, ReportMail: "security@corp.example", MaxNote: 500},
 		"account_acted_as_mistaken": ActedAsPage{Page: own(""), ActedAs: ended, ReportURL: "https://corp.example/report", MaxNote: 500, Note: "too long", Errors: []FieldError{{"note", "A note has at most 500 characters, and no control characters."}}},
+		"account_acted_as_program":  ActedAsPage{Page: own(""), ActedAs: program, MaxNote: 500},
 		"account_acted_as_reported": ActedAsPage{Page: own("Thank you. Your report is on the record."), ActedAs: reported, MaxNote: 500},
 
 		"account_support":           support(func(p *SupportAccessPage) { p.Requests = []SupportRequest{asks, forTicket} }),

@@ -17,6 +17,8 @@ func deliverySamples() map[string]any {
 	}
 	confirm := link
 	confirm.Confirm, confirm.Problem = true, "The password is not right."
+	bearer := link
+	bearer.Page, bearer.Bearer = Page{}, true
 	ask := ImpersonatePage{
 		Page: framed(""), Action: "/admin/users/usr_ada/impersonate", CloseURL: "/admin/users/usr_ada",
 		SubjectName: "Ada Lovelace", SubjectEmail: "ada@globex.example", ActorName: "Sam Support",
@@ -39,6 +41,7 @@ func deliverySamples() map[string]any {
 		"waiting":      WaitingPage{Page: Page{Person: sam}, Action: "/consent/x", ClientName: "Acme Billing", ClientHost: "billing.acme.example", Scopes: []Scope{{Name: "email", Title: "See your e-mail address"}}, Tickets: []WaitingTicket{ticket, ticket}},
 		"link":         link,
 		"link_confirm": confirm,
+		"link_bearer":  bearer,
 		"passage":      PassagePage{Page: Page{Person: sam}, URL: "/admin/users/usr_ada"},
 
 		"console_impersonate":         ask,

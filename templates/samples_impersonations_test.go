@@ -11,6 +11,8 @@ func impersonationSamples() map[string]any {
 		ClientID: "billing", ClientName: "Acme Billing", Organization: "Globex", Reason: "Cannot see invoice 4711", TicketRef: "SUP-4821",
 		Access: "read_only", Entry: "console", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Running: true, StopURL: "/admin/impersonations/imp_1/stop",
 	}
+	asked := running
+	asked.Entry, asked.AskedBy, asked.Unsigned = "api", "key_1", true
 	over := running
 	over.ID, over.URL, over.Running, over.StopURL = "imp_2", "/admin/impersonations/imp_2", false, ""
 	over.EndsAt, over.EndReason, over.EndedBy, over.Access = now, "stopped", "Root Admin", "full"
@@ -24,6 +26,7 @@ func impersonationSamples() map[string]any {
 		"console_running_none": ImpersonationsPage{Page: framed(""), Tabs: tabs, Running: true, Now: now},
 		"console_past":         ImpersonationsPage{Page: framed(""), Tabs: tabs, List: []Impersonation{over}, OlderURL: "/admin/impersonations/past?before=1.x", NewestURL: "/admin/impersonations/past", Now: now},
 		"console_acting":       ImpersonationPage{Page: framed(""), Impersonation: running, EventsURL: "/admin/events?impersonation=imp_1", Now: now},
+		"console_acting_api":   ImpersonationPage{Page: framed(""), Impersonation: asked, Now: now},
 		"console_acted":        ImpersonationPage{Page: framed(""), Impersonation: over, AgainURL: "/admin/users/usr_ada?dialog=impersonate", Now: now},
 		"console_denials": DenialsPage{Page: framed(""), Tabs: tabs, Now: now, OlderURL: "/admin/impersonations/denied?before=1.x", List: []DeniedAttempt{
 			{Time: now.Add(-time.Hour), ActorName: "Sam Support", SubjectName: "Root Admin", ClientName: "Acme Billing", Why: "This account is protected.", Reason: "A reason"},

@@ -74,6 +74,11 @@ func samples() map[string]any {
 			SubjectName: "Ada Lovelace", ActorName: "Sam Support", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711",
 			Access: "full", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Now: now,
 		},
+		"stop_bearer": StopPage{
+			Action: "/impersonation/stop", Hidden: []HiddenField{{"id", "imp_1"}}, SubjectName: "Ada Lovelace", ActorName: "Sam Support",
+			ClientName: "Acme Billing", Reason: "Cannot see invoice 4711", Access: "full", StartedAt: now.Add(-11 * time.Minute), EndsAt: end, Now: now,
+		},
+		"stopped_bearer":  StoppedPage{ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: time.Minute, ReturnURL: "https://billing.acme.example/", ReturnTo: "Acme Billing"},
 		"stopped_subject": StoppedPage{Page: Page{Person: lovelace}, AsSubject: true, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: time.Minute},
 		"stopped": StoppedPage{
 			Page: Page{Person: sam}, ActorName: "Sam", SubjectName: "Ada", ClientName: "Acme Billing", Lasted: 12 * time.Minute,

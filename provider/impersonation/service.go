@@ -50,6 +50,7 @@ type Ask struct {
 	Duration     time.Duration
 	Entry        string // consent, console, api or token_exchange
 	IP           string // of the actor; Issue and Start fill it
+	CustomClaims string // what tokens say besides, a JSON object that was checked; empty: nothing
 	// RequireSupportAccess makes the subject's own permission a condition of this ask.
 	RequireSupportAccess bool
 	// Ticket is set when one is redeemed; the rest is what it says.
@@ -118,7 +119,7 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 		a.Caller = &ask.Caller.Standing
 	}
 	if ask.Ticket != nil {
-		a.AskedAt = ask.Ticket.CreatedAt.Time()
+		a.AskedAt = ask.Ticket.AskedAt().Time()
 	}
 	a.Reason, _ = CleanReason(ask.Reason)
 	ref, ok := CleanTicketRef(ask.TicketRef)
@@ -184,9 +185,11 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access), Scopes: owed.Scopes, IP: a.IP,
 		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin),
 	}
-	if ask.Ticket != nil {
-		i.TicketID = ask.Ticket.ID
-		if err := tx.RedeemTicket(ctx, i.TicketID, now); errors.Is(err, storage.ErrSpent) {
+	data := storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)}
+	if t := ask.Ticket; t != nil {
+		i.TicketID, i.Binding, i.CreatedBy, i.BrowserHash = t.ID, t.Binding, t.CreatedBy, t.BrowserHash
+		data["ticket"], data["binding"] = t.ID, t.Binding
+		if err := tx.RedeemTicket(ctx, t.ID, id, now); errors.Is(err, storage.ErrSpent) {
 			return nil, DenyTicketSpent
 		} else if err != nil {
 			return nil, fmt.Errorf("redeem ticket: %w", err)
@@ -195,9 +198,8 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
 	}
-	data := storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)}
-	if i.TicketID != "" {
-		data["ticket"] = i.TicketID
+	if i.CreatedBy != "" {
+		data["caller"] = i.CreatedBy
 	}
 	if a.Policy != nil {
 		data["policy_version"] = a.Policy.Version
@@ -236,6 +238,13 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 		return Attempt{}, fmt.Errorf("load client: %w", err)
 	}
 	ask.Actor, ask.Client = fresh, client
+	if t := ask.Ticket; t != nil && t.CreatedBy != "" { // what vouched for the actor has to stand still
+		standing, err := tx.CallerStanding(ctx, t.CreatedBy, now)
+		if err != nil {
+			return Attempt{}, fmt.Errorf("load standing of caller: %w", err)
+		}
+		ask.Caller = &Caller{ID: t.CreatedBy, Standing: standing}
+	}
 	return gather(ctx, tx, ask, s.limits, nil, now)
 }
 

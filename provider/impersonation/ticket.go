@@ -1,6 +1,7 @@
 package impersonation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,12 @@ import (
 )
 
 const (
-	// TicketLifetime is how long a ticket waits to be redeemed (SECURITY A21).
+	// TicketLifetime is how long a ticket waits to be redeemed (SECURITY A21), and the
+	// longest that one waits which needs no sign-in.
 	TicketLifetime = 120 * time.Second
+	// LongestTicket is the longest that a ticket waits for its actor to sign in: nobody
+	// else can do anything with it.
+	LongestTicket = time.Hour
 
 	handlePrefix = "tkt_"
 	handleLength = 30
@@ -24,8 +29,9 @@ func IsHandle(text string) bool {
 }
 
 // Issue decides about what an actor asks for, and gives them a ticket for it: the
-// same decision is made again when it is redeemed. t says how it is delivered, and
-// with which token; the rest is filled in. A refusal is a Denial, on the record.
+// same decision is made again when it is redeemed. t says how it is held and delivered,
+// with which token and, where it is not TicketLifetime, until when; the rest is filled
+// in. A refusal is a Denial, on the record.
 func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r storage.Request, now time.Time) error {
 	t.ID, ask.IP = storage.NewID("tkt"), r.IP
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
@@ -40,13 +46,21 @@ func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r stora
 		a = owed.narrow(a) // what is redeemed is what was decided about
 		t.ActorID, t.SubjectID, t.ClientID, t.OrganizationID = a.Actor.ID, a.Subject.ID, a.Client.ID, a.Organization
 		t.Reason, t.TicketRef, t.Access, t.Duration = a.Reason, a.TicketRef, string(a.Access), a.Duration.Microseconds()
-		t.Entry, t.CreatedAt, t.ExpiresAt = ask.Entry, storage.At(now), storage.At(now.Add(TicketLifetime))
+		t.Entry, t.CustomClaims, t.CreatedAt = ask.Entry, ask.CustomClaims, storage.At(now)
+		if !t.ExpiresAt.Set() {
+			t.ExpiresAt = storage.At(now.Add(TicketLifetime))
+		}
+		data := storage.Data{"entry": t.Entry, "ticket": t.ID, "delivery": t.Delivery, "binding": t.Binding}
+		if ask.Caller != nil {
+			t.CreatedBy = ask.Caller.ID
+			data["caller"] = t.CreatedBy
+		}
 		if err := tx.CreateTicket(ctx, t); err != nil {
 			return fmt.Errorf("create ticket: %w", err)
 		}
 		return tx.Record(ctx, storage.Event{
 			Type: storage.EventImpersonationRequested, ActorID: t.ActorID, SubjectID: t.SubjectID, ClientID: t.ClientID,
-			OrganizationID: t.OrganizationID, Data: storage.Data{"entry": t.Entry, "ticket": t.ID, "delivery": t.Delivery},
+			OrganizationID: t.OrganizationID, Data: data,
 		}, storage.Private{Reason: t.Reason, TicketRef: t.TicketRef}, r, now)
 	})
 	return s.Refused(ctx, err, ask, r, now)
@@ -64,7 +78,7 @@ func (s *Service) Redeem(ctx context.Context, handle string, client *storage.Cli
 		return nil, fmt.Errorf("load ticket: %w", err)
 	}
 	if t.ClientID != client.ID || t.ActorID != login.User.ID || t.LoginSID != login.SID {
-		return nil, s.Foreign(ctx, t, &login.User, r, now)
+		return nil, s.Foreign(ctx, t, login.User.ID, r, now)
 	}
 	if !t.Pending(now) {
 		return nil, DenyTicketSpent
@@ -72,12 +86,42 @@ func (s *Service) Redeem(ctx context.Context, handle string, client *storage.Cli
 	return AskOf(t, client, login), nil
 }
 
+// RedeemInBrowser is Redeem for a ticket that needs no sign-in, in the browser that has
+// taken it, by the hash of its reference.
+func (s *Service) RedeemInBrowser(ctx context.Context, t *storage.Ticket, client *storage.Client, browserHash []byte, r storage.Request, now time.Time) (*Ask, error) {
+	if t.ClientID != client.ID || len(t.BrowserHash) == 0 || !bytes.Equal(t.BrowserHash, browserHash) {
+		return nil, s.Foreign(ctx, t, "", r, now)
+	}
+	if !t.Pending(now) {
+		return nil, DenyTicketSpent
+	}
+	return s.AskInBrowser(ctx, t, client)
+}
+
+// AskInBrowser returns what a ticket asks for that needs no sign-in: its caller vouches
+// for its actor.
+func (s *Service) AskInBrowser(ctx context.Context, t *storage.Ticket, client *storage.Client) (*Ask, error) {
+	actor, err := s.store.User(ctx, t.ActorID)
+	if err != nil {
+		return nil, fmt.Errorf("load actor: %w", err)
+	}
+	ask := askOf(t, client)
+	ask.Actor, ask.Caller = actor, &Caller{ID: t.CreatedBy}
+	return ask, nil
+}
+
 // AskOf returns what a ticket asks for, on behalf of the person of login.
 func AskOf(t *storage.Ticket, client *storage.Client, login *storage.Login) *Ask {
+	ask := askOf(t, client)
+	ask.Actor, ask.ActorLogin = &login.User, &login.LoginSession
+	return ask
+}
+
+func askOf(t *storage.Ticket, client *storage.Client) *Ask {
 	return &Ask{
-		Actor: &login.User, ActorLogin: &login.LoginSession, Client: client, SubjectID: t.SubjectID, Organization: t.OrganizationID,
+		Client: client, SubjectID: t.SubjectID, Organization: t.OrganizationID,
 		Reason: t.Reason, TicketRef: t.TicketRef, Access: Access(t.Access), Duration: time.Duration(t.Duration) * time.Microsecond,
-		Entry: t.Entry, Ticket: t,
+		Entry: t.Entry, CustomClaims: t.CustomClaims, Ticket: t,
 	}
 }
 
@@ -96,15 +140,16 @@ func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, no
 	return nil
 }
 
-// Foreign withdraws a ticket that by presented without being its actor, or elsewhere
-// than it was made, and puts that on the record. It returns DenyTicketForeign.
-func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by *storage.User, r storage.Request, now time.Time) error {
+// Foreign withdraws a ticket that somebody presented without being its actor, or
+// elsewhere than it was made, and puts that on the record. by is their id, empty where
+// nobody is signed in. It returns DenyTicketForeign.
+func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by string, r storage.Request, now time.Time) error {
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) { // a spent one is tried, too
 			return err
 		}
 		return tx.Record(ctx, storage.Event{
-			Type: storage.EventImpersonationDenied, ActorID: by.ID, SubjectID: t.SubjectID, ClientID: t.ClientID,
+			Type: storage.EventImpersonationDenied, ActorID: by, SubjectID: t.SubjectID, ClientID: t.ClientID,
 			Data: storage.Data{"denial": string(DenyTicketForeign), "entry": t.Entry, "ticket": t.ID, "made_by": t.ActorID},
 		}, storage.Private{}, r, now)
 	})
