@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -30,6 +31,7 @@ type callKey struct{}
 type call struct {
 	*provider.Caller
 	request storage.Request
+	body    []byte
 	list    string // what a cursor of the request is bound to
 }
 
@@ -75,7 +77,7 @@ func operation(rt api.Route) func(*Server, http.ResponseWriter, *http.Request) e
 		if err != nil {
 			return err
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller, s.info(r), listName(rt.ID, caller, r.URL.Query())}))
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller, s.info(r), body, listName(rt.ID, caller, r.URL.Query())}))
 		keys := r.Header.Values("Idempotency-Key")
 		if len(keys) == 0 || r.Method != http.MethodPost {
 			rt.Serve(w, r)
@@ -248,6 +250,25 @@ func next[Row, Place any](ctx context.Context, s apiServer, rows []Row, more boo
 		return nil, err
 	}
 	return &cursor, nil
+}
+
+// value returns what an optional member of a request holds, zero where it is not given.
+func value[T any](given *T) T {
+	if given == nil {
+		var zero T
+		return zero
+	}
+	return *given
+}
+
+// as converts a struct into one of the document's that has the same members.
+func as[T any](v any) (T, error) {
+	var into T
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(b, &into)
+	}
+	return into, err
 }
 
 // orNull converts a time for an answer, where never is null.

@@ -9,7 +9,7 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// keys are the API keys within reach of the caller.
+// keysOf are the API keys within reach of the caller.
 func (a apiServer) keysOf(c *call) *provider.APIKeys {
 	return provider.NewAPIKeys(a.store).For(c.Standing)
 }
@@ -54,11 +54,11 @@ func (a apiServer) CreateAPIKey(ctx context.Context, r api.CreateAPIKeyRequestOb
 	if err != nil {
 		return nil, err
 	}
-	made := apiKeyOf(k)
-	return api.CreateAPIKey201JSONResponse{
-		ID: made.ID, Name: made.Name, Permissions: made.Permissions, OrganizationID: made.OrganizationID, ClientID: made.ClientID,
-		CreatedBy: made.CreatedBy, CreatedAt: made.CreatedAt, ExpiresAt: made.ExpiresAt, Secret: secret,
-	}, nil
+	made, err := as[api.APIKeyWithSecret](struct {
+		api.APIKey
+		Secret string `json:"secret"`
+	}{apiKeyOf(k), secret})
+	return api.CreateAPIKey201JSONResponse(made), err
 }
 
 // GetAPIKey shows a key.
@@ -84,12 +84,8 @@ func (a apiServer) RevokeAPIKey(ctx context.Context, r api.RevokeAPIKeyRequestOb
 }
 
 func apiKeyOf(k *storage.APIKey) api.APIKey {
-	shown := api.APIKey{
-		ID: k.ID, Name: k.Name, Permissions: []api.Permission{}, OrganizationID: k.OrganizationID, ClientID: k.ClientID, CreatedBy: k.CreatedBy,
+	return api.APIKey{
+		ID: k.ID, Name: k.Name, Permissions: permissionsOf(k.Permissions), OrganizationID: k.OrganizationID, ClientID: k.ClientID, CreatedBy: k.CreatedBy,
 		CreatedAt: k.CreatedAt.Time(), ExpiresAt: orNull(k.ExpiresAt), LastUsedAt: orNull(k.LastUsedAt), RevokedAt: orNull(k.RevokedAt),
 	}
-	for _, p := range k.Permissions {
-		shown.Permissions = append(shown.Permissions, api.Permission(p))
-	}
-	return shown
 }

@@ -149,6 +149,7 @@ var problemsOf = []struct {
 	{provider.ErrOtherUse, "idempotency_key_reused", "Choose another Idempotency-Key for another request.", 0},
 	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
+	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
 	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
 	{storage.ErrExists, "already_exists", "", 0},
 	{storage.ErrNotFound, "not_found", "", 0},

@@ -11,13 +11,19 @@ import (
 
 // UpdateUser stores what is said about a user, e-mail address included, and whether
 // they are protected. Of u nothing else is looked at. The event names what changed, and
-// says nothing of what it holds. storage.ErrExists: the address is somebody else's.
+// says nothing of what it holds. storage.ErrExists: the address is somebody else's. Whose
+// right ends at an organization vouches for no address, and unprotects nobody.
 func (d *Directory) UpdateUser(ctx context.Context, u *storage.User, by storage.Cause, now time.Time) error {
 	if err := ValidateUser(u); err != nil {
 		return err
 	}
 	data := storage.Data{}
 	return d.change(ctx, u.ID, storage.EventUserUpdated, data, by, now, func(tx *storage.Tx, before *storage.User) (bool, error) {
+		if vouches(before, u) || before.NeverImpersonate && !u.NeverImpersonate {
+			if err := d.everywhere(ctx, tx); err != nil {
+				return false, err
+			}
+		}
 		claims := changedClaims(before, u)
 		if len(claims) > 0 {
 			data["claims"] = claims
@@ -34,6 +40,24 @@ func (d *Directory) UpdateUser(ctx context.Context, u *storage.User, by storage.
 		data["never_impersonate"] = u.NeverImpersonate
 		return true, tx.SetNeverImpersonate(ctx, u.ID, u.NeverImpersonate, by, now)
 	})
+}
+
+// vouches reports whether a change says of an address or a number that it is the user's.
+func vouches(before, u *storage.User) bool {
+	return u.EmailVerified && !(before.EmailVerified && before.Email == u.Email) ||
+		u.PhoneNumberVerified && !(before.PhoneNumberVerified && before.PhoneNumber == u.PhoneNumber)
+}
+
+// everywhere asks whether whoever changes may change users everywhere.
+func (d *Directory) everywhere(ctx context.Context, tx *storage.Tx) error {
+	if d.standing == nil {
+		return nil
+	}
+	mine, err := d.standing(ctx, tx)
+	if err == nil && !mine.May(PermissionUsersWrite, "") {
+		err = ErrMayNotChange
+	}
+	return err
 }
 
 // changedClaims names the claims in which two users differ.

@@ -47,7 +47,12 @@ func pageByTime[T any](db *gorm.DB, at *TimePlace, limit int, time, id string) (
 	if at != nil {
 		db = db.Where("("+time+", "+id+") < (?, ?)", at.Time, at.ID)
 	}
-	if err := db.Order(time + " DESC, " + id + " DESC").Limit(limit + 1).Find(&rows).Error; err != nil {
+	return upTo[T](db.Order(time+" DESC, "+id+" DESC"), limit)
+}
+
+// upTo reads at most limit rows, and whether there are more.
+func upTo[T any](db *gorm.DB, limit int) (rows []T, more bool, err error) {
+	if err := db.Limit(limit + 1).Find(&rows).Error; err != nil {
 		return nil, false, translate(err)
 	}
 	return rows[:min(len(rows), limit)], len(rows) > limit, nil

@@ -83,12 +83,7 @@ func (q Queries) UserPage(ctx context.Context, p UserPage) ([]PlacedUser, bool, 
 	if key != id {
 		db = db.Order(key + order)
 	}
-	var users []PlacedUser
-	err := db.Select(userColumns + ", " + key + " AS sort_key").Order(id + order).Limit(p.Limit + 1).Find(&users).Error
-	if err != nil {
-		return nil, false, translate(err)
-	}
-	return users[:min(len(users), p.Limit)], len(users) > p.Limit, nil
+	return upTo[PlacedUser](db.Select(userColumns+", "+key+" AS sort_key").Order(id+order), p.Limit)
 }
 
 // binary is an expression that compares as its bytes do, on which a range of texts with

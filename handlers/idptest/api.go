@@ -58,8 +58,8 @@ func (r *Response) Problem(t testing.TB) (p api.Problem) {
 	return p
 }
 
-// API calls the management API. path goes on from its prefix; body is JSON, or
-// marshalled to it, or nil for none.
+// API calls the management API and holds the answer against its document. path goes on
+// from its prefix; body is JSON, or marshalled to it, or nil for none.
 func (idp *IDP) API(t testing.TB, key, method, path string, body any, header ...string) *Response {
 	t.Helper()
 	var content io.Reader
@@ -84,5 +84,7 @@ func (idp *IDP) API(t testing.TB, key, method, path string, body any, header ...
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	return idp.Do(r)
+	w := idp.Do(r)
+	holdAgainst(t, r, w)
+	return w
 }

@@ -1,0 +1,81 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/api"
+	"github.com/understudy-id/understudy/provider/impersonation"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// GetSupportAccess shows what a user says about staff acting as them.
+func (a apiServer) GetSupportAccess(ctx context.Context, r api.GetSupportAccessRequestObject) (api.GetSupportAccessResponseObject, error) {
+	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
+		return nil, err
+	}
+	_, said, err := a.store.ImpersonationTerms(ctx, r.UserID)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := a.store.SupportRequests(ctx, r.UserID, pageSize)
+	if err != nil {
+		return nil, err
+	}
+	shown := api.GetSupportAccess200JSONResponse{Mode: api.SupportAccessModeNone, Requests: []api.SupportRequest{}}
+	if said != nil {
+		shown.Mode, shown.TicketRef = api.SupportAccessMode(said.Mode), unlessEmpty(said.TicketRef)
+		shown.ExpiresAt, shown.UpdatedAt = orNull(said.ExpiresAt), orNull(said.UpdatedAt)
+	}
+	now := time.Now()
+	for _, request := range requests {
+		shown.Requests = append(shown.Requests, supportRequestOf(&request, now))
+	}
+	return shown, nil
+}
+
+// RequestSupportAccess asks a user, on behalf of somebody who may sign in as them.
+func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSupportAccessRequestObject) (api.RequestSupportAccessResponseObject, error) {
+	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
+		return nil, err
+	}
+	actor, err := a.store.User(ctx, r.Body.ActorID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, impersonation.DenyPermission // who is nobody has none
+	}
+	if err != nil {
+		return nil, err
+	}
+	ask := impersonation.Ask{Actor: actor, SubjectID: r.UserID, Reason: r.Body.Reason, TicketRef: value(r.Body.TicketRef)}
+	if r.Body.ClientID != nil {
+		if ask.Client, err = a.store.Client(ctx, *r.Body.ClientID); errors.Is(err, storage.ErrNotFound) {
+			return nil, storage.ErrReference
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	now := time.Now()
+	request, err := a.provider.Impersonation.RequestSupport(ctx, ask, callOf(ctx).request, now)
+	switch {
+	case errors.Is(err, impersonation.ErrManaged):
+		return nil, (&problemErr{Code: "conflict", Detail: "Support access is managed for everybody: users are not asked."}).because(err)
+	case errors.Is(err, impersonation.ErrAsked):
+		return nil, (&problemErr{Code: "conflict", Detail: "Enough requests of this actor wait for an answer already."}).because(err)
+	case err != nil:
+		return nil, err
+	}
+	return api.RequestSupportAccess201JSONResponse(supportRequestOf(request, now)), nil
+}
+
+func supportRequestOf(r *storage.SupportRequest, now time.Time) api.SupportRequest {
+	shown := api.SupportRequest{
+		ID: r.ID, UserID: r.UserID, ActorID: r.ActorID, ClientID: unlessEmpty(r.ClientID), Reason: r.Reason, TicketRef: unlessEmpty(r.TicketRef),
+		Status: api.SupportRequestStatus(r.Status), CreatedAt: r.CreatedAt.Time(), ExpiresAt: r.ExpiresAt.Time(), DecidedAt: orNull(r.DecidedAt),
+	}
+	if r.Status == "pending" && !r.Pending(now) {
+		shown.Status = api.SupportRequestStatusExpired
+	}
+	return shown
+}

@@ -1,0 +1,130 @@
+package idptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+
+	"github.com/understudy-id/understudy/handlers/api"
+)
+
+// holdAgainst holds what the management API answered against its document: the status,
+// the body and each member of it, and the code of a problem.
+func holdAgainst(t testing.TB, r *http.Request, w *Response) {
+	t.Helper()
+	if w.Status >= http.StatusBadRequest {
+		wantProblem(t, r, w)
+	}
+	o := operationOf(r)
+	if o == nil {
+		return
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, Route: o.Route},
+		Status:                 w.Status, Header: w.Header, Body: io.NopCloser(strings.NewReader(w.Body)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := openapi3filter.ValidateResponse(r.Context(), input); err != nil {
+		t.Errorf("%s answered %d %s: %v", o.ID, w.Status, w.Body, err)
+	}
+	if content := contentOf(o, w); content != nil && strings.HasSuffix(w.Header.Get("Content-Type"), "json") {
+		var v any
+		if err := json.NewDecoder(bytes.NewReader([]byte(w.Body))).Decode(&v); err != nil {
+			t.Errorf("%s answered %s: %v", o.ID, w.Body, err)
+		}
+		for _, name := range undocumented(content, v) {
+			t.Errorf("%s: the document does not have %s: %s", o.ID, name, w.Body)
+		}
+	}
+}
+
+// wantProblem is what every answer of an error is.
+func wantProblem(t testing.TB, r *http.Request, w *Response) {
+	t.Helper()
+	if r.Method == http.MethodHead {
+		return
+	}
+	p := w.Problem(t)
+	kind, known := api.Load().Problems[p.Code]
+	if !known || kind.Status != w.Status || kind.Title != p.Title {
+		t.Errorf("%s %s: the document does not have the problem %s", r.Method, r.URL, w.Body)
+	}
+	if o := operationOf(r); o != nil && !slices.Contains(o.Errors, p.Code) && !slices.Contains(api.Load().CommonErrors, p.Code) {
+		t.Errorf("%s: the document does not have its problem %s: %s", o.ID, p.Code, w.Body)
+	}
+	if w.Status >= http.StatusInternalServerError {
+		t.Errorf("%s %s: %d %s", r.Method, r.URL, w.Status, w.Body)
+	}
+}
+
+// operationOf returns the operation of a request, nil where there is none.
+func operationOf(r *http.Request) (found *api.Operation) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	for _, o := range api.Load().Operations {
+		mux.HandleFunc(o.Method+" "+api.Prefix+o.Path, func(http.ResponseWriter, *http.Request) { found = o })
+	}
+	mux.ServeHTTP(httptest.NewRecorder(), r.Clone(r.Context()))
+	return found
+}
+
+// contentOf returns the schema of what was answered.
+func contentOf(o *api.Operation, w *Response) *openapi3.Schema {
+	responses := o.Route.Operation.Responses
+	response := responses.Status(w.Status)
+	if response == nil {
+		response = responses.Default()
+	}
+	content := response.Value.Content.Get(w.Header.Get("Content-Type"))
+	if content == nil {
+		return nil
+	}
+	return content.Schema.Value
+}
+
+// undocumented names the members of a value that its schema does not have.
+func undocumented(schema *openapi3.Schema, v any) (names []string) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			names = append(names, undocumented(schema.Items.Value, item)...)
+		}
+	case map[string]any:
+		members := membersOf(schema)
+		if len(members) == 0 { // an object of any kind
+			return nil
+		}
+		for name, member := range v {
+			if members[name] == nil {
+				names = append(names, name)
+				continue
+			}
+			names = append(names, undocumented(members[name], member)...)
+		}
+	}
+	return names
+}
+
+func membersOf(schema *openapi3.Schema) map[string]*openapi3.Schema {
+	members := map[string]*openapi3.Schema{}
+	for name, property := range schema.Properties {
+		members[name] = property.Value
+	}
+	for _, part := range schema.AllOf {
+		for name, property := range membersOf(part.Value) {
+			members[name] = property
+		}
+	}
+	return members
+}
