@@ -19,8 +19,9 @@ type Config struct {
 	// The proxies in front of this server, as networks (`10.0.0.0/8`) or single
 	// addresses. `X-Forwarded-For` is believed from these and from nobody else.
 	TrustedProxies []netip.Prefix `koanf:"trusted_proxies"`
-	// Vendor dialects to answer besides the standard protocols, so that their
-	// published SDKs work unmodified.
+	// The vendors whose APIs are spoken besides the standard protocols, so that their
+	// published SDKs work unmodified: see `docs/moving-from-*.md`. Their addresses are
+	// not there otherwise.
 	Dialects []string `koanf:"dialects" validate:"unique,dive,oneof=clerk workos auth0 descope"`
 
 	TLS           TLS           `koanf:"tls"`
@@ -150,6 +151,10 @@ type Impersonation struct {
 	TicketRefPattern string `koanf:"ticket_ref_pattern" validate:"omitempty,regexp"`
 	// Whether an impersonation needs a ticket reference besides its reason.
 	TicketRefRequired bool `koanf:"ticket_ref_required"`
+	// What happens to a call of a dialect that says no reason, as most calls of these
+	// vendors' SDKs do: `generated` has the record say which call of which API key it was,
+	// and that there was no reason; `required` refuses, and says where one can be given.
+	DialectReason string `koanf:"dialect_reason" default:"generated" validate:"oneof=generated required"`
 	// Whom people can tell, besides the record, that somebody signed in as them who
 	// should not have: an e-mail address, or the https URL of a page. Empty names nobody.
 	ReportTo string `koanf:"report_to" validate:"omitempty,contact"`

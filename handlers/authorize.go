@@ -33,7 +33,12 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	request, err := s.provider.NewAuthorizeRequest(r.Context(), r.Form, time.Now())
+	return s.authorizeFor(w, r, r.Form)
+}
+
+// authorizeFor takes the authorization request that a form holds.
+func (s *Server) authorizeFor(w http.ResponseWriter, r *http.Request, form url.Values) error {
+	request, err := s.provider.NewAuthorizeRequest(r.Context(), form, time.Now())
 	if err != nil {
 		return err
 	}

@@ -52,3 +52,14 @@ func MenuLabels() (labels []string) {
 
 // Notices are what pages say after something was done.
 func Notices() []string { return slices.Collect(maps.Values(notices)) }
+
+// DialectRoutes are the patterns of each dialect's rows for programs.
+func DialectRoutes() map[string][]string {
+	all := map[string][]string{}
+	for _, d := range dialects() {
+		for _, row := range d.rows {
+			all[d.name] = append(all[d.name], row.pattern)
+		}
+	}
+	return all
+}

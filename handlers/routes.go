@@ -197,7 +197,7 @@ func accountRoutes() []accountRoute {
 }
 
 // table returns all rows, those of the console and the account as pages. Those of the
-// management API come from its document.
+// management API come from its document, those of dialects are there where configured.
 func (s *Server) table() []route {
 	all := slices.Clone(routes)
 	for _, rt := range s.consoleRoutes {
@@ -206,6 +206,7 @@ func (s *Server) table() []route {
 	for _, rt := range accountRoutes() {
 		all = append(all, route{rt.pattern, page, s.account(rt)})
 	}
+	all = append(all, s.dialectRoutes()...)
 	return append(all, s.managementRoutes()...)
 }
 

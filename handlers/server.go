@@ -37,6 +37,11 @@ type Config struct {
 	// CallsPerSecond is how often each caller may call the management API, in the long
 	// run; 100. It may call twice as often for a second.
 	CallsPerSecond int
+	// Dialects are the vendors whose APIs are spoken: clerk, workos, descope, auth0.
+	Dialects []string
+	// DialectReasonRequired: a call of theirs without a reason is refused; otherwise the
+	// record says that there was none.
+	DialectReasonRequired bool
 	// Settings are what the configuration says, secrets left out.
 	Settings []Setting
 	// Findings says what is wrong with the installation. Nil: nobody looks.

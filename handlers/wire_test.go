@@ -61,11 +61,12 @@ func (g wire) token(name string, token any) {
 // other tests' business.
 var varying = map[string]bool{
 	"kid": true, "jti": true, "sid": true, "gid": true, "at_hash": true, "id": true, "access_token": true, "refresh_token": true, "id_token": true,
-	"n": true, "x": true, "y": true, "updated_at": true, "stop_uri": true,
+	"jwt": true, "refreshJwt": true, "sessionJwt": true, "after": true, "token": true, "url": true,
+	"n": true, "x": true, "y": true, "created_at": true, "updated_at": true, "stop_uri": true,
 }
 
 // kinds are what our identifiers and tokens begin with.
-var kinds = map[string]bool{"uc": true, "ur": true, "ua": true, "key": true, "imp": true, "at": true, "gr": true, "sid": true, "lo": true}
+var kinds = map[string]bool{"uc": true, "ur": true, "ua": true, "key": true, "imp": true, "at": true, "gr": true, "sid": true, "lo": true, "dj": true, "evt": true, "tkt": true, "utk": true}
 
 // named puts names in the place of values that vary, and times relative to the
 // start.

@@ -41,15 +41,21 @@ var ErrActing error = &Error{
 // client got for itself, is for this provider, and whose client is registered for that.
 func (p *Provider) Caller(r *http.Request, now time.Time) (*Caller, error) {
 	token, err := bearerInHeader(r)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case token == "":
-		return nil, errInvalidToken
-	case strings.HasPrefix(token, prefixAPIKey):
-		return p.keyCaller(r.Context(), token, now)
 	}
-	return p.clientCaller(r.Context(), token, now)
+	return p.CallerWith(r.Context(), token, now)
+}
+
+// CallerWith is Caller for a credential that came in another place than that header.
+func (p *Provider) CallerWith(ctx context.Context, credential string, now time.Time) (*Caller, error) {
+	switch {
+	case credential == "":
+		return nil, errInvalidToken
+	case strings.HasPrefix(credential, prefixAPIKey):
+		return p.keyCaller(ctx, credential, now)
+	}
+	return p.clientCaller(ctx, credential, now)
 }
 
 func (p *Provider) keyCaller(ctx context.Context, secret string, now time.Time) (*Caller, error) {

@@ -334,12 +334,19 @@ func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 		return h.refusal(err)
 	}
 	var actor *storage.User
-	if c.ImpersonatorInResponse {
+	if c.ImpersonatorInResponse || w.translated != nil {
 		if actor, err = h.p.store.User(ctx, i.ActorID); err != nil {
 			return errServer.because(err)
 		}
 	}
+	if w.renamesActor(r.GetGrantTypes()[0]) {
+		s.Act = asRaw(map[string]string{"sub": actor.Email})
+		w.granted.Act = string(s.Act)
+	}
 	h.p.tellOf(w.extra, c, i, actor)
+	if w.translated != nil {
+		w.extra["impersonator"] = impersonatorOf(actor, i)
+	}
 	return nil
 }
 
@@ -350,8 +357,12 @@ func (p *Provider) tellOf(response map[string]any, c *storage.Client, i *storage
 		"id": i.ID, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339), "access": i.Access, "stop_uri": p.stopURI(i.ID),
 	}
 	if c.ImpersonatorInResponse {
-		response["impersonator"] = map[string]any{"email": actor.Email, "reason": i.Reason}
+		response["impersonator"] = impersonatorOf(actor, i)
 	}
+}
+
+func impersonatorOf(actor *storage.User, i *storage.Impersonation) map[string]any {
+	return map[string]any{"email": actor.Email, "reason": i.Reason}
 }
 
 func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, _ fosite.AccessResponder) error {
@@ -363,6 +374,11 @@ func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 		return nil
 	}
 	return w.add(ctx, h.p.store, func(tx *storage.Tx) error {
+		if w.renamesActor(r.GetGrantTypes()[0]) {
+			if err := tx.SetGrantAct(ctx, s.GrantID, w.granted.Act); err != nil {
+				return err
+			}
+		}
 		return recordIssued(ctx, tx, s, r.GetClient().GetID(), r.GetGrantTypes()[0], w.info)
 	})
 }

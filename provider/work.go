@@ -11,8 +11,9 @@ import (
 // it; one Write carries it out; then the tokens are signed. Nothing is signed
 // inside the Write, and nothing is answered before it.
 type work struct {
-	client    *storage.Client // who authenticated
-	assertion *assertion      // with what; nil: otherwise
+	client     *storage.Client // who authenticated
+	assertion  *assertion      // with what; nil: otherwise
+	translated *TokenRequest   // the request in another vendor's words; nil: it came in the standard's
 
 	depth     int // open BeginTX calls
 	writes    []func(*storage.Tx) error
@@ -43,7 +44,7 @@ func beginAgain(ctx context.Context) context.Context {
 	w := workOf(ctx)
 	ctx = Begin(ctx, w.info)
 	again := workOf(ctx)
-	again.client, again.assertion = w.client, w.assertion
+	again.client, again.assertion, again.translated = w.client, w.assertion, w.translated
 	return ctx
 }
 

@@ -138,6 +138,11 @@ func (tx *Tx) HoldGrant(ctx context.Context, id string, now time.Time) error {
 	return err
 }
 
+// SetGrantAct replaces the act claim of a grant's tokens. ErrSpent: it has none.
+func (tx *Tx) SetGrantAct(ctx context.Context, id, act string) error {
+	return tx.spend(ctx, `UPDATE grants SET act = ? WHERE id = ? AND act <> '' AND ? <> ''`, act, id, act)
+}
+
 // RevokeGrant ends a grant and with it all its tokens. It is no error when it
 // had ended before.
 func (tx *Tx) RevokeGrant(ctx context.Context, id string, now time.Time) error {

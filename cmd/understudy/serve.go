@@ -41,7 +41,7 @@ func newServeCmd() *cobra.Command {
 
 func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	log := newLogger(c.Log, out)
-	for setting, given := range map[string]bool{"dialects": len(c.Dialects) > 0, "mail.smtp_url": c.Mail.SMTPURL != ""} {
+	for setting, given := range map[string]bool{"mail.smtp_url": c.Mail.SMTPURL != ""} {
 		if given {
 			log.WarnContext(ctx, "this setting does nothing yet", "setting", setting)
 		}
@@ -107,6 +107,7 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
 		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request", ReportTo: c.Impersonation.ReportTo,
 		Auditor: auditor, RotationInterval: c.Keys.RotationInterval, LongestToken: longestUse(c), Settings: shownSettings(c),
+		Dialects: c.Dialects, DialectReasonRequired: c.Impersonation.DialectReason == "required",
 		Findings: func(ctx context.Context) []handlers.Finding {
 			return (&examination{config: c, now: time.Now(), store: store}).complaints(ctx)
 		},

@@ -1,0 +1,230 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/api"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// dialect is what another vendor's SDK asks of its vendor where somebody acts as
+// somebody, in that vendor's words. What is asked is asked of the core, by its rules:
+// a file dialect_VENDOR.go only translates.
+type dialect struct {
+	name string // in the configuration
+	// refuse is the body of an answer that says no, as the SDK reads it.
+	refuse func(refusal) any
+	// key returns the API key that a request presents. Nil: it is a Bearer token.
+	key  func(*http.Request) (string, error)
+	rows []dialectRoute
+	// pages are for people.
+	pages []route
+}
+
+// dialectRoute is a row of a dialect's table.
+type dialectRoute struct {
+	pattern    string
+	permission string // that the caller's key needs; open: there is no key, or serve looks for it
+	serve      func(*Server, http.ResponseWriter, *http.Request, *dialectCall) error
+}
+
+// open marks rows that answer also who has no key.
+const open = ""
+
+// dialectCall is what a row knows of its request.
+type dialectCall struct {
+	call // Caller is nil while nobody knows who calls
+	now  time.Time
+}
+
+// refusal is what a caller is told: why, in words that the SDK throws.
+type refusal struct {
+	Status        int
+	Code, Message string
+	RequestID     string
+	RetryAfter    time.Duration // zero: nobody knows
+}
+
+// dialects are all that there are.
+func dialects() []dialect { return []dialect{workos()} }
+
+// dialectRoutes are the rows of the dialects that the configuration lists. The others
+// are not there, like any address that is not.
+func (s *Server) dialectRoutes() []route {
+	var rows []route
+	for _, d := range dialects() {
+		if !slices.Contains(s.config.Dialects, d.name) {
+			continue
+		}
+		for _, row := range d.rows {
+			rows = append(rows, route{row.pattern, internal, d.serve(row)})
+		}
+		rows = append(rows, d.pages...)
+	}
+	return rows
+}
+
+// serve adapts a row: the caller must be known, and hold the permission. An error is
+// told as the vendor would.
+func (d dialect) serve(row dialectRoute) func(*Server, http.ResponseWriter, *http.Request) error {
+	return func(s *Server, w http.ResponseWriter, r *http.Request) error {
+		call := &dialectCall{call: call{request: s.info(r)}, now: time.Now()}
+		err := func() error {
+			if row.permission == open {
+				return nil
+			}
+			present := d.key
+			if present == nil {
+				present = bearerKey
+			}
+			key, err := present(r)
+			if err != nil {
+				return err
+			}
+			return s.callsWith(w, r, call, key, row.permission)
+		}()
+		if err == nil {
+			err = row.serve(s, w, r, call)
+		}
+		if err != nil {
+			s.refuseAs(w, r, d, err)
+		}
+		return nil
+	}
+}
+
+// callsWith finds out who calls with a key, and whether it may.
+func (s *Server) callsWith(w http.ResponseWriter, r *http.Request, call *dialectCall, key, permission string) error {
+	caller, err := s.provider.CallerWith(r.Context(), key, call.now)
+	if err != nil {
+		return err
+	}
+	call.Caller = caller
+	if err := s.callers.take(w.Header(), caller.ID, call.now); err != nil {
+		return err
+	}
+	if permission != open && !caller.Standing.MayAnywhere(permission) {
+		return &problemErr{Code: "insufficient_permission", Detail: "The key needs the permission " + permission + "."}
+	}
+	return nil
+}
+
+// bearerKey returns the Bearer token of a request.
+func bearerKey(r *http.Request) (string, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", errNoKey
+	}
+	scheme, key, ok := strings.Cut(values[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", errNoKey
+	}
+	return key, nil
+}
+
+var errNoKey = &problemErr{Code: "invalid_token", Detail: "Present an API key."}
+
+// errNoClient is the answer to a key without an application where there has to be one.
+var errNoClient = &problemErr{Code: "not_permitted", Detail: "This key speaks for no application. Make one with understudy apikey create --client."}
+
+// refuseAs answers an error in the words of a dialect.
+func (s *Server) refuseAs(w http.ResponseWriter, r *http.Request, d dialect, err error) {
+	said := refusalOf(err)
+	said.RequestID = requestID(r.Context())
+	if said.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((said.RetryAfter+time.Second-1)/time.Second)))
+	}
+	s.logAnswer(r, said.Status, said.Code, err)
+	writeJSON(w, said.Status, d.refuse(said))
+}
+
+// refusalOf says what a caller is told of an error: what the standard's endpoints would
+// of theirs, and what the management API would of any other.
+func refusalOf(err error) refusal {
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		return refusal{Status: e.Status, Code: e.Code, Message: e.Description}
+	}
+	p := asProblem(err)
+	kind := api.Load().Problems[p.Code]
+	said := refusal{Status: kind.Status, Code: p.Code, Message: p.Detail, RetryAfter: p.RetryAfter}
+	if said.Message == "" {
+		said.Message = kind.Title
+	}
+	for _, wrong := range p.Errors {
+		said.Message += " " + wrong.Field + ": " + wrong.Message + "."
+	}
+	return said
+}
+
+// readWords reads the JSON object of a request. Members that the vendor knows and we do
+// not are left alone.
+func readWords(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &problemErr{Code: "body_too_large", Detail: "A body may have 65536 bytes."}
+	}
+	if err != nil {
+		return (&problemErr{Code: "invalid_request", Detail: "The body ended early."}).because(err)
+	}
+	if err := provider.CheckJSON(body); err != nil {
+		return &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
+	}
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(into); err != nil {
+		detail := "The body is not what this takes."
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+			detail = fmt.Sprintf("%s cannot be a %s.", wrong.Field, wrong.Value)
+		}
+		return (&problemErr{Code: "invalid_request", Detail: detail}).because(err)
+	}
+	return nil
+}
+
+// clientFor returns the client that a call is about: the one that its key speaks for,
+// which is the one that it names where it names one.
+func (s *Server) clientFor(r *http.Request, call *dialectCall, named string) (*storage.Client, error) {
+	id := call.ClientID
+	switch {
+	case id == "" && named == "":
+		return nil, errNoClient
+	case id == "":
+		id = named
+	case named != "" && named != id:
+		return nil, &problemErr{Code: "not_permitted", Detail: fmt.Sprintf("This key speaks for another application than %q.", named)}
+	}
+	if !acceptableID(id) {
+		return nil, &problemErr{Code: "not_found", Detail: "There is no such application."}
+	}
+	c, err := s.store.Client(r.Context(), id)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && c.Status != storage.ClientActive {
+		return nil, (&problemErr{Code: "not_found", Detail: fmt.Sprintf("There is no application %q.", id)}).because(err)
+	}
+	return c, err
+}
+
+// acceptableID reports whether a text can be an id or an e-mail address that somebody
+// has: others are not looked for.
+func acceptableID(id string) bool { return id != "" && len(id) <= 320 && !strings.ContainsRune(id, 0) }
+
+// numberIn reads a number of a query, otherwise where there is none.
+func numberIn(q url.Values, name string, least, most, otherwise int) (int, error) {
+	text := q.Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, invalidField(name, "is not a number from "+strconv.Itoa(least)+" to "+strconv.Itoa(most))
+	}
+	return n, nil
+}

@@ -1,0 +1,181 @@
+package handlers
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-id/understudy/storage"
+)
+
+// workosEventTypes are which of our events are WorkOS's. The end of an impersonation
+// ends the session that an application has of it.
+var workosEventTypes = map[string][]storage.EventType{
+	"session.created": {storage.EventSessionCreated},
+	"session.revoked": {storage.EventSessionRevoked, storage.EventImpersonationStopped, storage.EventImpersonationExpired},
+}
+
+// workosEvents lists sessions in the order in which they are on the record.
+func (s *Server) workosEvents(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
+	feed, types, err := s.workosFeed(r, call)
+	if err != nil {
+		return err
+	}
+	limit := feed.Limit
+	feed.Limit++
+	var found []storage.Event
+	for _, feed.Type = range types {
+		some, err := s.store.EventFeed(r.Context(), feed)
+		if err != nil {
+			return err
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b storage.Event) int { return cmp.Compare(*a.Position, *b.Position) })
+	more := len(found) > limit
+	list := workosList{Object: "list", Data: []workosEvent{}}
+	for _, e := range found[:min(len(found), limit)] {
+		list.Data = append(list.Data, workosEventOf(&e))
+	}
+	if more {
+		list.Metadata.After = &list.Data[limit-1].ID
+	}
+	writeJSON(w, http.StatusOK, list)
+	return nil
+}
+
+// workosFeed is what a request selects, of what its key reaches.
+func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.EventFeed, types []storage.EventType, err error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return f, nil, (&problemErr{Code: "invalid_request", Detail: "The query is malformed."}).because(err)
+	}
+	for name, values := range q {
+		if !slices.Contains([]string{"events", "after", "limit", "organization_id", "range_start", "range_end", "order"}, name) {
+			return f, nil, invalidField(name, "there is no such parameter")
+		}
+		if len(values) > 1 && name != "events" {
+			return f, nil, invalidField(name, "was given more than once")
+		}
+	}
+	if order := q.Get("order"); order != "" && order != "asc" && order != "normal" {
+		return f, nil, invalidField("order", "events are listed as they happened")
+	}
+	for name := range strings.SplitSeq(strings.Join(q["events"], ","), ",") {
+		ours, known := workosEventTypes[name]
+		if !known {
+			return f, nil, invalidField("events", "session.created and session.revoked are to be had here; everything else by the management API")
+		}
+		types = append(types, ours...)
+	}
+	slices.Sort(types)
+	types = slices.Compact(types)
+	if f.Limit, err = numberIn(q, "limit", 1, 100, 10); err != nil {
+		return f, nil, err
+	}
+	for name, into := range map[string]*storage.Time{"range_start": &f.Since, "range_end": &f.Until} {
+		if text := q.Get(name); text != "" {
+			at, err := time.Parse(time.RFC3339, text)
+			if err != nil {
+				return f, nil, invalidField(name, "is no time")
+			}
+			*into = storage.At(at)
+		}
+	}
+	f.OrganizationID = q.Get("organization_id")
+	switch {
+	case call.Organization == "":
+	case f.OrganizationID == "", f.OrganizationID == call.Organization:
+		f.OrganizationID = call.Organization
+	default:
+		return f, nil, &problemErr{Code: "not_permitted", Detail: "The key is of another organization."}
+	}
+	if after := q.Get("after"); after != "" {
+		e, err := s.eventOf(r, after, f.OrganizationID)
+		if err != nil {
+			return f, nil, err
+		}
+		f.From = *e.Position + 1
+	}
+	return f, types, nil
+}
+
+// eventOf returns an event that a list can go on after.
+func (s *Server) eventOf(r *http.Request, id, organization string) (*storage.Event, error) {
+	if !acceptableID(id) {
+		return nil, invalidField("after", "there is no such event")
+	}
+	e, err := s.store.Event(r.Context(), id)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (e.Position == nil || organization != "" && e.OrganizationID != organization) {
+		return nil, invalidField("after", "there is no such event")
+	}
+	return e, err
+}
+
+type workosList struct {
+	Object   string        `json:"object"`
+	Data     []workosEvent `json:"data"`
+	Metadata struct {
+		After *string `json:"after"`
+	} `json:"list_metadata"`
+}
+
+type workosEvent struct {
+	Object    string        `json:"object"`
+	ID        string        `json:"id"`
+	Event     string        `json:"event"`
+	CreatedAt string        `json:"created_at"`
+	Data      workosSession `json:"data"`
+}
+
+// workosSession is a session in WorkOS's words.
+type workosSession struct {
+	Object         string              `json:"object"`
+	ID             string              `json:"id"`
+	UserID         string              `json:"user_id"`
+	OrganizationID *string             `json:"organization_id"`
+	Impersonator   *workosImpersonator `json:"impersonator,omitempty"`
+	AuthMethod     string              `json:"auth_method"`
+	Status         string              `json:"status"`
+	IPAddress      *string             `json:"ip_address"`
+	UserAgent      *string             `json:"user_agent"`
+	ExpiresAt      *string             `json:"expires_at"`
+	EndedAt        *string             `json:"ended_at"`
+	CreatedAt      string              `json:"created_at"`
+	UpdatedAt      string              `json:"updated_at"`
+}
+
+type workosImpersonator struct {
+	Email  string  `json:"email"`
+	Reason *string `json:"reason"`
+}
+
+func workosEventOf(e *storage.Event) workosEvent {
+	at := workosTime(e.Time.Time())
+	var private storage.Private
+	_ = json.Unmarshal([]byte(e.Private), &private) // erased, or there was none
+	session := workosSession{
+		Object: "session", UserID: e.SubjectID, OrganizationID: unlessEmpty(e.OrganizationID), AuthMethod: "password", Status: "active",
+		IPAddress: unlessEmpty(private.IP), UserAgent: unlessEmpty(private.UserAgent), CreatedAt: at, UpdatedAt: at,
+	}
+	session.ID, _ = e.Data["sid"].(string)
+	if text, ok := e.Data["expires_at"].(string); ok {
+		if expires, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			session.ExpiresAt = unlessEmpty(workosTime(expires))
+		}
+	}
+	if e.ImpersonationID != "" {
+		session.ID, session.AuthMethod = e.ImpersonationID, "impersonation"
+		session.Impersonator = &workosImpersonator{private.ActorEmail, unlessEmpty(private.Reason)}
+	}
+	name := "session.created"
+	if e.Type != storage.EventSessionCreated {
+		name, session.Status, session.EndedAt = "session.revoked", "revoked", &at
+	}
+	return workosEvent{"event", e.ID, name, at, session}
+}

@@ -1,0 +1,286 @@
+package handlers_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// workosURL is what getAuthorizationUrl of WorkOS's SDK returns.
+func workosURL(client string, pairs ...string) string {
+	q := url.Values{
+		"client_id": {client}, "provider": {"authkit"}, "redirect_uri": {idptest.Callback}, "response_type": {"code"}, "state": {"a state"},
+		"code_challenge": {idptest.Challenge}, "code_challenge_method": {"S256"},
+	}
+	having(pairs...)(q)
+	return "/user_management/authorize?" + q.Encode()
+}
+
+// workosCall is authenticateWithCode with a code of ada's own.
+func workosCall(client, key string) func(*testing.T, *idptest.IDP) spoken {
+	return func(t *testing.T, idp *idptest.IDP) spoken {
+		return spoken{http.MethodPost, "/user_management/authenticate", key, object{
+			"grant_type": "authorization_code", "client_id": client, "client_secret": key,
+			"code": person(t, idp, "ada").Code(workosURL(client)), "code_verifier": idptest.Verifier,
+		}}
+	}
+}
+
+// A24, B01-B07, F04: WorkOS's token request is held to what ours is.
+func TestWorkOSAuthenticate(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "workos")
+	key := keyFor(t, idp, "app", "events:read")
+	expires := storage.At(time.Now().Add(time.Hour))
+	app := "app"
+	dying := idp.MakeKey(t, storage.APIKey{Name: "dying", ClientID: &app, Permissions: storage.List{"events:read"}, ExpiresAt: expires})
+	addClient(t, idp, "other", nil)
+	addClient(t, idp, "hybrid", func(c *storage.Client) { c.ResponseTypes = storage.List{"code", "code id_token"} })
+	secret := func(key string) func(*spoken) { return setBody("client_secret", key) }
+	refuses(t, idp, "workos", workosCall("app", key), []refusedRow{
+		{"no key", 401, "API key", setBody("client_secret", nil), nil},
+		{"a key that never was", 401, "", secret("usk_nonsense"), nil},
+		{"the client's own secret", 401, "", secret(idptest.Secret), nil},
+		{"a key of another application", 403, "speaks for another", secret(keyFor(t, idp, "other", "events:read")), nil},
+		{"a key of no application", 403, "speaks for no", secret(idp.APIKey(t, "events:read", "impersonation:start")), nil},
+		{"a key that was revoked", 401, "", nil, func(t *testing.T, idp *idptest.IDP) {
+			k, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))
+			check(t, err)
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.RevokeAPIKey(ctx, k.ID, time.Now()) })
+		}},
+		{"an application that never was", 403, "another application", setBody("client_id", "nothing"), nil},
+		{"a disabled application", 404, "no application", nil, altered("app", func(c *storage.Client) { c.Status = storage.ClientDisabled })},
+		{"a code that never was", 400, "grant", setBody("code", "uc_nonsense"), nil},
+		{"no code", 400, "code", setBody("code", nil), nil},
+		{"a refresh token for a code", 400, "grant", setBody("code", "ur_nonsense"), nil},
+		{"another verifier", 400, "", setBody("code_verifier", strings.Repeat("x", 43)), nil},
+		{"no verifier", 400, "", setBody("code_verifier", nil), nil},
+		{"a code of another application", 400, "grant", func(c *spoken) {
+			c.body = but(c.body.(object), object{"code": person(t, idp, "ada").Code(workosURL("other"))})
+		}, nil},
+		{"a grant type of WorkOS's own", 400, "Only authorization_code", setBody("grant_type", "urn:workos:oauth:grant-type:magic-auth:code"), nil},
+		{"client credentials", 400, "Only authorization_code", setBody("grant_type", "client_credentials"), nil},
+		{"no grant type", 400, "Only authorization_code", setBody("grant_type", nil), nil},
+	})
+	if w := say(t, idp, workosCall("app", dying)(t, idp)); w.Status != http.StatusOK {
+		t.Errorf("with a key that lives: %d %s", w.Status, w.Body)
+	}
+
+	t.Run("B03: the code once more", func(t *testing.T) {
+		c := workosCall("app", key)(t, idp)
+		first := say(t, idp, c).JSON(t)
+		wantStatus(t, "the code once more", say(t, idp, c), http.StatusBadRequest)
+		wantStatus(t, "what it gave", userinfo(idp, str(t, first, "access_token")), http.StatusUnauthorized)
+	})
+	t.Run("tokens at the front channel would name the actor otherwise", func(t *testing.T) {
+		hybrid := keyFor(t, idp, "hybrid", "events:read")
+		w := say(t, idp, workosCall("hybrid", hybrid)(t, idp))
+		wantStatus(t, "hybrid", w, http.StatusBadRequest)
+		if !strings.Contains(vendorsError(t, "hybrid", "workos", w), "only response type is code") {
+			t.Error(w.Body)
+		}
+	})
+	t.Run("without a key, by its verifier", func(t *testing.T) {
+		addClient(t, idp, "mobile", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.SecretHash = "none", nil })
+		c := workosCall("mobile", "")(t, idp)
+		c.body = but(c.body.(object), object{"client_secret": nil})
+		wantStatus(t, "wrong verifier", say(t, idp, spoken{c.method, c.path, "", but(c.body.(object), object{"code_verifier": strings.Repeat("x", 43)})}), http.StatusBadRequest)
+		wantStatus(t, "public", say(t, idp, c), http.StatusOK)
+	})
+}
+
+// A08, A12: an impersonation is one in WorkOS's answer, and act the same in everything
+// that comes of it.
+func TestWorkOSImpersonation(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "workos")
+	addClient(t, idp, "shop", func(c *storage.Client) { c.ImpersonationRefresh = true })
+	key := keyFor(t, idp, "shop", "events:read")
+	b := person(t, idp, "sam")
+	code := b.ActAs("usr_ada", workosURL("shop"))
+	answer := say(t, idp, spoken{http.MethodPost, "/user_management/authenticate", key, object{
+		"grant_type": "authorization_code", "client_id": "shop", "client_secret": key, "code": code, "code_verifier": idptest.Verifier,
+	}})
+	body := answer.JSON(t)
+	access := str(t, body, "access_token")
+	wantAct := func(what string, act any) {
+		t.Helper()
+		if got, ok := act.(map[string]any); !ok || len(got) != 1 || got["sub"] != "sam@example.test" {
+			t.Errorf("%s: act %v", what, act)
+		}
+	}
+	everywhere := func(what, access string) {
+		t.Helper()
+		wantAct(what+", access token", idptest.Claims(t, access)["act"])
+		wantAct(what+", introspection", idp.Call("/oauth2/introspect", "shop", idptest.Secret, url.Values{"token": {access}}).JSON(t)["act"])
+		wantAct(what+", userinfo", userinfo(idp, access).JSON(t)["act"])
+	}
+	everywhere("at first", access)
+	refresh := spoken{http.MethodPost, "/user_management/authenticate", key, object{
+		"grant_type": "refresh_token", "client_id": "shop", "client_secret": key, "refresh_token": body["refresh_token"],
+	}}
+	renewed := say(t, idp, refresh).JSON(t)
+	everywhere("renewed", str(t, renewed, "access_token"))
+	if renewed["authentication_method"] != "Impersonation" || renewed["impersonator"] == nil {
+		t.Errorf("renewed: %v", renewed)
+	}
+	// The same refresh token by our own endpoint says the same.
+	own := idp.Call("/oauth2/token", "shop", idptest.Secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {str(t, renewed, "refresh_token")}}).JSON(t)
+	everywhere("by our endpoint", str(t, own, "access_token"))
+	wantAct("by our endpoint, ID token", idptest.Claims(t, own["id_token"])["act"])
+
+	id, _ := body["impersonation"].(map[string]any)["id"].(string)
+	check(t, idp.Provider.Impersonation.End(t.Context(), id, storage.Cause{Reason: storage.EndStopped}, time.Now()))
+	wantStatus(t, "stopped", say(t, idp, spoken{refresh.method, refresh.path, key, but(refresh.body.(object), object{"refresh_token": own["refresh_token"]})}), http.StatusBadRequest)
+	wantStatus(t, "stopped", userinfo(idp, access), http.StatusUnauthorized)
+}
+
+// What WorkOS's authorization request says and ours does not is no way around the rules.
+func TestWorkOSAuthorize(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "workos")
+	b := person(t, idp, "ada")
+	for what, path := range map[string]string{
+		"C01: another callback":  workosURL("app", "redirect_uri", "https://evil.example/"),
+		"an unknown application": workosURL("nothing"),
+		"one organization":       workosURL("app", "organization_id", "org_globex"),
+		"one connection":         workosURL("app", "connection_id", "conn_1"),
+	} {
+		if w := b.Get(path); w.Status < 400 || w.Location().String() != "" {
+			t.Errorf("%s: %d %s", what, w.Status, w.Location())
+		}
+	}
+	for what, row := range map[string]struct{ path, code string }{
+		"B16: a token":        {workosURL("app", "response_type", "token"), "unsupported_response_type"},
+		"a plain challenge":   {workosURL("app", "code_challenge_method", "plain"), "invalid_request"},
+		"a prompt that is no": {workosURL("app", "prompt", "x"), "invalid_request"},
+	} {
+		_, w := b.Follow(row.path)
+		q := w.Location().Query()
+		if q.Get("error") == "" {
+			q, _ = url.ParseQuery(w.Location().Fragment)
+		}
+		if q.Get("error") != row.code {
+			t.Errorf("%s: %s", what, w.Location())
+		}
+	}
+	w := b.Get("/users/usr_ada/details?dialog=impersonate&reason=x")
+	if got := w.Location().String(); got != "/admin/users/usr_ada?dialog=impersonate" {
+		t.Errorf("E07: the deep link leads to %q", got)
+	}
+	if w := b.Get("/users/..%2f..%2fevil.example/details"); strings.HasPrefix(w.Location().String(), "//") || w.Location().Host != "" {
+		t.Errorf("the deep link leads to %s", w.Location())
+	}
+}
+
+// The events are WorkOS's, in order, page by page, and within the reach of the key.
+func TestWorkOSEvents(t *testing.T) {
+	t.Parallel()
+	each(t, unlimited(idptest.Options{Handlers: speaks("workos")}), testWorkOSEvents)
+}
+
+func testWorkOSEvents(t *testing.T, idp *idptest.IDP) {
+	key := idp.APIKey(t, "events:read")
+	for _, name := range []string{"linus", "sam"} {
+		idp.Browser(t).SignIn(name)
+	}
+	b := person(t, idp, "sam")
+	code := b.ActAs("usr_ada", asking())
+	tokens := idp.Tokens(t, code)
+	id, _ := tokens["impersonation"].(map[string]any)["id"].(string)
+	check(t, idp.Provider.Impersonation.End(t.Context(), id, storage.Cause{Reason: storage.EndStopped}, time.Now()))
+	check(t, idp.Auditor.Sequence(t.Context()))
+
+	list := func(key, query string) *idptest.Response {
+		return say(t, idp, spoken{http.MethodGet, "/events?" + query, key, nil})
+	}
+	type session struct {
+		ID, UserID, Organization string
+		Impersonator             map[string]any
+		Status                   string
+	}
+	read := func(key, query string) (all []session) {
+		t.Helper()
+		for after := ""; ; {
+			w := list(key, query+"&after="+after)
+			wantStatus(t, query, w, http.StatusOK)
+			page := w.JSON(t)
+			for _, e := range page["data"].([]any) {
+				d := e.(map[string]any)["data"].(map[string]any)
+				one := session{ID: str(t, d, "id"), UserID: str(t, d, "user_id"), Status: str(t, d, "status")}
+				one.Organization, _ = d["organization_id"].(string)
+				one.Impersonator, _ = d["impersonator"].(map[string]any)
+				all = append(all, one)
+			}
+			next, _ := page["list_metadata"].(map[string]any)["after"].(string)
+			if after = next; next == "" {
+				return all
+			}
+		}
+	}
+	created := read(key, "events=session.created&limit=1")
+	found := 0
+	for _, s := range created {
+		if s.ID == id {
+			found++
+			if s.UserID != "usr_ada" || s.Impersonator["email"] != "sam@example.test" || s.Impersonator["reason"] != "Cannot see invoice 4711" || s.Organization != "org_globex" {
+				t.Errorf("the impersonation's: %+v", s)
+			}
+		} else if s.Impersonator != nil {
+			t.Errorf("an ordinary one: %+v", s)
+		}
+	}
+	if found != 1 || len(created) < 3 {
+		t.Errorf("%d of %d are the impersonation's", found, len(created))
+	}
+	if ended := read(key, "events=session.revoked&limit=2"); len(ended) != 1 || ended[0].ID != id || ended[0].Status != "revoked" {
+		t.Errorf("ended: %+v", ended)
+	}
+	if both := read(key, "events=session.created,session.revoked&limit=2"); len(both) != len(created)+1 {
+		t.Errorf("both: %d, want %d", len(both), len(created)+1)
+	}
+	local := idp.LocalAPIKey(t, "org_globex", "events:read")
+	if s := read(local, "events=session.created"); len(s) != 1 || s[0].ID != id {
+		t.Errorf("F08: of one organization: %+v", s)
+	}
+	for what, row := range map[string]struct {
+		key, query string
+		status     int
+	}{
+		"no key":                        {"", "events=session.created", 401},
+		"a key that may not":            {idp.APIKey(t, "users:read"), "events=session.created", 403},
+		"no events named":               {key, "", 400},
+		"others":                        {key, "events=user.created", 400},
+		"too many":                      {key, "events=session.created&limit=101", 400},
+		"none":                          {key, "events=session.created&limit=0", 400},
+		"after nothing":                 {key, "events=session.created&after=evt_nothing", 400},
+		"F08: after what it cannot see": {local, "events=session.created&after=" + foreignEvent(t, idp), 400},
+		"another organization":          {local, "events=session.created&organization_id=org_initech", 403},
+		"F09: a parameter twice":        {key, "events=session.created&limit=1&limit=2", 400},
+		"F09: another parameter":        {key, "events=session.created&sort=x", 400},
+		"backwards":                     {key, "events=session.created&order=desc", 400},
+		"no time":                       {key, "events=session.created&range_start=x", 400},
+	} {
+		w := list(row.key, row.query)
+		wantStatus(t, what, w, row.status)
+		vendorsError(t, what, "workos", w)
+	}
+	later := url.Values{"events": {"session.created"}, "range_start": {time.Now().Add(time.Minute).UTC().Format(time.RFC3339)}}
+	if s := read(key, later.Encode()); len(s) != 0 {
+		t.Errorf("later than all: %+v", s)
+	}
+}
+
+// foreignEvent is the id of an event of no organization.
+func foreignEvent(t *testing.T, idp *idptest.IDP) string {
+	t.Helper()
+	all, err := idp.Store.Events(t.Context(), storage.EventFilter{Types: []storage.EventType{storage.EventSessionCreated}})
+	check(t, err)
+	return all[0].ID
+}
