@@ -108,6 +108,9 @@ func happened(e *storage.Event) string {
 	case storage.EventSupportAccessRequested:
 		return "Support asked to sign in as you"
 	}
+	if e.Data["set_by"] != nil {
+		return "Support access was set for you"
+	}
 	if answer, _ := e.Data["answer"].(string); answer == "denied" {
 		return "You denied a request of support"
 	}

@@ -42,14 +42,20 @@ func (s *Server) supportAccessPage(r *http.Request, p *person) (templates.Suppor
 		page.TicketRef, page.EndsAt, page.Over = said.TicketRef, said.ExpiresAt.Time(), said.ExpiresAt.Passed(now)
 	}
 	page.SaidTicketRef = page.TicketRef
+	known := s.names()
 	if settings.Support == storage.SupportManaged {
 		return page, nil
+	}
+	if said != nil && said.SetBy != "" {
+		page.SetAt = said.UpdatedAt.Time()
+		if page.SetBy, err = known.user(ctx, said.SetBy); err != nil {
+			return page, err
+		}
 	}
 	waiting, err := s.store.PendingSupportRequests(ctx, p.User.ID, now)
 	if err != nil {
 		return page, err
 	}
-	known := s.names()
 	for _, ask := range waiting {
 		actor, err := known.user(ctx, ask.ActorID)
 		if err != nil {

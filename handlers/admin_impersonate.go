@@ -101,6 +101,9 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 		if denial == impersonation.DenySupportAccess {
 			p.RequestURL = "/admin/users/" + url.PathEscape(u.ID) + "/request-access"
 		}
+		if denial == impersonation.DenyApproval {
+			p.ApprovalURL = approvalURL(u.ID)
+		}
 		return refuse(statusOf(denial), fieldOf(denial), denial.Message())
 	}
 	if err != nil {

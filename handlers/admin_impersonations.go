@@ -16,18 +16,30 @@ import (
 // maxShownRunning bounds the list of those that run. There are hardly ever more.
 const maxShownRunning = 200
 
-// impersonationTabs are the lists of who acted as whom.
-func impersonationTabs(current string) []templates.Section {
+// impersonationTabs are the lists of who acted as whom, as far as the person may see them.
+func (s *Server) impersonationTabs(r *http.Request, st *staff, current string) ([]templates.Section, error) {
+	waiting, err := s.waitingCount(r, st)
+	if err != nil {
+		return nil, err
+	}
 	var tabs []templates.Section
 	for _, tab := range []struct{ label, url string }{
 		{"Running", "/admin/impersonations"},
 		{"Past", "/admin/impersonations/past"},
 		{"Requests", "/admin/impersonations/requests"},
+		{"Approvals", "/admin/impersonations/approvals"},
 		{"Refused", "/admin/impersonations/denied"},
 	} {
-		tabs = append(tabs, templates.Section{Label: tab.label, URL: tab.url, Current: tab.url == current})
+		if !s.opens(st, tab.url) {
+			continue
+		}
+		section := templates.Section{Label: tab.label, URL: tab.url, Current: tab.url == current}
+		if section.Label == "Approvals" {
+			section.Count = waiting
+		}
+		tabs = append(tabs, section)
 	}
-	return tabs
+	return tabs, nil
 }
 
 // impersonations lists those that run and that the person may see.
@@ -37,7 +49,11 @@ func (s *Server) impersonations(w http.ResponseWriter, r *http.Request, st *staf
 
 func (s *Server) showRunning(w http.ResponseWriter, r *http.Request, st *staff, status int, problems ...templates.FieldError) error {
 	p := templates.ImpersonationsPage{
-		Page: s.consoleFrame(r, st), Tabs: impersonationTabs("/admin/impersonations"), Running: true, Now: time.Now(), Errors: problems,
+		Page: s.consoleFrame(r, st), Running: true, Now: time.Now(), Errors: problems,
+	}
+	var err error
+	if p.Tabs, err = s.impersonationTabs(r, st, "/admin/impersonations"); err != nil {
+		return err
 	}
 	found, err := s.store.Impersonations(r.Context(), storage.ImpersonationFilter{
 		Running: true, Organizations: st.within(impersonation.PermissionRead), Limit: maxShownRunning,
@@ -58,9 +74,12 @@ func (s *Server) showRunning(w http.ResponseWriter, r *http.Request, st *staff, 
 // pastImpersonations lists those that are over, latest first.
 func (s *Server) pastImpersonations(w http.ResponseWriter, r *http.Request, st *staff) error {
 	const here = "/admin/impersonations/past"
-	p := templates.ImpersonationsPage{Page: s.consoleFrame(r, st), Tabs: impersonationTabs(here), Now: time.Now()}
+	p := templates.ImpersonationsPage{Page: s.consoleFrame(r, st), Now: time.Now()}
 	part, err := span(r)
 	if err != nil {
+		return err
+	}
+	if p.Tabs, err = s.impersonationTabs(r, st, here); err != nil {
 		return err
 	}
 	found, err := s.store.Impersonations(r.Context(), storage.ImpersonationFilter{
@@ -133,9 +152,12 @@ func (s *Server) shownImpersonations(r *http.Request, st *staff, found []storage
 // read impersonations everywhere, otherwise the person's own.
 func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) error {
 	const here = "/admin/impersonations/denied"
-	p := templates.DenialsPage{Page: s.consoleFrame(r, st), Tabs: impersonationTabs(here), Now: time.Now()}
+	p := templates.DenialsPage{Page: s.consoleFrame(r, st), Now: time.Now()}
 	part, err := span(r)
 	if err != nil {
+		return err
+	}
+	if p.Tabs, err = s.impersonationTabs(r, st, here); err != nil {
 		return err
 	}
 	search := storage.EventSearch{Type: storage.EventImpersonationDenied, Before: storage.EventCursor(part.Before), Limit: pageSize + 1}
@@ -153,6 +175,9 @@ func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) erro
 	}
 	if part.Before.Set() {
 		p.NewestURL = here
+	}
+	for i := range found {
+		found[i].ActorID = actorOf(found[i])
 	}
 	names, err := s.store.NamesIn(r.Context(), found)
 	if err != nil {
@@ -172,6 +197,14 @@ func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) erro
 		})
 	}
 	return s.pages.Denials(w, http.StatusOK, p)
+}
+
+// actorOf is who wanted to act: not who denied it to them.
+func actorOf(e storage.Event) string {
+	if actor, _ := e.Data["requested_for"].(string); actor != "" {
+		return actor
+	}
+	return e.ActorID
 }
 
 // seen returns an impersonation that staff may look at: one of their own, or one
@@ -249,7 +282,11 @@ func (s *Server) stopAll(w http.ResponseWriter, r *http.Request, st *staff) erro
 // supportRequests lists what staff asked users to allow: their own, or all for who
 // may read impersonations everywhere.
 func (s *Server) supportRequests(w http.ResponseWriter, r *http.Request, st *staff) error {
-	p := templates.SupportRequestsPage{Page: s.consoleFrame(r, st), Tabs: impersonationTabs("/admin/impersonations/requests"), Now: time.Now()}
+	p := templates.SupportRequestsPage{Page: s.consoleFrame(r, st), Now: time.Now()}
+	var err error
+	if p.Tabs, err = s.impersonationTabs(r, st, "/admin/impersonations/requests"); err != nil {
+		return err
+	}
 	by := st.User.ID
 	if st.may(impersonation.PermissionRead) {
 		by = ""

@@ -31,6 +31,10 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, st *staff) err
 			return err
 		}
 	}
+	if p.Waiting, err = s.waitingCount(r, st); err != nil {
+		return err
+	}
+	p.WaitingURL = "/admin/impersonations/approvals"
 	if st.may("settings:write") {
 		if err := s.whatIsLeft(r, &p); err != nil {
 			return err

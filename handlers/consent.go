@@ -65,6 +65,8 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) error {
 	case action == "find" && (as == "other" || form.Get("q") != ""):
 		form.Set("continue_as", "other") // whoever looks for somebody does not go on as themselves
 		return s.showConsent(w, r, i, situation, form, http.StatusOK)
+	case action == "request_approval" && as == "other":
+		return s.askApproval(w, r, i, situation, form)
 	case as == "me" && (action == "allow" || action == "find"): // Enter presses the first button, which is find
 		return s.continueAsMe(w, r, i, situation)
 	case action == "allow" && as == "other":
@@ -178,20 +180,24 @@ func (s *Server) continueAs(w http.ResponseWriter, r *http.Request, i *interacti
 
 // stepUp keeps the form and asks for the password.
 func (s *Server) stepUp(w http.ResponseWriter, r *http.Request, i *interaction, form url.Values) error {
+	if err := s.keepDraft(r, i, form); err != nil {
+		return err
+	}
+	redirect(w, "/login?interaction="+url.QueryEscape(i.id))
+	return nil
+}
+
+// keepDraft keeps what was filled in until the page is shown again.
+func (s *Server) keepDraft(r *http.Request, i *interaction, form url.Values) error {
 	draft := url.Values{}
 	for _, name := range draftFields {
 		if v := form.Get(name); v != "" {
 			draft.Set(name, v)
 		}
 	}
-	err := s.store.Write(r.Context(), func(tx *storage.Tx) error {
+	return s.store.Write(r.Context(), func(tx *storage.Tx) error {
 		return tx.DraftInteraction(r.Context(), i.row.IDHash, draft.Encode())
 	})
-	if err != nil {
-		return err
-	}
-	redirect(w, "/login?interaction="+url.QueryEscape(i.id))
-	return nil
 }
 
 func statusOf(d impersonation.Denial) int {
@@ -240,6 +246,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 	}
 	for _, d := range denials {
 		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: d.Message()})
+		p.AskApproval = p.AskApproval || d == impersonation.DenyApproval
 	}
 	policy := pagePolicy(originOf(i.request.GetRedirectURI().String()))
 	if provider.CheckWebURI("logo_uri", c.LogoURI) == nil { // on this page only: the client's server learns who comes

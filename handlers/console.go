@@ -184,11 +184,20 @@ func (s *Server) consoleFrame(r *http.Request, st *staff) templates.Page {
 	p := s.frame(r, st.Login)
 	p.Acting, p.Notice = st.acting, notice(r)
 	for _, section := range consoleSections {
-		if slices.ContainsFunc(s.consoleRoutes, func(rt consoleRoute) bool { return rt.pattern == "GET "+section.url && s.allows(rt, st) }) {
-			p.Sections = append(p.Sections, templates.Section{Label: section.label, URL: section.url, Current: inSection(r.URL.Path, section.url)})
+		to := section.url
+		if to == "/admin/impersonations" && !s.opens(st, to) && st.standing.MayAnywhere(impersonation.PermissionApprove) {
+			to = "/admin/impersonations/approvals" // all of it that is theirs
+		}
+		if s.opens(st, to) {
+			p.Sections = append(p.Sections, templates.Section{Label: section.label, URL: to, Current: inSection(r.URL.Path, section.url)})
 		}
 	}
 	return p
+}
+
+// opens reports whether staff may open a page of the console.
+func (s *Server) opens(st *staff, url string) bool {
+	return slices.ContainsFunc(s.consoleRoutes, func(rt consoleRoute) bool { return rt.pattern == "GET "+url && s.allows(rt, st) })
 }
 
 // consoleSections are the entries of the console's menu, in their order.

@@ -143,6 +143,8 @@ func errActing(a *templates.Acting) error {
 
 // notices are what pages say after something was done, by the done parameter.
 var notices = map[string]string{
+	"approval_requested": "Your request waits for somebody to approve it.",
+	"approval_given":     "You have approved it.", "approval_denied": "You have denied it.",
 	"access_requested": "The user was asked. The answer shows here.",
 	"stopped":          "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
 	"ended":                "It has ended. Whoever was signed in as you is not any more.",

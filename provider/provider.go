@@ -36,6 +36,7 @@ type Config struct {
 	UILocales                 []string       // the languages of the pages; English
 	TokenEndpointAudience     bool           // client assertions may name the token endpoint as aud, not only the issuer
 	Impersonation             impersonation.Limits
+	Notices                   impersonation.Notices // what people are told of by mail
 
 	// Transport makes the requests to others; nil is the network, guarded. Only tests
 	// have another, which no socket keeps waiting.
@@ -97,6 +98,7 @@ func New(c Config, store *storage.Store, keys *Keyring, log *slog.Logger) *Provi
 	if c.Transport != nil {
 		p.caller.client.Transport = c.Transport
 	}
+	p.Impersonation.Notices = c.Notices
 	p.clientKeys = newClientKeys(p.caller)
 	p.assertionAudience = []string{c.Issuer}
 	if c.TokenEndpointAudience {

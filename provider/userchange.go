@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -58,6 +59,21 @@ func (d *Directory) everywhere(ctx context.Context, tx *storage.Tx) error {
 		err = ErrMayNotChange
 	}
 	return err
+}
+
+// SetSupportAccess says in a user's place what they allow staff, for programs that ask
+// users elsewhere: see impersonation.Service.SetSupportAccessFor. It needs what changing
+// the user needs.
+func (d *Directory) SetSupportAccess(
+	ctx context.Context, s *impersonation.Service, userID string, choice impersonation.SupportChoice, by storage.Cause, now time.Time,
+) error {
+	check := func(tx *storage.Tx) error {
+		if _, err := existing(ctx, tx, userID); err != nil {
+			return err
+		}
+		return d.checkReach(ctx, tx, userID)
+	}
+	return s.SetSupportAccessFor(ctx, userID, choice, check, by, now)
 }
 
 // changedClaims names the claims in which two users differ.

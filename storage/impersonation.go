@@ -48,6 +48,8 @@ type Impersonation struct {
 	EndedAt        Time
 	EndedBy        string // who stopped it; empty: nobody, the rules did
 	EndReason      EndReason
+	ApprovalID     string // that it rests on; empty: none was needed
+	NotifyEnd      bool   // its subject is told of the end by mail
 }
 
 // Running reports whether the impersonation is under way.
@@ -252,6 +254,11 @@ func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.T
 		}
 		if err := tx.notify(ctx, now, i.ID, "= ?", i.ID); err != nil {
 			return err
+		}
+		if i.NotifyEnd {
+			if err := tx.QueueMail(ctx, MailEnded, i.SubjectID, i.ID, now); err != nil {
+				return err
+			}
 		}
 		err = tx.Record(ctx, Event{
 			Type: kind, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,

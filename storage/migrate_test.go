@@ -128,7 +128,7 @@ func TestModels(t *testing.T) {
 		for _, model := range []any{
 			&User{}, &Organization{}, &Membership{}, &Role{}, &UserRole{}, &Client{}, &Consent{}, &LoginSession{},
 			&Interaction{}, &Impersonation{}, &Ticket{}, &Grant{}, &Token{}, &DeniedToken{}, &Event{}, &Checkpoint{},
-			&SigningKey{}, &Setting{}, &Throttle{}, &LogoutNotice{}, &Webhook{}, &Delivery{},
+			&SigningKey{}, &Setting{}, &Throttle{}, &LogoutNotice{}, &Webhook{}, &Delivery{}, &Approval{}, &Mail{},
 		} {
 			parsed, err := schema.Parse(model, &sync.Map{}, s.db.NamingStrategy)
 			if err != nil {

@@ -9,6 +9,27 @@ api_keys.organization_id text
 api_keys.permissions text NOT NULL
 api_keys.revoked_at bigint NOT NULL DEFAULT 0
 api_keys.secret_hash bytea NOT NULL
+approvals.access text NOT NULL
+approvals.actor_id text NOT NULL
+approvals.by_caller boolean NOT NULL DEFAULT false
+approvals.client_id text NOT NULL
+approvals.created_at bigint NOT NULL
+approvals.decided_at bigint NOT NULL DEFAULT 0
+approvals.decided_by text NOT NULL DEFAULT ''::text
+approvals.duration bigint NOT NULL
+approvals.entry text NOT NULL
+approvals.expires_at bigint NOT NULL
+approvals.id text NOT NULL
+approvals.impersonation_id text NOT NULL DEFAULT ''::text
+approvals.kept_until bigint NOT NULL
+approvals.note text NOT NULL DEFAULT ''::text
+approvals.organization_id text NOT NULL DEFAULT ''::text
+approvals.reason text NOT NULL
+approvals.requested_by text NOT NULL DEFAULT ''::text
+approvals.rule text NOT NULL DEFAULT ''::text
+approvals.status text NOT NULL DEFAULT 'pending'::text
+approvals.subject_id text NOT NULL
+approvals.ticket_ref text NOT NULL DEFAULT ''::text
 checkpoints.created_at bigint NOT NULL
 checkpoints.note text NOT NULL
 checkpoints.size bigint NOT NULL
@@ -114,6 +135,7 @@ idempotent_requests.sealed bytea
 idempotent_requests.status bigint NOT NULL DEFAULT 0
 impersonations.access text NOT NULL
 impersonations.actor_id text NOT NULL
+impersonations.approval_id text NOT NULL DEFAULT ''::text
 impersonations.binding text NOT NULL DEFAULT ''::text
 impersonations.browser_hash bytea
 impersonations.client_id text NOT NULL
@@ -126,6 +148,7 @@ impersonations.expires_at bigint NOT NULL
 impersonations.id text NOT NULL
 impersonations.ip text NOT NULL DEFAULT ''::text
 impersonations.login_sid text NOT NULL DEFAULT ''::text
+impersonations.notify_end boolean NOT NULL DEFAULT false
 impersonations.organization_id text NOT NULL DEFAULT ''::text
 impersonations.reason text NOT NULL
 impersonations.scopes text NOT NULL DEFAULT '[]'::text
@@ -179,6 +202,17 @@ logout_notices.next_attempt_at bigint NOT NULL
 logout_notices.sid text NOT NULL
 logout_notices.status text NOT NULL DEFAULT 'pending'::text
 logout_notices.user_id text NOT NULL
+mails.about_id text NOT NULL
+mails.attempts bigint NOT NULL DEFAULT 0
+mails.created_at bigint NOT NULL
+mails.done_at bigint NOT NULL DEFAULT 0
+mails.error text NOT NULL DEFAULT ''::text
+mails.expires_at bigint NOT NULL
+mails.id text NOT NULL
+mails.kind text NOT NULL
+mails.next_attempt_at bigint NOT NULL
+mails.status text NOT NULL DEFAULT 'pending'::text
+mails.user_id text NOT NULL
 memberships.created_at bigint NOT NULL
 memberships.organization_id text NOT NULL
 memberships.role text
@@ -222,6 +256,7 @@ signing_keys.purpose text NOT NULL
 signing_keys.retired_at bigint NOT NULL DEFAULT 0
 support_access.expires_at bigint NOT NULL DEFAULT 0
 support_access.mode text NOT NULL
+support_access.set_by text NOT NULL DEFAULT ''::text
 support_access.ticket_ref text NOT NULL DEFAULT ''::text
 support_access.updated_at bigint NOT NULL
 support_access.user_id text NOT NULL
@@ -350,6 +385,16 @@ api_keys: api_keys_name_check CHECK ((name <> ''::text))
 api_keys: api_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
 api_keys: api_keys_pkey PRIMARY KEY (id)
 api_keys: api_keys_secret_hash_key UNIQUE (secret_hash)
+approvals: approvals_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
+approvals: approvals_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
+approvals: approvals_check CHECK ((actor_id <> subject_id))
+approvals: approvals_check1 CHECK (((status <> ALL (ARRAY['approved'::text, 'used'::text])) OR ((((decided_by <> ''::text) AND (decided_by <> actor_id)) AND (decided_by <> subject_id)) AND (decided_by <> requested_by))))
+approvals: approvals_check2 CHECK (((status = 'used'::text) = (impersonation_id <> ''::text)))
+approvals: approvals_duration_check CHECK (((duration > 0) AND (duration <= '3600000000'::bigint)))
+approvals: approvals_entry_check CHECK ((entry = ANY (ARRAY['consent'::text, 'console'::text, 'api'::text, 'token_exchange'::text])))
+approvals: approvals_pkey PRIMARY KEY (id)
+approvals: approvals_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text, 'withdrawn'::text, 'used'::text])))
+approvals: approvals_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
 checkpoints: checkpoints_pkey PRIMARY KEY (size)
 clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
 clients: clients_default_max_age_check CHECK ((default_max_age >= 0))
@@ -395,6 +440,10 @@ login_sessions: login_sessions_sid_key UNIQUE (sid)
 login_sessions: login_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 logout_notices: logout_notices_pkey PRIMARY KEY (id)
 logout_notices: logout_notices_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+mails: mails_kind_check CHECK ((kind = ANY (ARRAY['impersonation_started'::text, 'impersonation_ended'::text, 'support_requested'::text, 'approval_requested'::text])))
+mails: mails_pkey PRIMARY KEY (id)
+mails: mails_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text])))
+mails: mails_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 memberships: memberships_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
 memberships: memberships_pkey PRIMARY KEY (organization_id, user_id)
 memberships: memberships_role_fkey FOREIGN KEY (role) REFERENCES roles(name)
@@ -460,6 +509,11 @@ CREATE INDEX api_keys_created ON public.api_keys USING btree (created_at, id);
 CREATE INDEX api_keys_organization ON public.api_keys USING btree (organization_id, created_at, id) WHERE (organization_id IS NOT NULL);
 CREATE UNIQUE INDEX api_keys_pkey ON public.api_keys USING btree (id);
 CREATE UNIQUE INDEX api_keys_secret_hash_key ON public.api_keys USING btree (secret_hash);
+CREATE INDEX approvals_actor ON public.approvals USING btree (actor_id, status);
+CREATE INDEX approvals_created ON public.approvals USING btree (created_at, id);
+CREATE INDEX approvals_kept ON public.approvals USING btree (kept_until);
+CREATE INDEX approvals_pending ON public.approvals USING btree (expires_at) WHERE (status = 'pending'::text);
+CREATE UNIQUE INDEX approvals_pkey ON public.approvals USING btree (id);
 CREATE UNIQUE INDEX checkpoints_pkey ON public.checkpoints USING btree (size);
 CREATE INDEX clients_name ON public.clients USING btree (name, id);
 CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
@@ -511,6 +565,9 @@ CREATE INDEX logout_notices_expiry ON public.logout_notices USING btree (expires
 CREATE INDEX logout_notices_impersonation ON public.logout_notices USING btree (impersonation_id) WHERE (impersonation_id <> ''::text);
 CREATE INDEX logout_notices_pending ON public.logout_notices USING btree (next_attempt_at) WHERE (status = 'pending'::text);
 CREATE UNIQUE INDEX logout_notices_pkey ON public.logout_notices USING btree (id);
+CREATE INDEX mails_due ON public.mails USING btree (next_attempt_at) WHERE (status = 'pending'::text);
+CREATE INDEX mails_expiry ON public.mails USING btree (expires_at);
+CREATE UNIQUE INDEX mails_pkey ON public.mails USING btree (id);
 CREATE UNIQUE INDEX memberships_pkey ON public.memberships USING btree (organization_id, user_id);
 CREATE INDEX memberships_user ON public.memberships USING btree (user_id);
 CREATE UNIQUE INDEX organizations_name_key ON public.organizations USING btree (name);

@@ -11,6 +11,33 @@ CREATE TABLE api_keys (
     last_used_at    INTEGER NOT NULL DEFAULT 0,
     revoked_at      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE approvals (
+    id               TEXT PRIMARY KEY,
+    actor_id         TEXT NOT NULL REFERENCES users (id),
+    subject_id       TEXT NOT NULL REFERENCES users (id),
+    client_id        TEXT NOT NULL,
+    organization_id  TEXT NOT NULL DEFAULT '',
+    reason           TEXT NOT NULL,
+    ticket_ref       TEXT NOT NULL DEFAULT '',
+    access           TEXT NOT NULL CHECK (access IN ('read_only', 'full')),
+    duration         INTEGER NOT NULL CHECK (duration > 0 AND duration <= 3600000000),
+    entry            TEXT NOT NULL CHECK (entry IN ('consent', 'console', 'api', 'token_exchange')),
+    rule             TEXT NOT NULL DEFAULT '',
+    requested_by     TEXT NOT NULL DEFAULT '',
+    status           TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'approved', 'denied', 'withdrawn', 'used')),
+    decided_by       TEXT NOT NULL DEFAULT '',
+    by_caller        INTEGER NOT NULL DEFAULT 0 CHECK (by_caller IN (0, 1)),
+    note             TEXT NOT NULL DEFAULT '',
+    impersonation_id TEXT NOT NULL DEFAULT '',
+    created_at       INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    decided_at       INTEGER NOT NULL DEFAULT 0,
+    kept_until       INTEGER NOT NULL,
+    CHECK (actor_id <> subject_id),
+    -- Nobody approves what is theirs, is done to them, or was asked for by them.
+    CHECK (status NOT IN ('approved', 'used') OR decided_by NOT IN ('', actor_id, subject_id, requested_by)),
+    CHECK ((status = 'used') = (impersonation_id <> ''))
+) STRICT;
 CREATE TABLE checkpoints (
     size       INTEGER PRIMARY KEY,
     note       TEXT NOT NULL,
@@ -133,7 +160,7 @@ CREATE TABLE impersonations (
     expires_at      INTEGER NOT NULL,
     ended_at        INTEGER NOT NULL DEFAULT 0,
     ended_by        TEXT NOT NULL DEFAULT '',
-    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')), ip TEXT NOT NULL DEFAULT '', scopes TEXT NOT NULL DEFAULT '[]', binding TEXT NOT NULL DEFAULT '' CHECK (binding IN ('', 'actor_session', 'bearer')), created_by TEXT NOT NULL DEFAULT '', browser_hash BLOB,
+    end_reason      TEXT NOT NULL DEFAULT '' CHECK (end_reason IN ('', 'stopped', 'expired', 'signed_out', 'actor_disabled', 'subject_disabled', 'permission_lost', 'client_disallowed', 'switched_off', 'credentials_changed', 'reused_token')), ip TEXT NOT NULL DEFAULT '', scopes TEXT NOT NULL DEFAULT '[]', binding TEXT NOT NULL DEFAULT '' CHECK (binding IN ('', 'actor_session', 'bearer')), created_by TEXT NOT NULL DEFAULT '', browser_hash BLOB, approval_id TEXT NOT NULL DEFAULT '', notify_end INTEGER NOT NULL DEFAULT 0 CHECK (notify_end IN (0, 1)),
     CHECK (actor_id <> subject_id),
     CHECK (expires_at > started_at AND expires_at <= started_at + 3600000000)
 ) STRICT;
@@ -190,6 +217,19 @@ CREATE TABLE logout_notices (
     next_attempt_at  INTEGER NOT NULL,
     done_at          INTEGER NOT NULL DEFAULT 0,
     expires_at       INTEGER NOT NULL
+) STRICT;
+CREATE TABLE mails (
+    id              TEXT PRIMARY KEY,
+    kind            TEXT NOT NULL CHECK (kind IN ('impersonation_started', 'impersonation_ended', 'support_requested', 'approval_requested')),
+    user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    about_id        TEXT NOT NULL,
+    status          TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    error           TEXT NOT NULL DEFAULT '',
+    created_at      INTEGER NOT NULL,
+    next_attempt_at INTEGER NOT NULL,
+    done_at         INTEGER NOT NULL DEFAULT 0,
+    expires_at      INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE memberships (
     organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
@@ -257,7 +297,7 @@ CREATE TABLE support_access (
     mode       TEXT NOT NULL CHECK (mode IN ('denied', 'until', 'ticket')),
     ticket_ref TEXT NOT NULL DEFAULT '',
     expires_at INTEGER NOT NULL DEFAULT 0,
-    updated_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, set_by TEXT NOT NULL DEFAULT '',
     CHECK ((mode = 'ticket') = (ticket_ref <> '')),
     CHECK ((mode = 'denied') = (expires_at = 0))
 ) STRICT, WITHOUT ROWID;
@@ -391,6 +431,10 @@ CREATE TABLE webhooks (
 CREATE INDEX api_keys_client ON api_keys (client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX api_keys_created ON api_keys (created_at, id);
 CREATE INDEX api_keys_organization ON api_keys (organization_id, created_at, id) WHERE organization_id IS NOT NULL;
+CREATE INDEX approvals_actor ON approvals (actor_id, status);
+CREATE INDEX approvals_created ON approvals (created_at, id);
+CREATE INDEX approvals_kept ON approvals (kept_until);
+CREATE INDEX approvals_pending ON approvals (expires_at) WHERE status = 'pending';
 CREATE INDEX clients_name ON clients (name, id);
 CREATE INDEX denied_tokens_expiry ON denied_tokens (expires_at);
 CREATE INDEX events_actor ON events (actor_id, time, id) WHERE actor_id <> '';
@@ -426,6 +470,8 @@ CREATE INDEX logout_notices_client ON logout_notices (client_id, created_at);
 CREATE INDEX logout_notices_expiry ON logout_notices (expires_at);
 CREATE INDEX logout_notices_impersonation ON logout_notices (impersonation_id) WHERE impersonation_id <> '';
 CREATE INDEX logout_notices_pending ON logout_notices (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX mails_due ON mails (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX mails_expiry ON mails (expires_at);
 CREATE INDEX memberships_user ON memberships (user_id);
 CREATE INDEX pushed_requests_expiry ON pushed_requests (expires_at);
 CREATE INDEX session_clients_expiry ON session_clients (expires_at);

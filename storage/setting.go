@@ -49,10 +49,10 @@ func (q Queries) ImpersonationTerms(ctx context.Context, userID string) (Imperso
 	var s ImpersonationSettings
 	var enabled string
 	said := &SupportAccess{UserID: userID}
-	err := q.scan(ctx, []any{&enabled, &s.Support, &s.PolicyID, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt}, `
+	err := q.scan(ctx, []any{&enabled, &s.Support, &s.PolicyID, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt, &said.SetBy}, `
 		SELECT COALESCE((SELECT value FROM settings WHERE key = ?), 'false'), COALESCE((SELECT value FROM settings WHERE key = ?), 'optional'),
 			COALESCE((SELECT id FROM policies ORDER BY version DESC LIMIT 1), ''),
-			COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0)
+			COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0), COALESCE(a.set_by, '')
 		FROM (SELECT 1 AS one) o LEFT JOIN support_access a ON a.user_id = ?`, impersonationEnabled, supportRule, userID)
 	if err != nil {
 		return s, nil, err

@@ -24,6 +24,7 @@ type SupportAccess struct {
 	TicketRef string // of SupportTicket
 	ExpiresAt Time   // never for SupportDenied
 	UpdatedAt Time   `gorm:"autoUpdateTime:false"`
+	SetBy     string // who set it in the user's place: a user, an API key or a client; empty: the user did
 }
 
 // TableName is support_access: there is one for each user.

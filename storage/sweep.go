@@ -32,6 +32,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int64, error) {
 		{"support_requests", "id", "expires_at"},
 		{"idempotent_requests", "key_hash", "expires_at"},
 		{"webhook_deliveries", "(webhook_id, event_id)", "expires_at"},
+		{"approvals", "id", "kept_until"},
+		{"mails", "id", "expires_at"},
 	} {
 		statement := fmt.Sprintf(`DELETE FROM %s WHERE %s IN (SELECT %s FROM %s WHERE %s > 0 AND %s < ? LIMIT %d)`,
 			t.table, t.key, strings.Trim(t.key, "()"), t.table, t.expiry, t.expiry, sweepBatch)

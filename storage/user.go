@@ -288,11 +288,15 @@ func (tx *Tx) DeleteUser(ctx context.Context, userID string, by Cause, now time.
 		`DELETE FROM consents WHERE user_id = ?`,
 		`DELETE FROM support_access WHERE user_id = ?`,
 		`DELETE FROM support_requests WHERE user_id = ?`,
+		`DELETE FROM mails WHERE user_id = ?`,
 		`UPDATE login_sessions SET ip = '', user_agent = '' WHERE user_id = ?`,
 	} {
 		if _, err := tx.exec(ctx, statement, userID); err != nil {
 			return err
 		}
+	}
+	if err := tx.forgetApprovals(ctx, userID); err != nil {
+		return err
 	}
 	_, err := tx.exec(ctx, `UPDATE tickets SET revoked_at = ?, updated_at = ? WHERE (actor_id = ? OR subject_id = ?) AND redeemed_at = 0 AND revoked_at = 0`,
 		At(now), At(now), userID, userID)

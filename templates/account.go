@@ -106,6 +106,8 @@ type SupportAccessPage struct {
 	Rule          string // optional, required or managed: what counts
 	Said          string // denied, until or ticket; empty: nothing
 	SaidTicketRef string
+	SetBy         string // who set it in the person's place; empty: they did
+	SetAt         time.Time
 	EndsAt, Now   time.Time
 	Over          bool // it was said until a time that has passed
 	SwitchedOff   bool // nobody acts as anybody at the moment

@@ -40,6 +40,7 @@ type ConsentPage struct {
 	ReadOnlyDeclared       bool   // the client has registered read-only scopes
 	Durations              []DurationOption
 	Errors                 []FieldError
+	AskApproval            bool   // offer to ask for approval, with action "request_approval"
 	SubjectName            string // the selected candidate's, for the button; else Candidate.Name
 }
 

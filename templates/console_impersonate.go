@@ -31,6 +31,7 @@ type ImpersonatePage struct {
 	ResponseMode                         string
 	Confirm                              bool
 	RequestURL                           string // where to ask the user for permission instead
+	ApprovalURL                          string // where to ask a second person for approval instead
 	Errors                               []FieldError
 
 	// Link, where there is one, is shown once, in place of the form.

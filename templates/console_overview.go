@@ -12,6 +12,8 @@ type OverviewPage struct {
 	Badge       *Badge
 	ShowRunning bool
 	Running     []RunningRow
+	Waiting     int // for the person's approval
+	WaitingURL  string
 	Steps       []OverviewStep
 	Warnings    []Warning
 	Now         time.Time

@@ -49,20 +49,22 @@ var (
 // saidBy are the attributes that people read or hear.
 var saidBy = []string{"title", "alt", "aria-label", "placeholder", "label", "data-label", "data-plain", "data-copied", "hx-confirm"}
 
-// sources are the files of all pages.
+// sources are the files of all pages and mails.
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	err := fs.WalkDir(htmlFiles, "html", func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for dir, files := range map[string]fs.FS{"html": htmlFiles, "mail": mailFiles} {
+		err := fs.WalkDir(files, dir, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := fs.ReadFile(files, file)
+			all[file] = string(b)
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		b, err := htmlFiles.ReadFile(file)
-		all[file] = string(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

@@ -58,7 +58,10 @@ func accountSamples() map[string]any {
 		"account_support_managed":   support(func(p *SupportAccessPage) { p.Rule = "managed" }),
 		"account_support_protected": support(func(p *SupportAccessPage) { p.Protected = true }),
 		"account_support_denied":    support(func(p *SupportAccessPage) { p.Said, p.Choice = "denied", "denied" }),
-		"account_support_until":     support(func(p *SupportAccessPage) { p.Said, p.Choice, p.EndsAt = "until", "until", now.Add(7*24*time.Hour) }),
+		"account_support_set": support(func(p *SupportAccessPage) {
+			p.Said, p.Choice, p.EndsAt, p.SetBy, p.SetAt = "until", "until", now.Add(7*24*time.Hour), "Helpdesk", now.Add(-time.Hour)
+		}),
+		"account_support_until": support(func(p *SupportAccessPage) { p.Said, p.Choice, p.EndsAt = "until", "until", now.Add(7*24*time.Hour) }),
 		"account_support_over": support(func(p *SupportAccessPage) {
 			p.Said, p.Choice, p.EndsAt, p.Over = "until", "until", now.Add(-time.Hour), true
 		}),

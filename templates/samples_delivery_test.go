@@ -31,7 +31,7 @@ func deliverySamples() map[string]any {
 	wrong.Reason, wrong.ReasonCode, wrong.TicketRef, wrong.Suggested, wrong.Confirm = "short", "billing", "SUP-4821", true, true
 	wrong.Callbacks = []CallbackClient{{"Acme CRM", []string{"https://crm.acme.example/callback"}, []string{"code", "code id_token"}}}
 	wrong.Errors = []FieldError{{"reason", "Give a reason of 8 to 500 characters."}, {"password", "Confirm with your password."}, {"callback", "This has ended."}}
-	wrong.RequestURL = "/admin/users/usr_ada/request-access"
+	wrong.RequestURL, wrong.ApprovalURL = "/admin/users/usr_ada/request-access", "/admin/users/usr_ada/request-approval"
 	refused := ask
 	refused.Refused, refused.Clients = "This account is protected.", nil
 	made := ask

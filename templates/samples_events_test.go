@@ -100,6 +100,8 @@ func eventsSamples() map[string]any {
 			Steps:    []OverviewStep{{"Add users", "There is nobody but administrators yet.", "/admin/users"}},
 			Warnings: []Warning{{"issuer", "http://localhost is not https", "Set an https issuer.", false}, {"record", "event 4: changed", "", true}},
 		},
-		"console_overview_quiet": OverviewPage{Page: framed(""), Now: now, ShowRunning: true},
+		"console_overview_quiet":     OverviewPage{Page: framed(""), Now: now, ShowRunning: true},
+		"console_overview_waits":     OverviewPage{Page: framed(""), Now: now, Waiting: 3, WaitingURL: "/admin/impersonations/approvals"},
+		"console_overview_one_waits": OverviewPage{Page: framed(""), Now: now, Waiting: 1, WaitingURL: "/admin/impersonations/approvals"},
 	}
 }

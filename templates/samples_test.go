@@ -36,6 +36,9 @@ func samples() map[string]any {
 		"consent_results":    found(),
 		"consent_nobody":     with(choice(), func(p *ConsentPage) { p.Query, p.Searched = "zoe", true }),
 		"consent_incomplete": with(found(), incomplete),
+		"consent_approval": with(found(), func(p *ConsentPage) {
+			p.Errors, p.AskApproval = []FieldError{{"subject", "A second person has to approve this first."}}, true
+		}),
 
 		"setup":           SetupPage{Action: "/setup/usl_x"},
 		"setup_signed_in": SetupPage{Page: Page{Person: sam}, Action: "/setup/usl_x"},
@@ -93,7 +96,7 @@ func samples() map[string]any {
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
-	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples()} {
+	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), approvalSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples()} {
 		maps.Copy(all, more)
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	texttemplate "text/template"
 )
 
 //go:embed html
@@ -32,6 +33,7 @@ type Branding struct {
 type Set struct {
 	pages    map[string]map[string]*template.Template // by language and name
 	assets   map[string]asset
+	mails    map[string]map[string]*texttemplate.Template // by language and kind
 	staffBar staffBar
 	buffers  sync.Pool
 }
@@ -51,6 +53,7 @@ func New(b Branding) (*Set, error) {
 
 	s := &Set{
 		pages:   make(map[string]map[string]*template.Template),
+		mails:   make(map[string]map[string]*texttemplate.Template),
 		assets:  make(map[string]asset),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
@@ -67,6 +70,9 @@ func New(b Branding) (*Set, error) {
 	for _, l := range languages {
 		if s.pages[l.Tag], err = parse(l.Tag, constants); err != nil {
 			return nil, fmt.Errorf("pages in %s: %w", l.Name, err)
+		}
+		if s.mails[l.Tag], err = parseMails(l.Tag, b.Name); err != nil {
+			return nil, fmt.Errorf("mails in %s: %w", l.Name, err)
 		}
 	}
 	return s, nil

@@ -189,6 +189,8 @@ var messages = map[Denial]string{
 	DenyPolicy:            "A rule of your organization does not allow this.",
 	DenyPolicyError:       "A rule could not be decided, so this is not allowed. Tell an administrator.",
 	DenyApproval:          "A second person has to approve this first.",
+	DenyApprover:          "This person may not approve it.",
+	DenyDisapproved:       "A second person did not approve this.",
 	DenyTicketSpent:       "This was used before, was withdrawn, or its time is up.",
 	DenyTicketForeign:     "This was started by somebody else, or in another browser.",
 }

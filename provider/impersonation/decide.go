@@ -64,6 +64,11 @@ const (
 	DenyPolicyError Denial = "policy_error"      // a rule could not be decided
 	DenyApproval    Denial = "approval_required" // a second person has not approved
 
+	// DenyDisapproved is on the record where a second person said no.
+	DenyDisapproved Denial = "disapproved"
+	// DenyApprover is on the record where somebody wanted to approve who may not.
+	DenyApprover Denial = "approver"
+
 	// What a ticket can be refused for.
 	DenyTicketSpent   Denial = "ticket_spent"   // it was used, withdrawn, or its time is up
 	DenyTicketForeign Denial = "ticket_foreign" // it is somebody else's, or another browser's
@@ -81,6 +86,7 @@ type Limits struct {
 	MaxStartsPerHour       int            // 10
 	MaxConcurrent          int            // 3
 	MaxConcurrentPerClient int            // 1
+	ApprovalWait           time.Duration  // 24 h: how long a request for approval waits
 	TicketRefRequired      bool           // false: a ticket reference is optional
 	TicketRefPattern       *regexp.Regexp // nil: any
 	AuthorsAtOnce          bool           // a change of the policy loosens something for its author at once
@@ -128,6 +134,8 @@ type Attempt struct {
 	// Running is set when the decision is about one that was started before. Its
 	// limits and step-up were checked then.
 	Running *storage.Impersonation
+
+	approval string // the id of the approval that made it Approved
 
 	// preview is set when the form is still to be filled in: only what is certain
 	// whatever will be filled in counts.
@@ -379,6 +387,7 @@ func supportAccess(a Attempt) Denial {
 		said == nil && a.SupportRule != storage.SupportRequired && !a.RequireSupportAccess:
 		return ""
 	case said == nil, said.Mode == storage.SupportDenied, said.ExpiresAt.Passed(a.Now),
+		said.SetBy == a.Actor.ID, // nobody says yes in the user's place, and uses it
 		said.Mode == storage.SupportTicket && said.TicketRef != a.TicketRef:
 		return DenySupportAccess
 	}

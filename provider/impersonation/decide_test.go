@@ -104,6 +104,14 @@ var policy = []row{
 		says(storage.SupportOptional, storage.SupportUntil, time.Minute, "")(a)
 		a.RequireSupportAccess = true
 	}, ""},
+	{"access that the actor set in the subject's place", func(a *Attempt) {
+		says(storage.SupportRequired, storage.SupportUntil, time.Minute, "")(a)
+		a.SupportAccess.SetBy = a.Actor.ID
+	}, DenySupportAccess},
+	{"access that somebody else set in the subject's place", func(a *Attempt) {
+		says(storage.SupportRequired, storage.SupportUntil, time.Minute, "")(a)
+		a.SupportAccess.SetBy = "key_1"
+	}, ""},
 	{"a yes is needed, and nobody is asked", func(a *Attempt) {
 		says(storage.SupportManaged, storage.SupportUntil, time.Minute, "")(a)
 		a.RequireSupportAccess = true
@@ -293,8 +301,10 @@ func verdict(t interface{ Fatalf(string, ...any) }, a Attempt) Denial {
 
 // A02, A04, A05, A07, T04: the guard rails, each with what it refuses.
 func TestDecide(t *testing.T) {
-	// Not Decide's: see TestStillAllowed, Start and Redeem.
-	covered := map[Denial]bool{DenyEnded: true, DenyRefusals: true, DenyTicketSpent: true, DenyTicketForeign: true}
+	// Not Decide's: see TestStillAllowed, Start, Redeem and DecideApproval.
+	covered := map[Denial]bool{
+		DenyEnded: true, DenyRefusals: true, DenyTicketSpent: true, DenyTicketForeign: true, DenyDisapproved: true, DenyApprover: true,
+	}
 	for _, r := range policy {
 		covered[r.want] = true
 		t.Run(r.name, func(t *testing.T) {
@@ -534,7 +544,7 @@ func TestLimits(t *testing.T) {
 	got := New(nil, Limits{MaxDuration: 20 * time.Minute}).Limits()
 	want := Limits{
 		DefaultDuration: 20 * time.Minute, MaxDuration: 20 * time.Minute, StepUpMaxAge: 5 * time.Minute,
-		MaxStartsPerHour: 10, MaxConcurrent: 3, MaxConcurrentPerClient: 1,
+		MaxStartsPerHour: 10, MaxConcurrent: 3, MaxConcurrentPerClient: 1, ApprovalWait: 24 * time.Hour,
 	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)

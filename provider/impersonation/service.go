@@ -11,8 +11,17 @@ import (
 
 // Service starts, checks and stops impersonations.
 type Service struct {
+	// Notices are what people are told by mail. It does not change after New.
+	Notices Notices
+
 	store  *storage.Store
 	limits Limits
+}
+
+// Notices say of what people are told by mail. The zero value: of nothing.
+type Notices struct {
+	Start, End bool // users, of being acted as
+	Requests   bool // users, of support asking them; and who may approve, of what waits for that
 }
 
 // New returns a Service. Limits that are zero get their defaults.
@@ -23,7 +32,8 @@ func New(store *storage.Store, l Limits) *Service {
 	fill(&l.MaxStartsPerHour, 10)
 	fill(&l.MaxConcurrent, 3)
 	fill(&l.MaxConcurrentPerClient, 1)
-	return &Service{store, l}
+	fill(&l.ApprovalWait, 24*time.Hour)
+	return &Service{store: store, limits: l}
 }
 
 func fill[T comparable](v *T, otherwise T) {
@@ -101,6 +111,9 @@ type reads interface {
 	Standing(ctx context.Context, userID string) (storage.Standing, error)
 	Client(ctx context.Context, id string) (*storage.Client, error)
 	ImpersonationTerms(ctx context.Context, userID string) (storage.ImpersonationSettings, *storage.SupportAccess, error)
+	ApprovalsFor(ctx context.Context, want storage.Approval, status storage.ApprovalStatus, now time.Time) ([]storage.Approval, error)
+	CallerStanding(ctx context.Context, id string, now time.Time) (storage.Standing, error)
+	MakerOf(ctx context.Context, id string) (string, error)
 	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
 	PolicyNamed(ctx context.Context, id string) (*storage.Policy, error)
 	PolicyBefore(ctx context.Context, version int64, saved time.Time, actorID string) (*storage.Policy, error)
@@ -160,7 +173,13 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 		if a.Usage, err = from.ImpersonationUsage(ctx, ask.Actor.ID, ask.Client.ID, now); err != nil {
 			return a, fmt.Errorf("count impersonations: %w", err)
 		}
+		if a.Policy.wantsApproval() {
+			a.approval, err = approvedFor(ctx, from, a)
+		}
+		a.Approved = a.approval != ""
+		return a, err
 	}
+	a.Approved = running.ApprovalID != ""
 	return a, nil
 }
 
@@ -183,7 +202,15 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		ID: id, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
 		OrganizationID: a.Organization, LoginSID: ask.loginSID(), Entry: ask.Entry,
 		Reason: a.Reason, TicketRef: a.TicketRef, Access: string(a.Access), Scopes: owed.Scopes, IP: a.IP,
-		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin),
+		StartedAt: storage.At(now), ExpiresAt: a.ends(ask.ActorLogin), NotifyEnd: s.Notices.End,
+	}
+	if owed.Approval {
+		i.ApprovalID = a.approval
+		if err := tx.UseApproval(ctx, i.ApprovalID, i.ID, now); errors.Is(err, storage.ErrSpent) {
+			return nil, DenyApproval
+		} else if err != nil {
+			return nil, fmt.Errorf("use approval: %w", err)
+		}
 	}
 	data := storage.Data{"entry": i.Entry, "access": i.Access, "expires_at": i.ExpiresAt.Time().Format(time.RFC3339Nano)}
 	if t := ask.Ticket; t != nil {
@@ -198,11 +225,19 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
 	}
+	if s.Notices.Start {
+		if err := tx.QueueMail(ctx, storage.MailStarted, i.SubjectID, i.ID, now); err != nil {
+			return nil, fmt.Errorf("tell the subject: %w", err)
+		}
+	}
 	if i.CreatedBy != "" {
 		data["caller"] = i.CreatedBy
 	}
 	if a.Policy != nil {
 		data["policy_version"] = a.Policy.Version
+	}
+	if i.ApprovalID != "" {
+		data["approval"] = i.ApprovalID
 	}
 	return i, recordStart(ctx, tx, i, a.Actor, data, r, now)
 }

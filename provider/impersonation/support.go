@@ -26,6 +26,9 @@ var (
 	// ErrManaged says that the product's administrators decide for everybody, so that
 	// nobody is asked.
 	ErrManaged = errors.New("support access is managed for everybody")
+	// ErrSaid says that a user has said themselves what holds, which nobody else changes
+	// to more.
+	ErrSaid = errors.New("the user has decided about support access themselves")
 	// ErrAsked says that an actor waits for enough answers of a user already.
 	ErrAsked = errors.New("too many requests wait for this user's answer")
 )
@@ -105,6 +108,27 @@ func (s *Service) Allow(ctx context.Context, userID string, c SupportChoice, r s
 	})
 }
 
+// SetSupportAccessFor says it in the user's place, for programs that ask users elsewhere.
+// It is kept as said by by, and the user is shown that. Nobody says yes against what the
+// user has said themselves and still holds: ErrSaid. check says whether by may change the
+// user, in the same Write. Otherwise it is as Allow.
+func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c SupportChoice, check func(*storage.Tx) error, by storage.Cause, now time.Time) error {
+	a, err := c.access(userID, s.limits, now)
+	if err != nil {
+		return err
+	}
+	a.SetBy = by.By
+	return s.answered(ctx, userID, func(tx *storage.Tx, said *storage.SupportAccess) error {
+		if err := check(tx); err != nil {
+			return err
+		}
+		if said != nil && said.SetBy == "" && !said.ExpiresAt.Passed(now) && a.Mode != storage.SupportDenied {
+			return ErrSaid
+		}
+		return say(ctx, tx, a, nil, by.Request, now)
+	})
+}
+
 // Answer answers a request of staff for the user whom it was made to.
 // storage.ErrNotFound: there is none of that id; storage.ErrSpent: it was answered, or
 // ran out.
@@ -158,18 +182,21 @@ func say(ctx context.Context, tx *storage.Tx, a *storage.SupportAccess, data sto
 	if data == nil {
 		data = storage.Data{}
 	}
+	by := a.UserID
+	if a.SetBy != "" {
+		by, data["set_by"] = a.SetBy, a.SetBy
+	}
 	data["mode"] = string(a.Mode)
 	if a.ExpiresAt.Set() {
 		data["expires_at"] = a.ExpiresAt.Time().Format(time.RFC3339Nano)
 	}
 	err := tx.Record(ctx, storage.Event{
-		Type: storage.EventSupportAccessChanged, ActorID: a.UserID, SubjectID: a.UserID, Data: data,
+		Type: storage.EventSupportAccessChanged, ActorID: by, SubjectID: a.UserID, Data: data,
 	}, storage.Private{TicketRef: a.TicketRef}, r, now)
 	if err != nil {
 		return err
 	}
-	by := storage.Cause{By: a.UserID, Request: r}
-	return Reconsider(ctx, tx, storage.ImpersonationFilter{Subject: a.UserID}, by, now)
+	return Reconsider(ctx, tx, storage.ImpersonationFilter{Subject: a.UserID}, storage.Cause{By: by, Request: r}, now)
 }
 
 // RequestSupport asks a user for permission to act as them, at the client of ask or, where
@@ -203,6 +230,11 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 		request.UserID, request.ActorID, request.ClientID, request.Reason, request.TicketRef = a.Subject.ID, a.Actor.ID, a.Client.ID, a.Reason, a.TicketRef
 		if err := tx.CreateSupportRequest(ctx, request); err != nil {
 			return fmt.Errorf("create request: %w", err)
+		}
+		if s.Notices.Requests {
+			if err := tx.QueueMail(ctx, storage.MailSupportRequest, request.UserID, request.ID, now); err != nil {
+				return fmt.Errorf("tell the user: %w", err)
+			}
 		}
 		return tx.Record(ctx, storage.Event{
 			Type: storage.EventSupportAccessRequested, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
