@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,16 +18,17 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/understudy-id/understudy/examples/nodetest"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/storage"
 )
 
 // nodeShop is a demo whose application is the example for Node.js.
-type nodeShop struct{ *demo }
+type nodeShop struct {
+	*demo
+	webhookSecret string
+}
 
-const (
-	nodeClient    = "shop-node"
-	webhookSecret = "whsec_YSBzZWNyZXQgb2YgYSB0ZXN0LCAzMiBieXRlcyBsb25n"
-)
+const nodeClient = "shop-node"
 
 // startNodeShop builds, starts and registers the application, as its README says.
 func startNodeShop(t *testing.T, d *demo) *nodeShop {
@@ -33,12 +36,22 @@ func startNodeShop(t *testing.T, d *demo) *nodeShop {
 	const examples, directory = "../../examples", "../../examples/app-node"
 	nodetest.Sources(t, examples+"/*.json", directory+"/*.json", directory+"/src/*", directory+"/views/*", directory+"/public/*", examples+"/actor-ts/src/*")
 	nodetest.Build(t, examples)
-	own := *d
-	s := &nodeShop{&own}
+	ctx, own := context.Background(), *d
+	s := &nodeShop{demo: &own}
+	// The shop starts with the secret of a webhook, which is made with the shop's address.
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shop, _ := url.Parse(s.appURL)
+		httputil.NewSingleHostReverseProxy(shop).ServeHTTP(w, r)
+	}))
+	t.Cleanup(door.Close)
+	var err error
+	s.webhookSecret, err = provider.NewWebhooks(d.service.prov).Create(ctx, &storage.Webhook{URL: door.URL + "/webhooks"}, storage.Cause{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.appURL = nodetest.Start(t, nodetest.Node(t, directory, "dist/main.js"),
-		"ISSUER="+d.providerURL, "CLIENT_ID="+nodeClient, "CLIENT_SECRET=secret", "WEBHOOK_SECRET="+webhookSecret)
-	ctx := context.Background()
-	err := d.service.store.Write(ctx, func(tx *storage.Tx) error {
+		"ISSUER="+d.providerURL, "CLIENT_ID="+nodeClient, "CLIENT_SECRET=secret", "WEBHOOK_SECRET="+s.webhookSecret)
+	err = d.service.store.Write(ctx, func(tx *storage.Tx) error {
 		return tx.CreateClient(ctx, &storage.Client{
 			ID: nodeClient, Name: "Shop", Type: "web", SecretHash: storage.Hash("secret"), TokenEndpointAuthMethod: "client_secret_basic",
 			RedirectURIs: storage.List{s.appURL + "/callback"}, PostLogoutRedirectURIs: storage.List{s.appURL + "/", s.appURL + "/stopped"},
@@ -124,6 +137,8 @@ func TestNodeShop(t *testing.T) {
 		}
 		b.open(s.appURL+"/activity", "#log")
 		b.until(`document.querySelector("#log li").innerText.includes("usr_ada, by usr_sam")`)
+		s.learns(b, "impersonation.started", `by usr_sam · `+sayWhy, `"access": "full"`)
+		s.learns(b, "session.created", `"impersonator": {`, `"email": "sam@understudy.test"`, `"reason": "`+sayWhy+`"`)
 		b.stopAll(d)
 		b.signedOut(s.demo)
 		b.quiet()
@@ -150,7 +165,7 @@ func TestNodeShop(t *testing.T) {
 			}
 		}
 		b.open(s.appURL+"/activity", "#events")
-		b.until(`document.querySelectorAll("#events li").length == 1 && document.querySelector("#events").innerText.includes("by usr_sam · ` + sayWhy + `")`)
+		b.until(`[...document.querySelectorAll("#events li")].filter(li => li.innerText.includes("by usr_sam · ` + sayWhy + `")).length == 1`)
 		b.quiet()
 	})
 	t.Run("strangers", func(t *testing.T) { s.strangers(newTab(t, chromium)) })
@@ -236,7 +251,7 @@ func (s *nodeShop) tell(t *testing.T, subject string, change func(http.Header)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := standardwebhooks.NewWebhook(webhookSecret)
+	key, err := standardwebhooks.NewWebhook(s.webhookSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,6 +266,21 @@ func (s *nodeShop) tell(t *testing.T, subject string, change func(http.Header)) 
 	change(header)
 	status, _ := s.do(t, http.MethodPost, "/webhooks", string(body), header)
 	return status
+}
+
+// learns waits until the provider told the shop of an event of a type that has words in it.
+func (s *nodeShop) learns(b *tab, kind string, words ...string) {
+	b.t.Helper()
+	all, _ := json.Marshal(append(words, kind))
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		b.open(s.appURL+"/activity", "main")
+		if value[bool](b, `[...document.querySelectorAll("#events li")].some(li => `+string(all)+`.every(word => li.textContent.includes(word)))`) {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("no %s with %q: %s", kind, words, value[string](b, "document.body.textContent"))
+		}
+	}
 }
 
 // do sends a request as nobody.

@@ -24,7 +24,7 @@ export interface WebhookEvent {
   client?: string;
   organization?: string;
   impersonation?: string;
-  /** Of a session that an impersonation made. */
+  /** Of a session that an impersonation made; both are empty once they were erased from the record. */
   impersonator?: { email: string; reason: string };
   reason?: string;
   ticket_ref?: string;
@@ -32,7 +32,7 @@ export interface WebhookEvent {
   user_agent?: string;
   request_id?: string;
   /** What its type has besides. */
-  data?: Record<string, unknown>;
+  data: Record<string, unknown>;
 }
 
 /** A message that is not from the provider, is too old, or was changed. Answer 400. */
