@@ -150,6 +150,7 @@ var problemsOf = []struct {
 	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
+	{provider.ErrTooManyWebhooks, "conflict", "There are as many webhooks as there may be. Delete one first.", 0},
 	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
 	{storage.ErrExists, "already_exists", "", 0},
 	{storage.ErrNotFound, "not_found", "", 0},

@@ -36,6 +36,9 @@ type Delivery struct {
 	ExpiresAt     Time
 }
 
+// Mark is its place in a list.
+func (d *Delivery) Mark() Mark { return Mark{d.CreatedAt, d.EventID} }
+
 // TableName is not what gorm would call it.
 func (Delivery) TableName() string { return "webhook_deliveries" }
 
