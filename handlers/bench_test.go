@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -151,6 +152,38 @@ func BenchmarkImpersonatedLogin(b *testing.B) {
 			return idp.Provider.Impersonation.End(b.Context(), id, storage.Cause{Reason: storage.EndStopped}, time.Now())
 		}
 	})
+}
+
+// BenchmarkTokenExchange begins to act as a user and, in another, comes back as well.
+// Each actor does it some times, as the limits have it.
+func BenchmarkTokenExchange(b *testing.B) {
+	idp := benchIDP(b)
+	actors := make([]*trade, 400)
+	for i := range actors {
+		actors[i] = newTrade(b, idp, nil)
+		actors[i].set("scope", "openid email")
+		if i > 0 { // one client, as there would be
+			x := actors[i]
+			x.client = actors[0].client
+			x.by(str(b, x.signsIn(b, x.browser, "scope", "openid email"), "access_token"))
+		}
+	}
+	var turn atomic.Int64
+	for _, name := range []string{"start", "start and back"} {
+		bench(b, name, func(int) func() error {
+			return func() error {
+				x := actors[turn.Add(1)%int64(len(actors))]
+				w := x.call(x.form)
+				if name == "start" || w.Status != http.StatusOK {
+					return wantOK(w)
+				}
+				return wantOK(x.call(url.Values{
+					"grant_type": {grantExchange}, "subject_token": {str(b, w.JSON(b), "access_token")}, "subject_token_type": {accessType},
+					"requested_subject": {x.actorID()}, "scope": {"openid email"},
+				}))
+			}
+		})
+	}
 }
 
 func exchange(idp *idptest.IDP, w *idptest.Response) (*idptest.Response, error) {

@@ -160,6 +160,11 @@ func TestStatements(t *testing.T) {
 			sid := str(t, idptest.Claims(t, access), "sid")
 			w = measure("impersonated: stop", 4, 4, 8, func() *idptest.Response { return sam.Post("/impersonation/stop", url.Values{"id": {sid}}) })
 			wantStatus(t, "stop", w, http.StatusSeeOther)
+
+			x := newTrade(t, idp, nil)
+			w = measure("token exchange", 13, 4, 17, func() *idptest.Response { return x.call(x.form) })
+			x.tokens = w.JSON(t)
+			measure("token exchange: back", 5, 5, 10, func() *idptest.Response { return x.call(x.back(t)) })
 		})
 	}
 }

@@ -65,14 +65,14 @@ func (x *exchange) actor(ctx context.Context) (*storage.Login, error) {
 	case a.acting():
 		return nil, x.chained(ctx, a.granted)
 	}
-	login, err := x.signIn(ctx, a.granted, a.granted.UserID)
+	session, err := x.signIn(ctx, a.granted, a.granted.Grant.UserID)
 	if err != nil {
 		return nil, err
 	}
-	login.AuthTime = min(login.AuthTime, a.granted.AuthTime)
+	session.AuthTime = min(session.AuthTime, a.granted.AuthTime)
 	x.actorSub = a.claims.Subject
 	x.holds(a)
-	return login, nil
+	return &storage.Login{LoginSession: *session, User: a.granted.User}, nil
 }
 
 // presented returns an access token of a user that may be used now, else errInactive.
@@ -94,15 +94,15 @@ func (x *exchange) holds(a *active) {
 }
 
 // signIn returns the sign-in that a grant came from, which must be a user's.
-func (x *exchange) signIn(ctx context.Context, g *storage.Granted, userID string) (*storage.Login, error) {
-	login, err := x.p.store.LoginNamed(ctx, g.LoginSID, x.now)
-	if errors.Is(err, storage.ErrNotFound) || err == nil && login.User.ID != userID {
+func (x *exchange) signIn(ctx context.Context, g *storage.Granted, userID string) (*storage.LoginSession, error) {
+	session, err := x.p.store.LoginNamed(ctx, g.LoginSID, x.now)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && session.UserID != userID {
 		return nil, errActorSignedOut.because(err)
 	}
 	if err == nil {
-		x.login = login.SID
+		x.login = session.SID
 	}
-	return login, err
+	return session, err
 }
 
 // chained refuses somebody who acts as another already (SECURITY A05).
@@ -181,13 +181,14 @@ func (x *exchange) prepareReturn(ctx context.Context) error {
 	case a.claims.ClientID != x.client.ID, !a.acting(), x.requestedSubject != actorIn(a.claims.Act):
 		return errSubjectToken
 	}
-	login, err := x.signIn(ctx, a.granted, a.granted.ActorID)
+	session, err := x.signIn(ctx, a.granted, a.granted.ActorID)
 	if err != nil {
 		return err
 	}
-	if x.scopes, err = x.own(ctx, login.User.ID); err != nil {
+	if x.scopes, err = x.own(ctx, session.UserID); err != nil {
 		return err
 	}
+	login := &storage.Login{LoginSession: *session, User: storage.User{ID: session.UserID}}
 	x.ends = a.granted.ImpersonationID // which ends once, so its grant need not be held
 	if x.session, err = x.p.ownSession(ctx, x.client, login, x.now); err != nil {
 		return err

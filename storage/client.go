@@ -108,23 +108,35 @@ func (c *clientCache) put(client *Client) {
 // The caller must not change it.
 func (s *Store) Client(ctx context.Context, id string) (*Client, error) {
 	cached := s.clients.get(id)
-	if cached != nil {
-		var version int64
-		var created Time // a client that was deleted and made again begins at version 1 again
-		err := s.scan(ctx, []any{&version, &created}, `SELECT version, created_at FROM clients WHERE id = ?`, id)
-		if err != nil {
-			return nil, translate(err)
-		}
-		if version == cached.Version && created == cached.CreatedAt {
-			return cached, nil
-		}
+	if cached == nil {
+		cached = &Client{ID: id}
 	}
-	c, err := s.Queries.Client(ctx, id)
+	c, err := s.ClientAgain(ctx, cached)
 	if err != nil {
 		return nil, err
 	}
-	s.clients.put(c)
+	if c != cached {
+		s.clients.put(c)
+	}
 	return c, nil
+}
+
+// ClientAgain returns a client that was read before as the database has it now, or
+// ErrNotFound: the very same where nobody has changed it, which costs less than to read
+// it. The caller must not change it.
+func (q Queries) ClientAgain(ctx context.Context, known *Client) (*Client, error) {
+	if known.Version > 0 {
+		var version int64
+		var created Time // a client that was deleted and made again begins at version 1 again
+		err := q.scan(ctx, []any{&version, &created}, `SELECT version, created_at FROM clients WHERE id = ?`, known.ID)
+		if err != nil {
+			return nil, translate(err)
+		}
+		if version == known.Version && created == known.CreatedAt {
+			return known, nil
+		}
+	}
+	return q.Client(ctx, known.ID)
 }
 
 // Client returns the client with the given id as the database has it, or ErrNotFound.

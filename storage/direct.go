@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"strconv"
 	"strings"
@@ -14,10 +15,9 @@ import (
 
 // scan reads the one row that a query returns, or ErrNotFound.
 func (q Queries) scan(ctx context.Context, into []any, query string, args ...any) error {
-	q.traced(query)
-	rows, err := q.db.Statement.ConnPool.QueryContext(q.context(ctx), q.bind(query), args...)
+	rows, err := q.query(ctx, query, args...)
 	if err != nil {
-		return translate(err)
+		return err
 	}
 	defer rows.Close()
 	if !rows.Next() {
@@ -30,6 +30,13 @@ func (q Queries) scan(ctx context.Context, into []any, query string, args ...any
 		return translate(err)
 	}
 	return translate(errors.Join(rows.Close(), rows.Err()))
+}
+
+// query runs a query. The caller closes what it returns.
+func (q Queries) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	q.traced(query)
+	rows, err := q.db.Statement.ConnPool.QueryContext(q.context(ctx), q.bind(query), args...)
+	return rows, translate(err)
 }
 
 // exec runs a statement and returns how many rows it changed.

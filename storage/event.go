@@ -167,7 +167,7 @@ func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now tim
 	if err := e.complete(p, r, now); err != nil {
 		return err
 	}
-	return unrecorded(tx.conn(ctx).Create(&e).Error)
+	return unrecorded(insert(ctx, tx, []Event{e}))
 }
 
 // RecordAll writes events of one request as Record does, many with each statement.

@@ -187,7 +187,7 @@ func (tx *Tx) HoldForStart(ctx context.Context, actorID, subjectID, clientID str
 
 // CreateImpersonation adds an impersonation.
 func (tx *Tx) CreateImpersonation(ctx context.Context, i *Impersonation) error {
-	return translate(tx.conn(ctx).Create(i).Error)
+	return insert(ctx, tx, []Impersonation{*i})
 }
 
 // StopImpersonation ends one impersonation and everything derived from it.
@@ -249,7 +249,7 @@ func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.T
 		if err != nil {
 			return err
 		}
-		if err := tx.revokeGrants(ctx, now, "impersonation_id = ?", i.ID); err != nil {
+		if err := tx.revokeGrants(ctx, now, "impersonation_id = ? AND impersonation_id <> ''", i.ID); err != nil {
 			return err
 		}
 		if err := tx.notify(ctx, now, i.ID, "= ?", i.ID); err != nil {

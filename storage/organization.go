@@ -72,13 +72,13 @@ func (s Standing) MayAnywhere(permission string) bool {
 // Standing returns where a user belongs and what they may do. A user nobody
 // knows has none.
 func (q Queries) Standing(ctx context.Context, userID string) (Standing, error) {
-	rows, err := q.conn(ctx).Raw(`
+	rows, err := q.query(ctx, `
 		SELECT '', r.name, r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = ?
 		UNION ALL
 		SELECT m.organization_id, COALESCE(r.name, ''), COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role WHERE m.user_id = ?`,
-		userID, userID).Rows()
+		userID, userID)
 	if err != nil {
-		return Standing{}, translate(err)
+		return Standing{}, err
 	}
 	defer rows.Close()
 	s := Standing{Within: map[string]List{}}

@@ -74,18 +74,8 @@ type Login struct {
 
 // Login returns the live session of an active user by the hash of its id, or ErrNotFound.
 func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Login, error) {
-	return q.login(ctx, now, loginQuery+"s.id_hash = ?", idHash)
-}
-
-// LoginNamed is Login by the name that tokens carry as sid. It opens nothing: whoever
-// has a token of the session may ask about it.
-func (q Queries) LoginNamed(ctx context.Context, sid string, now time.Time) (*Login, error) {
-	return q.login(ctx, now, loginQuery+"s.sid = ?", sid)
-}
-
-func (q Queries) login(ctx context.Context, now time.Time, query string, arg any) (*Login, error) {
 	var l Login
-	err := q.scan(ctx, append(append(l.LoginSession.fields(), l.User.fields()...), &l.HasRole), query, arg)
+	err := q.scan(ctx, append(append(l.LoginSession.fields(), l.User.fields()...), &l.HasRole), loginQuery, idHash)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -95,10 +85,25 @@ func (q Queries) login(ctx context.Context, now time.Time, query string, arg any
 	return &l, nil
 }
 
-var loginQuery = `SELECT s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.continue_as_me, s.ip, s.user_agent, s.created_at,
-	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.console_hash, s.console_idle_expires_at, ` + userColumns + `,
+// LoginNamed returns a live session by the name that tokens carry as sid, or
+// ErrNotFound. It opens nothing: whoever has a token of the session may ask about it.
+func (q Queries) LoginNamed(ctx context.Context, sid string, now time.Time) (*LoginSession, error) {
+	var s LoginSession
+	if err := q.scan(ctx, s.fields(), `SELECT `+loginColumns+` FROM login_sessions s WHERE s.sid = ?`, sid); err != nil {
+		return nil, err
+	}
+	if !s.Live(now) {
+		return nil, ErrNotFound
+	}
+	return &s, nil
+}
+
+const loginColumns = `s.id_hash, s.sid, s.user_id, s.auth_time, s.amr, s.continue_as_me, s.ip, s.user_agent, s.created_at,
+	s.last_seen_at, s.idle_expires_at, s.expires_at, s.revoked_at, s.console_hash, s.console_idle_expires_at`
+
+var loginQuery = `SELECT ` + loginColumns + `, ` + userColumns + `,
 	EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = s.user_id) OR EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = s.user_id AND m.role IS NOT NULL)
-	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE `
+	FROM login_sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = ?`
 
 func (s *LoginSession) fields() []any {
 	return []any{

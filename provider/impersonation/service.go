@@ -268,7 +268,7 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	if err != nil {
 		return Attempt{}, err
 	}
-	client, err := tx.Client(ctx, ask.Client.ID)
+	client, err := tx.ClientAgain(ctx, ask.Client)
 	if err != nil {
 		return Attempt{}, fmt.Errorf("load client: %w", err)
 	}
