@@ -91,6 +91,20 @@ func (x *trade) ticket(t testing.TB, change func(*storage.Ticket)) *storage.Tick
 	return ticket
 }
 
+// bearer makes a ticket that needs no actor, whom a program vouches for, and redeems it.
+func (x *trade) bearer(t testing.TB, change func(*storage.Ticket)) {
+	t.Helper()
+	caller := unique("caller")
+	addClient(t, x.idp, caller, func(c *storage.Client) { c.Scope, c.ReadOnlyScopes = "impersonation:start", nil })
+	x.ticket(t, func(k *storage.Ticket) {
+		k.Binding, k.CreatedBy = storage.BindingBearer, caller
+		if change != nil {
+			change(k)
+		}
+	})
+	x.set("actor_token", "", "actor_token_type", "")
+}
+
 // exchanged carries the exchange out.
 func (x *trade) exchanged(t testing.TB) map[string]any {
 	t.Helper()
@@ -316,6 +330,30 @@ var mistakes = []struct {
 		x.set("actor_token", "", "actor_token_type", "")
 	}, "invalid_request", ""},
 
+	{"a bearer's ticket without an actor", func(t *testing.T, x *trade) { x.bearer(t, nil) }, "", ""},
+	{"a bearer's ticket, and its actor", func(t *testing.T, x *trade) {
+		actor := x.form.Get("actor_token")
+		x.bearer(t, nil)
+		x.set("actor_token", actor, "actor_token_type", accessType)
+	}, "", ""},
+	{"A21 a bearer's ticket, and another actor", func(t *testing.T, x *trade) {
+		other := x.form.Get("actor_token")
+		x.bearer(t, func(k *storage.Ticket) { k.ActorID = "usr_sam" })
+		x.set("actor_token", other, "actor_token_type", accessType)
+	}, "invalid_request", "ticket_foreign"},
+	{"A21 a bearer's ticket that a browser has taken", func(t *testing.T, x *trade) {
+		x.bearer(t, func(k *storage.Ticket) { k.BrowserHash, k.BoundAt = storage.Hash("ubr_x"), storage.At(time.Now()) })
+	}, "invalid_request", "ticket_foreign"},
+	{"a bearer's ticket that ran out", func(t *testing.T, x *trade) {
+		x.bearer(t, func(k *storage.Ticket) { k.ExpiresAt = storage.At(time.Now().Add(-time.Second)) })
+	}, "invalid_request", "ticket_spent"},
+	{"F08 a bearer's ticket of a program that is gone", func(t *testing.T, x *trade) {
+		x.bearer(t, func(k *storage.Ticket) { k.CreatedBy = "nobody" })
+	}, "invalid_request", "caller"},
+	{"A01 a bearer's ticket of an actor who may not", func(t *testing.T, x *trade) {
+		x.bearer(t, func(k *storage.Ticket) { k.ActorID = "usr_olga" })
+	}, "invalid_request", "permission"},
+
 	{"no reason", func(_ *testing.T, x *trade) { x.set("reason", "") }, "invalid_request", "reason"},
 	{"a reason that is too short", func(_ *testing.T, x *trade) { x.set("reason", "because") }, "invalid_request", "reason"},
 	{"a reason that is too long", func(_ *testing.T, x *trade) { x.set("reason", strings.Repeat("b", 501)) }, "invalid_request", "reason"},
@@ -442,6 +480,7 @@ func TestTokenExchange(t *testing.T) {
 			"ticket of another burnt":   testForeignTicketIsWithdrawn,
 			"G01 record":                testExchangedRecord,
 			"private_key_jwt of native": testExchangeOfNative,
+			"a bearer's ticket":         testExchangedBearer,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, idp) })
 		}
@@ -888,6 +927,25 @@ func testExchangedRecord(t *testing.T, idp *idptest.IDP) {
 	if i.TicketID != k.ID || i.Access != "full" || i.ExpiresAt.Time().Sub(i.StartedAt.Time()) != 10*time.Minute {
 		t.Errorf("row: %+v", i)
 	}
+}
+
+// Nobody signed in: that is on the record, no token says when, and there is no way back
+// to a sign-in. What a ticket says besides is in the tokens.
+func testExchangedBearer(t *testing.T, idp *idptest.IDP) {
+	x := newTrade(t, idp, nil)
+	x.bearer(t, func(k *storage.Ticket) { k.CustomClaims = `{"case":"4711"}` })
+	claims := idptest.Claims(t, x.exchanged(t)["access_token"])
+	x.wantActing(t, "access token", claims)
+	if claims["auth_time"] != nil || claims["case"] != "4711" {
+		t.Errorf("claims: %v", claims)
+	}
+	if i := x.row(t); i.LoginSID != "" || i.Binding != storage.BindingBearer || i.Entry != "token_exchange" {
+		t.Errorf("row: %+v", i)
+	}
+	wantRefused(t, "the way back", x.call(x.back(t)), http.StatusBadRequest, "invalid_request")
+	wantDenied(t, "once more", x.call(x.form), http.StatusBadRequest, "invalid_request", "ticket_spent")
+	stop(t, &x.act, x.browser)
+	wantRefused(t, "userinfo", userinfo(idp, str(t, x.tokens, "access_token")), http.StatusUnauthorized, "invalid_token")
 }
 
 // An app that people install exchanges when each installation has a key of its own.

@@ -162,7 +162,7 @@ func TestStatements(t *testing.T) {
 			wantStatus(t, "stop", w, http.StatusSeeOther)
 
 			x := newTrade(t, idp, nil)
-			w = measure("token exchange", 13, 4, 17, func() *idptest.Response { return x.call(x.form) })
+			w = measure("token exchange", 15, 4, 19, func() *idptest.Response { return x.call(x.form) })
 			x.tokens = w.JSON(t)
 			measure("token exchange: back", 5, 5, 10, func() *idptest.Response { return x.call(x.back(t)) })
 		})

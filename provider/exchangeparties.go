@@ -23,14 +23,17 @@ func (x *exchange) prepareStart(ctx context.Context) error {
 	if !x.client.ImpersonationRefresh {
 		x.scopes = slices.DeleteFunc(x.scopes, func(s string) bool { return s == scopeOfflineAccess }) // SECURITY A11
 	}
-	actor, err := x.actor(ctx)
-	if err != nil {
-		return err
-	}
-	x.ask = &impersonation.Ask{
-		Actor: &actor.User, ActorLogin: &actor.LoginSession, Client: x.client, Organization: x.organization,
-		Reason: x.reason, TicketRef: x.ticketRef, Access: cmp.Or(x.access, impersonation.ReadOnly),
-		Duration: cmp.Or(x.duration, x.p.Impersonation.Limits().DefaultDuration), Entry: entryExchange,
+	var actor *storage.Login
+	var err error
+	if x.actorToken != "" || x.subjectType != typeTicket {
+		if actor, err = x.actor(ctx); err != nil {
+			return err
+		}
+		x.ask = &impersonation.Ask{
+			Actor: &actor.User, ActorLogin: &actor.LoginSession, Client: x.client, Organization: x.organization,
+			Reason: x.reason, TicketRef: x.ticketRef, Access: cmp.Or(x.access, impersonation.ReadOnly),
+			Duration: cmp.Or(x.duration, x.p.Impersonation.Limits().DefaultDuration), Entry: entryExchange,
+		}
 	}
 	switch x.subjectType {
 	case typeUserID:
@@ -137,8 +140,9 @@ func (x *exchange) subject(ctx context.Context) error {
 	return x.narrow(s.claims.Scope)
 }
 
-// ticket takes what a ticket says, for its actor at its client. In other hands it is
-// withdrawn, and on the record (SECURITY A21).
+// ticket takes what a ticket says, for its actor at its client. One that is a bearer's
+// needs no actor: its caller vouches for them. In other hands it is withdrawn, and on
+// the record (SECURITY A21).
 func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 	t, err := x.p.store.Ticket(ctx, storage.Hash(x.subjectToken))
 	switch {
@@ -146,23 +150,48 @@ func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 		return errSubjectToken.because(err)
 	case err != nil:
 		return err
-	case t.ClientID != x.client.ID, t.ActorID != actor.User.ID, t.LoginSID != "" && t.LoginSID != actor.SID:
-		if err := x.p.settle(ctx, nil); err != nil {
-			return err
-		}
-		return refusedExchange(x.p.Impersonation.Foreign(ctx, t, actor.User.ID, workOf(ctx).info, x.now))
+	case actor == nil && t.Binding != storage.BindingBearer:
+		return errActorMissing
+	case t.ClientID != x.client.ID, !mayRedeem(t, actor):
+		return x.foreign(ctx, t, actor)
+	case actor == nil:
+		x.ask, err = x.p.Impersonation.AskInBrowser(ctx, t, x.client)
+	default:
+		x.ask = impersonation.AskOf(t, x.client, actor)
 	}
-	x.ask = impersonation.AskOf(t, x.client, actor)
+	if err != nil {
+		return err
+	}
 	x.ask.Entry = entryExchange
 	switch {
-	case !t.Pending(x.now), len(t.BrowserHash) > 0: // a browser has taken it
+	case !t.Pending(x.now):
 		return x.p.refuseExchange(ctx, impersonation.DenyTicketSpent, *x.ask)
-	case x.now.Sub(actor.AuthTime.Time()) > x.p.Impersonation.Limits().StepUpMaxAge: // now, whenever the ticket was made
+	case actor != nil && x.now.Sub(actor.AuthTime.Time()) > x.p.Impersonation.Limits().StepUpMaxAge: // now, whenever the ticket was made
 		return x.p.refuseExchange(ctx, impersonation.DenyStepUp, *x.ask)
 	case !x.fits(x.ask):
 		return errTermsOfTicket
 	}
 	return nil
+}
+
+// mayRedeem reports whether a ticket is the actor's, in this sign-in, or nobody's that
+// no browser has taken.
+func mayRedeem(t *storage.Ticket, actor *storage.Login) bool {
+	if actor == nil {
+		return !t.Bound()
+	}
+	return t.ActorID == actor.User.ID && len(t.BrowserHash) == 0 && (t.LoginSID == "" || t.LoginSID == actor.SID)
+}
+
+func (x *exchange) foreign(ctx context.Context, t *storage.Ticket, by *storage.Login) error {
+	if err := x.p.settle(ctx, nil); err != nil {
+		return err
+	}
+	id := ""
+	if by != nil {
+		id = by.User.ID
+	}
+	return refusedExchange(x.p.Impersonation.Foreign(ctx, t, id, workOf(ctx).info, x.now))
 }
 
 // prepareReturn finds out whether the actor of an impersonation becomes themselves
