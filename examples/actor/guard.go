@@ -98,8 +98,11 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, err.Error(), http.StatusForbidden)
 	case errors.Is(err, ErrExpired):
 		http.Error(w, err.Error(), http.StatusUnauthorized)
+	case errors.Is(err, ErrUnclear):
+		slog.InfoContext(r.Context(), "refused", "path", r.URL.Path, "error", err)
+		http.Error(w, ErrUnclear.Error(), http.StatusForbidden)
 	default:
 		slog.ErrorContext(r.Context(), "refused", "path", r.URL.Path, "error", err)
-		http.Error(w, "Forbidden", http.StatusForbidden)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	}
 }

@@ -52,6 +52,7 @@ func TestMiddleware(t *testing.T) {
 		{"full access", &sam, nil, http.StatusForbidden},
 		{"expired", &over, nil, http.StatusUnauthorized},
 		{"unclear", nil, ErrUnclear, http.StatusForbidden},
+		{"the session cannot be read", nil, errors.New("database: gone"), http.StatusInternalServerError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			handler := Middleware(func(*http.Request) (*Actor, error) { return c.who, c.err },
@@ -66,8 +67,8 @@ func TestMiddleware(t *testing.T) {
 	t.Run("forgotten", func(t *testing.T) {
 		w := httptest.NewRecorder()
 		Guard(RequireWrite, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
-		if w.Code != http.StatusForbidden {
-			t.Errorf("got %d, want 403", w.Code)
+		if w.Code != http.StatusInternalServerError {
+			t.Errorf("got %d, want 500", w.Code)
 		}
 	})
 }

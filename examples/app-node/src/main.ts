@@ -22,8 +22,8 @@ server.listen(Number(PORT), '127.0.0.1', () => {
       clientId: CLIENT_ID,
       clientSecret: CLIENT_SECRET,
       base: base.replace(/\/$/, ''),
-      sessionSecret: SESSION_SECRET,
-      webhookSecrets: WEBHOOK_SECRET?.split(' ') ?? [], // two while one is replaced
+      sessionSecret: SESSION_SECRET || undefined,
+      webhookSecrets: WEBHOOK_SECRET?.split(' ').filter(Boolean) ?? [], // two while one is replaced
     }),
   );
   console.log(JSON.stringify({ address: base }));
