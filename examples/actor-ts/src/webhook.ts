@@ -5,7 +5,7 @@ import { isObject, member } from './actor.js';
 export type EventType =
   | 'session.created'
   | 'session.revoked'
-  | `impersonation.${'requested' | 'approved' | 'started' | 'denied' | 'stopped' | 'expired' | 'reported'}`
+  | `impersonation.${'requested' | 'approved' | 'started' | 'denied' | 'stopped' | 'expired' | 'reported' | 'withdrawn'}`
   | `support_access.${'changed' | 'requested'}`
   | 'token.issued'
   | 'webhook.test';
