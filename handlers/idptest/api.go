@@ -84,7 +84,5 @@ func (idp *IDP) API(t testing.TB, key, method, path string, body any, header ...
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	w := idp.Do(r)
-	holdAgainst(t, r, w)
-	return w
+	return idp.Hold(t, r)
 }
