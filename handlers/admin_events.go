@@ -253,6 +253,7 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventSessionCreated:         "Signed in",
 	storage.EventSessionRevoked:         "Session ended",
 	storage.EventImpersonationRequested: "Asked to sign in as somebody",
+	storage.EventImpersonationRevoked:   "Ticket to sign in as somebody revoked",
 	storage.EventImpersonationStarted:   "Signed in as somebody",
 	storage.EventImpersonationDenied:    "Signing in as somebody refused",
 	storage.EventImpersonationStopped:   "Stopped acting as somebody",

@@ -88,13 +88,16 @@ func (a apiServer) reachableImpersonation(ctx context.Context, id, permission st
 func impersonationOf(i *storage.Impersonation, now time.Time) api.Impersonation {
 	shown := api.Impersonation{
 		ID: i.ID, Status: api.ImpersonationStatusEnded, ActorID: i.ActorID, UserID: i.SubjectID, ClientID: i.ClientID,
-		OrganizationID: unlessEmpty(i.OrganizationID), Entry: api.ImpersonationEntry(i.Entry), TicketID: unlessEmpty(i.TicketID),
+		OrganizationID: unlessEmpty(i.OrganizationID), Entry: api.ImpersonationEntry(i.Entry), TicketID: unlessEmpty(i.TicketID), CreatedBy: unlessEmpty(i.CreatedBy),
 		Reason: i.Reason, TicketRef: unlessEmpty(i.TicketRef), Access: api.ImpersonationAccess(i.Access),
 		StartedAt: i.StartedAt.Time(), ExpiresAt: i.ExpiresAt.Time(), EndedAt: orNull(i.EndedAt),
 		EndedBy: unlessEmpty(i.EndedBy), EndReason: unlessEmpty(string(i.EndReason)),
 	}
 	if i.Running(now) {
 		shown.Status = api.ImpersonationStatusRunning
+	}
+	if binding := api.ImpersonationBinding(i.Binding); binding != "" {
+		shown.Binding = &binding
 	}
 	return shown
 }

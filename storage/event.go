@@ -25,6 +25,7 @@ const (
 	EventSessionCreated         EventType = "session.created"
 	EventSessionRevoked         EventType = "session.revoked"
 	EventImpersonationRequested EventType = "impersonation.requested"
+	EventImpersonationRevoked   EventType = "impersonation.revoked" // a ticket, before it became one
 	EventImpersonationStarted   EventType = "impersonation.started"
 	EventImpersonationDenied    EventType = "impersonation.denied"
 	EventImpersonationStopped   EventType = "impersonation.stopped"

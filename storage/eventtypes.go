@@ -6,6 +6,7 @@ func EventTypes() []EventType {
 		EventSessionCreated,
 		EventSessionRevoked,
 		EventImpersonationRequested,
+		EventImpersonationRevoked,
 		EventImpersonationStarted,
 		EventImpersonationDenied,
 		EventImpersonationStopped,

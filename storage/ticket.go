@@ -119,6 +119,41 @@ func (q Queries) PendingTickets(ctx context.Context, loginSID, clientID string, 
 	return all, translate(err)
 }
 
+// TicketSearch selects tickets by what is not empty.
+type TicketSearch struct {
+	Status                               TicketStatus
+	Actor, Subject, Client, Organization string
+	At                                   *TimePlace
+	Limit                                int
+}
+
+// longestPending is more than any ticket waits, with the time that a browser gets which
+// has taken it: what is older is not looked through for one that does.
+const longestPending = 2 * time.Hour
+
+// Tickets returns a page of the tickets, the latest first, and whether there are more.
+func (q Queries) Tickets(ctx context.Context, s TicketSearch, now time.Time) ([]Ticket, bool, error) {
+	db := q.conn(ctx)
+	for _, c := range []struct{ column, value string }{
+		{"actor_id", s.Actor}, {"subject_id", s.Subject}, {"client_id", s.Client}, {"organization_id", s.Organization},
+	} {
+		if c.value != "" {
+			db = db.Where(c.column+" = ?", c.value)
+		}
+	}
+	switch s.Status {
+	case TicketPending:
+		db = db.Where("redeemed_at = 0 AND revoked_at = 0 AND expires_at > ? AND created_at > ?", At(now), At(now.Add(-longestPending)))
+	case TicketAccepted:
+		db = db.Where("redeemed_at <> 0 AND revoked_at = 0")
+	case TicketRevoked:
+		db = db.Where("revoked_at <> 0")
+	case TicketExpired:
+		db = db.Where("redeemed_at = 0 AND revoked_at = 0 AND expires_at <= ?", At(now))
+	}
+	return pageByTime[Ticket](db, s.At, s.Limit, "created_at", "id")
+}
+
 // CreateTicket adds a ticket.
 func (tx *Tx) CreateTicket(ctx context.Context, t *Ticket) error {
 	t.UpdatedAt, t.KeptUntil = t.CreatedAt, At(t.CreatedAt.Time().Add(ticketsKept))

@@ -18,6 +18,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for Access.
+const (
+	AccessFull     Access = "full"
+	AccessReadOnly Access = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the Access enum.
+func (e Access) Valid() bool {
+	switch e {
+	case AccessFull:
+		return true
+	case AccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientStatus.
 const (
 	ClientStatusActive   ClientStatus = "active"
@@ -101,16 +119,34 @@ func (e DeliveryStatus) Valid() bool {
 
 // Defines values for ImpersonationAccess.
 const (
-	Full     ImpersonationAccess = "full"
-	ReadOnly ImpersonationAccess = "read_only"
+	ImpersonationAccessFull     ImpersonationAccess = "full"
+	ImpersonationAccessReadOnly ImpersonationAccess = "read_only"
 )
 
 // Valid indicates whether the value is a known member of the ImpersonationAccess enum.
 func (e ImpersonationAccess) Valid() bool {
 	switch e {
-	case Full:
+	case ImpersonationAccessFull:
 		return true
-	case ReadOnly:
+	case ImpersonationAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImpersonationBinding.
+const (
+	ImpersonationBindingActorSession ImpersonationBinding = "actor_session"
+	ImpersonationBindingBearer       ImpersonationBinding = "bearer"
+)
+
+// Valid indicates whether the value is a known member of the ImpersonationBinding enum.
+func (e ImpersonationBinding) Valid() bool {
+	switch e {
+	case ImpersonationBindingActorSession:
+		return true
+	case ImpersonationBindingBearer:
 		return true
 	default:
 		return false
@@ -189,6 +225,27 @@ func (e MemberStatus) Valid() bool {
 	case MemberStatusActive:
 		return true
 	case MemberStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewTicketResponseMode.
+const (
+	FormPost NewTicketResponseMode = "form_post"
+	Fragment NewTicketResponseMode = "fragment"
+	Query    NewTicketResponseMode = "query"
+)
+
+// Valid indicates whether the value is a known member of the NewTicketResponseMode enum.
+func (e NewTicketResponseMode) Valid() bool {
+	switch e {
+	case FormPost:
+		return true
+	case Fragment:
+		return true
+	case Query:
 		return true
 	default:
 		return false
@@ -339,6 +396,48 @@ func (e SupportRule) Valid() bool {
 	case Optional:
 		return true
 	case Required:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TicketBinding.
+const (
+	TicketBindingActorSession TicketBinding = "actor_session"
+	TicketBindingBearer       TicketBinding = "bearer"
+)
+
+// Valid indicates whether the value is a known member of the TicketBinding enum.
+func (e TicketBinding) Valid() bool {
+	switch e {
+	case TicketBindingActorSession:
+		return true
+	case TicketBindingBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TicketStatus.
+const (
+	TicketStatusAccepted TicketStatus = "accepted"
+	TicketStatusExpired  TicketStatus = "expired"
+	TicketStatusPending  TicketStatus = "pending"
+	TicketStatusRevoked  TicketStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the TicketStatus enum.
+func (e TicketStatus) Valid() bool {
+	switch e {
+	case TicketStatusAccepted:
+		return true
+	case TicketStatusExpired:
+		return true
+	case TicketStatusPending:
+		return true
+	case TicketStatusRevoked:
 		return true
 	default:
 		return false
@@ -567,6 +666,15 @@ type APIKeyWithSecret struct {
 
 	// Secret What to send as the Bearer token. It is not shown again; answers repeated for an Idempotency-Key have it, too.
 	Secret string `json:"secret"`
+}
+
+// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+type Access string
+
+// Actor Who acts.
+type Actor struct {
+	Sub                  ID                     `json:"sub"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // Address The address claim of OpenID Connect Core 5.1.1.
@@ -850,8 +958,14 @@ type Impersonation struct {
 	Access ImpersonationAccess `json:"access"`
 
 	// ActorID Who really acts.
-	ActorID   string     `json:"actor_id"`
-	ClientID  string     `json:"client_id"`
+	ActorID string `json:"actor_id"`
+
+	// Binding How its ticket was held; with `bearer` the actor did not sign in for it. null: there was none.
+	Binding  *ImpersonationBinding `json:"binding"`
+	ClientID string                `json:"client_id"`
+
+	// CreatedBy The caller of this API who asked for it; null: the actor.
+	CreatedBy *string    `json:"created_by"`
 	EndReason *string    `json:"end_reason"`
 	EndedAt   *time.Time `json:"ended_at"`
 
@@ -873,6 +987,9 @@ type Impersonation struct {
 
 // ImpersonationAccess defines model for Impersonation.Access.
 type ImpersonationAccess string
+
+// ImpersonationBinding How its ticket was held; with `bearer` the actor did not sign in for it. null: there was none.
+type ImpersonationBinding string
 
 // ImpersonationEntry defines model for Impersonation.Entry.
 type ImpersonationEntry string
@@ -972,6 +1089,57 @@ type NewSupportRequest struct {
 	Reason    string  `json:"reason"`
 	TicketRef *string `json:"ticket_ref,omitempty"`
 }
+
+// NewTicket defines model for NewTicket.
+type NewTicket struct {
+	Access *Access `json:"access,omitempty"`
+
+	// Actor Who acts, by the id of a user as `sub`. Other members are taken and left alone; none gets into a token.
+	Actor   Actor          `json:"actor"`
+	Binding *TicketBinding `json:"binding,omitempty"`
+
+	// CallbackURL A registered redirect URI, byte by byte. This and the four below are for clients with delivery `callback`; it may be left out where there is one only.
+	CallbackURL *string `json:"callback_url,omitempty"`
+
+	// ClientID Where. A caller that speaks for a client may leave it out.
+	ClientID *ID `json:"client_id,omitempty"`
+
+	// CustomClaims What the tokens say besides, each under its own name, 4096 bytes and 8 levels at most. A name that
+	// is registered for something else, or looks like one, is refused.
+	CustomClaims *json.RawMessage `json:"custom_claims,omitempty"`
+
+	// ExpiresInSeconds How long it can be redeemed: at most 3600, and 120 for a bearer.
+	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
+
+	// Organization In which organization of the user. Needed where they belong to several.
+	Organization *ID `json:"organization,omitempty"`
+
+	// Reason 8 to 500 characters. The user reads it.
+	Reason       string                 `json:"reason"`
+	ResponseMode *NewTicketResponseMode `json:"response_mode,omitempty"`
+
+	// ResponseType One that the client is registered for. Its first where this is left out.
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope All that the client may ask for where this is left out.
+	Scope *string `json:"scope,omitempty"`
+
+	// SessionMaxDurationInSeconds How long the impersonation lasts at most. 1800 where nothing else is configured, and never more than `impersonation.max_duration`.
+	SessionMaxDurationInSeconds *int `json:"session_max_duration_in_seconds,omitempty"`
+
+	// State Sent back as it is, 1024 bytes at most. One is made up where this is left out.
+	State *string `json:"state,omitempty"`
+
+	// TargetLinkURI Where in the application the actor wants to be: an address of the client's own. For clients that start their sign-ins themselves.
+	TargetLinkURI *string `json:"target_link_uri,omitempty"`
+
+	// TicketRef The case in your help desk.
+	TicketRef *string `json:"ticket_ref,omitempty"`
+	UserID    ID      `json:"user_id"`
+}
+
+// NewTicketResponseMode defines model for NewTicket.ResponseMode.
+type NewTicketResponseMode string
 
 // NewUser defines model for NewUser.
 type NewUser struct {
@@ -1207,6 +1375,101 @@ type SupportRequestStatus string
 // SupportRule optional: users who have said nothing may be acted as; required: they may not; managed: nobody is asked.
 type SupportRule string
 
+// Ticket defines model for Ticket.
+type Ticket struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
+	Actor  struct {
+		Sub ID `json:"sub"`
+	} `json:"actor"`
+
+	// Binding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+	// first, without a sign-in; the caller vouches for the actor, and the record says so.
+	Binding     TicketBinding `json:"binding"`
+	CallbackURL *string       `json:"callback_url"`
+	ClientID    ID            `json:"client_id"`
+	CreatedAt   time.Time     `json:"created_at"`
+
+	// CreatedBy The caller who asked for it; null: the actor, in the console.
+	CreatedBy    *string         `json:"created_by"`
+	CustomClaims json.RawMessage `json:"custom_claims"`
+
+	// ExpiresAt Until when it can be redeemed. A browser that opens it gets two minutes more.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        ID        `json:"id"`
+
+	// ImpersonationID What it became.
+	ImpersonationID             *string `json:"impersonation_id"`
+	Organization                *string `json:"organization"`
+	Reason                      string  `json:"reason"`
+	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
+
+	// Status Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+	Status        TicketStatus `json:"status"`
+	TargetLinkURI *string      `json:"target_link_uri"`
+	TicketRef     *string      `json:"ticket_ref"`
+	UpdatedAt     time.Time    `json:"updated_at"`
+	UserID        ID           `json:"user_id"`
+}
+
+// TicketBinding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+// first, without a sign-in; the caller vouches for the actor, and the record says so.
+type TicketBinding string
+
+// TicketList defines model for TicketList.
+type TicketList struct {
+	Data []Ticket `json:"data"`
+
+	// NextCursor Where the next page begins; null: this was the last.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// TicketStatus Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+type TicketStatus string
+
+// TicketWithToken defines model for TicketWithToken.
+type TicketWithToken struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
+	Actor  struct {
+		Sub ID `json:"sub"`
+	} `json:"actor"`
+
+	// Binding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+	// first, without a sign-in; the caller vouches for the actor, and the record says so.
+	Binding     TicketBinding `json:"binding"`
+	CallbackURL *string       `json:"callback_url"`
+	ClientID    ID            `json:"client_id"`
+	CreatedAt   time.Time     `json:"created_at"`
+
+	// CreatedBy The caller who asked for it; null: the actor, in the console.
+	CreatedBy    *string         `json:"created_by"`
+	CustomClaims json.RawMessage `json:"custom_claims"`
+
+	// ExpiresAt Until when it can be redeemed. A browser that opens it gets two minutes more.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        ID        `json:"id"`
+
+	// ImpersonationID What it became.
+	ImpersonationID             *string `json:"impersonation_id"`
+	Organization                *string `json:"organization"`
+	Reason                      string  `json:"reason"`
+	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
+
+	// Status Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+	Status        TicketStatus `json:"status"`
+	TargetLinkURI *string      `json:"target_link_uri"`
+	TicketRef     *string      `json:"ticket_ref"`
+
+	// Token Its secret. It is not shown again.
+	Token     string    `json:"token"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Where the actor redeems it.
+	URL    string `json:"url"`
+	UserID ID     `json:"user_id"`
+}
+
 // User A user. Claims that they do not have are not there.
 type User struct {
 	// Address The address claim of OpenID Connect Core 5.1.1.
@@ -1415,6 +1678,9 @@ type RoleName = ID
 // SessionID defines model for sessionID.
 type SessionID = ID
 
+// TicketID defines model for ticketID.
+type TicketID = ID
+
 // UserID defines model for userID.
 type UserID = ID
 
@@ -1595,6 +1861,35 @@ type RotateSigningKeysParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListTicketsParams defines parameters for ListTickets.
+type ListTicketsParams struct {
+	// Limit How many to return at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
+	Cursor *Cursor       `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Status *TicketStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UserID Of this user, who is acted as.
+	UserID *ID `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Of this actor, by the id of a user.
+	Actor    *ID `form:"actor,omitempty" json:"actor,omitempty"`
+	ClientID *ID `form:"client_id,omitempty" json:"client_id,omitempty"`
+}
+
+// CreateTicketParams defines parameters for CreateTicket.
+type CreateTicketParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RevokeTicketParams defines parameters for RevokeTicket.
+type RevokeTicketParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
 	// Limit How many to return at most.
@@ -1748,6 +2043,9 @@ type UpdateSettingsJSONRequestBody = SettingsChanges
 // RotateSigningKeysJSONRequestBody defines body for RotateSigningKeys for application/json ContentType.
 type RotateSigningKeysJSONRequestBody = KeyRotation
 
+// CreateTicketJSONRequestBody defines body for CreateTicket for application/json ContentType.
+type CreateTicketJSONRequestBody = NewTicket
+
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUser
 
@@ -1771,6 +2069,72 @@ type UpdateWebhookJSONRequestBody = WebhookChange
 
 // ReplayFailedDeliveriesJSONRequestBody defines body for ReplayFailedDeliveries for application/json ContentType.
 type ReplayFailedDeliveriesJSONRequestBody = Replay
+
+// Getter for additional properties for Actor. Returns the specified
+// element and whether it was found
+func (a Actor) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Actor
+func (a *Actor) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Actor to handle AdditionalProperties
+func (a *Actor) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["sub"]; found {
+		err = json.Unmarshal(raw, &a.Sub)
+		if err != nil {
+			return fmt.Errorf("error reading 'sub': %w", err)
+		}
+		delete(object, "sub")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Actor to handle AdditionalProperties
+func (a Actor) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["sub"], err = json.Marshal(a.Sub)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'sub': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1870,6 +2234,18 @@ type ServerInterface interface {
 	// RotateSigningKeys Publish the next keys
 	// (POST /signing-keys/rotate)
 	RotateSigningKeys(w http.ResponseWriter, r *http.Request, params RotateSigningKeysParams)
+	// ListTickets List tickets
+	// (GET /tickets)
+	ListTickets(w http.ResponseWriter, r *http.Request, params ListTicketsParams)
+	// CreateTicket Ask for a ticket
+	// (POST /tickets)
+	CreateTicket(w http.ResponseWriter, r *http.Request, params CreateTicketParams)
+	// GetTicket Show a ticket
+	// (GET /tickets/{ticket_id})
+	GetTicket(w http.ResponseWriter, r *http.Request, ticketID TicketID)
+	// RevokeTicket Revoke a ticket
+	// (POST /tickets/{ticket_id}/revoke)
+	RevokeTicket(w http.ResponseWriter, r *http.Request, ticketID TicketID, params RevokeTicketParams)
 	// ListUsers List users
 	// (GET /users)
 	ListUsers(w http.ResponseWriter, r *http.Request, params ListUsersParams)
@@ -3276,6 +3652,217 @@ func (siw *ServerInterfaceWrapper) RotateSigningKeys(w http.ResponseWriter, r *h
 	handler.ServeHTTP(w, r)
 }
 
+// ListTickets operation middleware
+func (siw *ServerInterfaceWrapper) ListTickets(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTicketsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", r.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "status"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "status", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", r.URL.Query(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "user_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "user_id", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", r.URL.Query(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", r.URL.Query(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "client_id"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "client_id", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListTickets(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CreateTicket operation middleware
+func (siw *ServerInterfaceWrapper) CreateTicket(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateTicketParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CreateTicket(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetTicket operation middleware
+func (siw *ServerInterfaceWrapper) GetTicket(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ticket_id" -------------
+	var ticketID TicketID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ticket_id", r.PathValue("ticket_id"), &ticketID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTicket(w, r, ticketID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeTicket operation middleware
+func (siw *ServerInterfaceWrapper) RevokeTicket(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ticket_id" -------------
+	var ticketID TicketID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ticket_id", r.PathValue("ticket_id"), &ticketID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ticket_id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeTicketParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeTicket(w, r, ticketID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListUsers operation middleware
 func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Request) {
 	var err error
@@ -4590,6 +5177,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/replay", wrapper.ReplayFailedDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks/{webhook_id}/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/deliveries/{event_id}/replay", wrapper.ReplayDelivery)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets", wrapper.ListTickets)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets", wrapper.CreateTicket)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets/{ticket_id}", wrapper.GetTicket)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets/{ticket_id}/revoke", wrapper.RevokeTicket)
 
 	return m
 }
@@ -5777,6 +6368,156 @@ func (response RotateSigningKeysdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type ListTicketsRequestObject struct {
+	Params ListTicketsParams
+}
+
+type ListTicketsResponseObject interface {
+	VisitListTicketsResponse(w http.ResponseWriter) error
+}
+
+type ListTickets200JSONResponse TicketList
+
+func (response ListTickets200JSONResponse) VisitListTicketsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTicketsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTicketsdefaultApplicationProblemPlusJSONResponse) VisitListTicketsResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTicketRequestObject struct {
+	Params CreateTicketParams
+	Body   *CreateTicketJSONRequestBody
+}
+
+type CreateTicketResponseObject interface {
+	VisitCreateTicketResponse(w http.ResponseWriter) error
+}
+
+type CreateTicket201JSONResponse TicketWithToken
+
+func (response CreateTicket201JSONResponse) VisitCreateTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateTicketdefaultApplicationProblemPlusJSONResponse) VisitCreateTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTicketRequestObject struct {
+	TicketID TicketID `json:"ticket_id"`
+}
+
+type GetTicketResponseObject interface {
+	VisitGetTicketResponse(w http.ResponseWriter) error
+}
+
+type GetTicket200JSONResponse Ticket
+
+func (response GetTicket200JSONResponse) VisitGetTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTicketdefaultApplicationProblemPlusJSONResponse) VisitGetTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTicketRequestObject struct {
+	TicketID TicketID `json:"ticket_id"`
+	Params   RevokeTicketParams
+}
+
+type RevokeTicketResponseObject interface {
+	VisitRevokeTicketResponse(w http.ResponseWriter) error
+}
+
+type RevokeTicket200JSONResponse Ticket
+
+func (response RevokeTicket200JSONResponse) VisitRevokeTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeTicketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeTicketdefaultApplicationProblemPlusJSONResponse) VisitRevokeTicketResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUsersRequestObject struct {
 	Params ListUsersParams
 }
@@ -6867,6 +7608,18 @@ type StrictServerInterface interface {
 	// RotateSigningKeys Publish the next keys
 	// (POST /signing-keys/rotate)
 	RotateSigningKeys(ctx context.Context, request RotateSigningKeysRequestObject) (RotateSigningKeysResponseObject, error)
+	// ListTickets List tickets
+	// (GET /tickets)
+	ListTickets(ctx context.Context, request ListTicketsRequestObject) (ListTicketsResponseObject, error)
+	// CreateTicket Ask for a ticket
+	// (POST /tickets)
+	CreateTicket(ctx context.Context, request CreateTicketRequestObject) (CreateTicketResponseObject, error)
+	// GetTicket Show a ticket
+	// (GET /tickets/{ticket_id})
+	GetTicket(ctx context.Context, request GetTicketRequestObject) (GetTicketResponseObject, error)
+	// RevokeTicket Revoke a ticket
+	// (POST /tickets/{ticket_id}/revoke)
+	RevokeTicket(ctx context.Context, request RevokeTicketRequestObject) (RevokeTicketResponseObject, error)
 	// ListUsers List users
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -7884,6 +8637,118 @@ func (sh *strictHandler) RotateSigningKeys(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RotateSigningKeysResponseObject); ok {
 		if err := validResponse.VisitRotateSigningKeysResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListTickets operation middleware
+func (sh *strictHandler) ListTickets(w http.ResponseWriter, r *http.Request, params ListTicketsParams) {
+	var request ListTicketsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTickets(ctx, request.(ListTicketsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTickets")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListTicketsResponseObject); ok {
+		if err := validResponse.VisitListTicketsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateTicket operation middleware
+func (sh *strictHandler) CreateTicket(w http.ResponseWriter, r *http.Request, params CreateTicketParams) {
+	var request CreateTicketRequestObject
+
+	request.Params = params
+
+	var body CreateTicketJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTicket(ctx, request.(CreateTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CreateTicketResponseObject); ok {
+		if err := validResponse.VisitCreateTicketResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetTicket operation middleware
+func (sh *strictHandler) GetTicket(w http.ResponseWriter, r *http.Request, ticketID TicketID) {
+	var request GetTicketRequestObject
+
+	request.TicketID = ticketID
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTicket(ctx, request.(GetTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTicketResponseObject); ok {
+		if err := validResponse.VisitGetTicketResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeTicket operation middleware
+func (sh *strictHandler) RevokeTicket(w http.ResponseWriter, r *http.Request, ticketID TicketID, params RevokeTicketParams) {
+	var request RevokeTicketRequestObject
+
+	request.TicketID = ticketID
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeTicket(ctx, request.(RevokeTicketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeTicket")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeTicketResponseObject); ok {
+		if err := validResponse.VisitRevokeTicketResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

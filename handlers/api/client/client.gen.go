@@ -19,6 +19,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for Access.
+const (
+	AccessFull     Access = "full"
+	AccessReadOnly Access = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the Access enum.
+func (e Access) Valid() bool {
+	switch e {
+	case AccessFull:
+		return true
+	case AccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientStatus.
 const (
 	ClientStatusActive   ClientStatus = "active"
@@ -102,16 +120,34 @@ func (e DeliveryStatus) Valid() bool {
 
 // Defines values for ImpersonationAccess.
 const (
-	Full     ImpersonationAccess = "full"
-	ReadOnly ImpersonationAccess = "read_only"
+	ImpersonationAccessFull     ImpersonationAccess = "full"
+	ImpersonationAccessReadOnly ImpersonationAccess = "read_only"
 )
 
 // Valid indicates whether the value is a known member of the ImpersonationAccess enum.
 func (e ImpersonationAccess) Valid() bool {
 	switch e {
-	case Full:
+	case ImpersonationAccessFull:
 		return true
-	case ReadOnly:
+	case ImpersonationAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImpersonationBinding.
+const (
+	ImpersonationBindingActorSession ImpersonationBinding = "actor_session"
+	ImpersonationBindingBearer       ImpersonationBinding = "bearer"
+)
+
+// Valid indicates whether the value is a known member of the ImpersonationBinding enum.
+func (e ImpersonationBinding) Valid() bool {
+	switch e {
+	case ImpersonationBindingActorSession:
+		return true
+	case ImpersonationBindingBearer:
 		return true
 	default:
 		return false
@@ -190,6 +226,27 @@ func (e MemberStatus) Valid() bool {
 	case MemberStatusActive:
 		return true
 	case MemberStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NewTicketResponseMode.
+const (
+	FormPost NewTicketResponseMode = "form_post"
+	Fragment NewTicketResponseMode = "fragment"
+	Query    NewTicketResponseMode = "query"
+)
+
+// Valid indicates whether the value is a known member of the NewTicketResponseMode enum.
+func (e NewTicketResponseMode) Valid() bool {
+	switch e {
+	case FormPost:
+		return true
+	case Fragment:
+		return true
+	case Query:
 		return true
 	default:
 		return false
@@ -340,6 +397,48 @@ func (e SupportRule) Valid() bool {
 	case Optional:
 		return true
 	case Required:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TicketBinding.
+const (
+	TicketBindingActorSession TicketBinding = "actor_session"
+	TicketBindingBearer       TicketBinding = "bearer"
+)
+
+// Valid indicates whether the value is a known member of the TicketBinding enum.
+func (e TicketBinding) Valid() bool {
+	switch e {
+	case TicketBindingActorSession:
+		return true
+	case TicketBindingBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TicketStatus.
+const (
+	TicketStatusAccepted TicketStatus = "accepted"
+	TicketStatusExpired  TicketStatus = "expired"
+	TicketStatusPending  TicketStatus = "pending"
+	TicketStatusRevoked  TicketStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the TicketStatus enum.
+func (e TicketStatus) Valid() bool {
+	switch e {
+	case TicketStatusAccepted:
+		return true
+	case TicketStatusExpired:
+		return true
+	case TicketStatusPending:
+		return true
+	case TicketStatusRevoked:
 		return true
 	default:
 		return false
@@ -568,6 +667,15 @@ type APIKeyWithSecret struct {
 
 	// Secret What to send as the Bearer token. It is not shown again; answers repeated for an Idempotency-Key have it, too.
 	Secret string `json:"secret"`
+}
+
+// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+type Access string
+
+// Actor Who acts.
+type Actor struct {
+	Sub                  ID                     `json:"sub"`
+	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
 // Address The address claim of OpenID Connect Core 5.1.1.
@@ -851,8 +959,14 @@ type Impersonation struct {
 	Access ImpersonationAccess `json:"access"`
 
 	// ActorID Who really acts.
-	ActorID   string     `json:"actor_id"`
-	ClientID  string     `json:"client_id"`
+	ActorID string `json:"actor_id"`
+
+	// Binding How its ticket was held; with `bearer` the actor did not sign in for it. null: there was none.
+	Binding  *ImpersonationBinding `json:"binding"`
+	ClientID string                `json:"client_id"`
+
+	// CreatedBy The caller of this API who asked for it; null: the actor.
+	CreatedBy *string    `json:"created_by"`
 	EndReason *string    `json:"end_reason"`
 	EndedAt   *time.Time `json:"ended_at"`
 
@@ -874,6 +988,9 @@ type Impersonation struct {
 
 // ImpersonationAccess defines model for Impersonation.Access.
 type ImpersonationAccess string
+
+// ImpersonationBinding How its ticket was held; with `bearer` the actor did not sign in for it. null: there was none.
+type ImpersonationBinding string
 
 // ImpersonationEntry defines model for Impersonation.Entry.
 type ImpersonationEntry string
@@ -973,6 +1090,57 @@ type NewSupportRequest struct {
 	Reason    string  `json:"reason"`
 	TicketRef *string `json:"ticket_ref,omitempty"`
 }
+
+// NewTicket defines model for NewTicket.
+type NewTicket struct {
+	Access *Access `json:"access,omitempty"`
+
+	// Actor Who acts, by the id of a user as `sub`. Other members are taken and left alone; none gets into a token.
+	Actor   Actor          `json:"actor"`
+	Binding *TicketBinding `json:"binding,omitempty"`
+
+	// CallbackURL A registered redirect URI, byte by byte. This and the four below are for clients with delivery `callback`; it may be left out where there is one only.
+	CallbackURL *string `json:"callback_url,omitempty"`
+
+	// ClientID Where. A caller that speaks for a client may leave it out.
+	ClientID *ID `json:"client_id,omitempty"`
+
+	// CustomClaims What the tokens say besides, each under its own name, 4096 bytes and 8 levels at most. A name that
+	// is registered for something else, or looks like one, is refused.
+	CustomClaims *json.RawMessage `json:"custom_claims,omitempty"`
+
+	// ExpiresInSeconds How long it can be redeemed: at most 3600, and 120 for a bearer.
+	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
+
+	// Organization In which organization of the user. Needed where they belong to several.
+	Organization *ID `json:"organization,omitempty"`
+
+	// Reason 8 to 500 characters. The user reads it.
+	Reason       string                 `json:"reason"`
+	ResponseMode *NewTicketResponseMode `json:"response_mode,omitempty"`
+
+	// ResponseType One that the client is registered for. Its first where this is left out.
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope All that the client may ask for where this is left out.
+	Scope *string `json:"scope,omitempty"`
+
+	// SessionMaxDurationInSeconds How long the impersonation lasts at most. 1800 where nothing else is configured, and never more than `impersonation.max_duration`.
+	SessionMaxDurationInSeconds *int `json:"session_max_duration_in_seconds,omitempty"`
+
+	// State Sent back as it is, 1024 bytes at most. One is made up where this is left out.
+	State *string `json:"state,omitempty"`
+
+	// TargetLinkURI Where in the application the actor wants to be: an address of the client's own. For clients that start their sign-ins themselves.
+	TargetLinkURI *string `json:"target_link_uri,omitempty"`
+
+	// TicketRef The case in your help desk.
+	TicketRef *string `json:"ticket_ref,omitempty"`
+	UserID    ID      `json:"user_id"`
+}
+
+// NewTicketResponseMode defines model for NewTicket.ResponseMode.
+type NewTicketResponseMode string
 
 // NewUser defines model for NewUser.
 type NewUser struct {
@@ -1208,6 +1376,101 @@ type SupportRequestStatus string
 // SupportRule optional: users who have said nothing may be acted as; required: they may not; managed: nobody is asked.
 type SupportRule string
 
+// Ticket defines model for Ticket.
+type Ticket struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
+	Actor  struct {
+		Sub ID `json:"sub"`
+	} `json:"actor"`
+
+	// Binding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+	// first, without a sign-in; the caller vouches for the actor, and the record says so.
+	Binding     TicketBinding `json:"binding"`
+	CallbackURL *string       `json:"callback_url"`
+	ClientID    ID            `json:"client_id"`
+	CreatedAt   time.Time     `json:"created_at"`
+
+	// CreatedBy The caller who asked for it; null: the actor, in the console.
+	CreatedBy    *string         `json:"created_by"`
+	CustomClaims json.RawMessage `json:"custom_claims"`
+
+	// ExpiresAt Until when it can be redeemed. A browser that opens it gets two minutes more.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        ID        `json:"id"`
+
+	// ImpersonationID What it became.
+	ImpersonationID             *string `json:"impersonation_id"`
+	Organization                *string `json:"organization"`
+	Reason                      string  `json:"reason"`
+	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
+
+	// Status Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+	Status        TicketStatus `json:"status"`
+	TargetLinkURI *string      `json:"target_link_uri"`
+	TicketRef     *string      `json:"ticket_ref"`
+	UpdatedAt     time.Time    `json:"updated_at"`
+	UserID        ID           `json:"user_id"`
+}
+
+// TicketBinding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+// first, without a sign-in; the caller vouches for the actor, and the record says so.
+type TicketBinding string
+
+// TicketList defines model for TicketList.
+type TicketList struct {
+	Data []Ticket `json:"data"`
+
+	// NextCursor Where the next page begins; null: this was the last.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// TicketStatus Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+type TicketStatus string
+
+// TicketWithToken defines model for TicketWithToken.
+type TicketWithToken struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
+	Actor  struct {
+		Sub ID `json:"sub"`
+	} `json:"actor"`
+
+	// Binding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
+	// first, without a sign-in; the caller vouches for the actor, and the record says so.
+	Binding     TicketBinding `json:"binding"`
+	CallbackURL *string       `json:"callback_url"`
+	ClientID    ID            `json:"client_id"`
+	CreatedAt   time.Time     `json:"created_at"`
+
+	// CreatedBy The caller who asked for it; null: the actor, in the console.
+	CreatedBy    *string         `json:"created_by"`
+	CustomClaims json.RawMessage `json:"custom_claims"`
+
+	// ExpiresAt Until when it can be redeemed. A browser that opens it gets two minutes more.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        ID        `json:"id"`
+
+	// ImpersonationID What it became.
+	ImpersonationID             *string `json:"impersonation_id"`
+	Organization                *string `json:"organization"`
+	Reason                      string  `json:"reason"`
+	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
+
+	// Status Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
+	Status        TicketStatus `json:"status"`
+	TargetLinkURI *string      `json:"target_link_uri"`
+	TicketRef     *string      `json:"ticket_ref"`
+
+	// Token Its secret. It is not shown again.
+	Token     string    `json:"token"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// URL Where the actor redeems it.
+	URL    string `json:"url"`
+	UserID ID     `json:"user_id"`
+}
+
 // User A user. Claims that they do not have are not there.
 type User struct {
 	// Address The address claim of OpenID Connect Core 5.1.1.
@@ -1416,6 +1679,9 @@ type RoleName = ID
 // SessionID defines model for sessionID.
 type SessionID = ID
 
+// TicketID defines model for ticketID.
+type TicketID = ID
+
 // UserID defines model for userID.
 type UserID = ID
 
@@ -1596,6 +1862,35 @@ type RotateSigningKeysParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListTicketsParams defines parameters for ListTickets.
+type ListTicketsParams struct {
+	// Limit How many to return at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
+	Cursor *Cursor       `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Status *TicketStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UserID Of this user, who is acted as.
+	UserID *ID `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Of this actor, by the id of a user.
+	Actor    *ID `form:"actor,omitempty" json:"actor,omitempty"`
+	ClientID *ID `form:"client_id,omitempty" json:"client_id,omitempty"`
+}
+
+// CreateTicketParams defines parameters for CreateTicket.
+type CreateTicketParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RevokeTicketParams defines parameters for RevokeTicket.
+type RevokeTicketParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
 	// Limit How many to return at most.
@@ -1749,6 +2044,9 @@ type UpdateSettingsJSONRequestBody = SettingsChanges
 // RotateSigningKeysJSONRequestBody defines body for RotateSigningKeys for application/json ContentType.
 type RotateSigningKeysJSONRequestBody = KeyRotation
 
+// CreateTicketJSONRequestBody defines body for CreateTicket for application/json ContentType.
+type CreateTicketJSONRequestBody = NewTicket
+
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = NewUser
 
@@ -1772,6 +2070,72 @@ type UpdateWebhookJSONRequestBody = WebhookChange
 
 // ReplayFailedDeliveriesJSONRequestBody defines body for ReplayFailedDeliveries for application/json ContentType.
 type ReplayFailedDeliveriesJSONRequestBody = Replay
+
+// Getter for additional properties for Actor. Returns the specified
+// element and whether it was found
+func (a Actor) Get(fieldName string) (value interface{}, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for Actor
+func (a *Actor) Set(fieldName string, value interface{}) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string]interface{})
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for Actor to handle AdditionalProperties
+func (a *Actor) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["sub"]; found {
+		err = json.Unmarshal(raw, &a.Sub)
+		if err != nil {
+			return fmt.Errorf("error reading 'sub': %w", err)
+		}
+		delete(object, "sub")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string]interface{})
+		for fieldName, fieldBuf := range object {
+			var fieldVal interface{}
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for Actor to handle AdditionalProperties
+func (a Actor) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["sub"], err = json.Marshal(a.Sub)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'sub': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -2138,6 +2502,51 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKeys` operationId).
 	RotateSigningKeys(ctx context.Context, params *RotateSigningKeysParams, body RotateSigningKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTickets List tickets
+	//
+	// The latest first, for thirty days. Their tokens are never shown again.
+	//
+	// Corresponds with GET /tickets (the `ListTickets` operationId).
+	ListTickets(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTicketWithBody Ask for a ticket
+	//
+	// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+	// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+	// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+	// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+	// minutes. Token and `url` are in the answer, once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tickets (the `CreateTicket` operationId).
+	CreateTicketWithBody(ctx context.Context, params *CreateTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTicket Ask for a ticket
+	//
+	// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+	// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+	// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+	// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+	// minutes. Token and `url` are in the answer, once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tickets (the `CreateTicket` operationId).
+	CreateTicket(ctx context.Context, params *CreateTicketParams, body CreateTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTicket Show a ticket
+	//
+	// Corresponds with GET /tickets/{ticket_id} (the `GetTicket` operationId).
+	GetTicket(ctx context.Context, ticketID TicketID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeTicket Revoke a ticket
+	//
+	// Only a pending one can be: what was redeemed is an impersonation, which is stopped. Any other is a `conflict`.
+	//
+	// Corresponds with POST /tickets/{ticket_id}/revoke (the `RevokeTicket` operationId).
+	RevokeTicket(ctx context.Context, ticketID TicketID, params *RevokeTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUsers List users
 	//
@@ -3108,6 +3517,101 @@ func (c *Client) RotateSigningKeysWithBody(ctx context.Context, params *RotateSi
 // Corresponds with POST /signing-keys/rotate (the `RotateSigningKeys` operationId).
 func (c *Client) RotateSigningKeys(ctx context.Context, params *RotateSigningKeysParams, body RotateSigningKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateSigningKeysRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTickets List tickets
+//
+// The latest first, for thirty days. Their tokens are never shown again.
+//
+// Corresponds with GET /tickets (the `ListTickets` operationId).
+func (c *Client) ListTickets(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTicketsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTicketWithBody Ask for a ticket
+//
+// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+// minutes. Token and `url` are in the answer, once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tickets (the `CreateTicket` operationId).
+func (c *Client) CreateTicketWithBody(ctx context.Context, params *CreateTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTicketRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTicket Ask for a ticket
+//
+// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+// minutes. Token and `url` are in the answer, once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tickets (the `CreateTicket` operationId).
+func (c *Client) CreateTicket(ctx context.Context, params *CreateTicketParams, body CreateTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTicketRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTicket Show a ticket
+//
+// Corresponds with GET /tickets/{ticket_id} (the `GetTicket` operationId).
+func (c *Client) GetTicket(ctx context.Context, ticketID TicketID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTicketRequest(c.Server, ticketID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeTicket Revoke a ticket
+//
+// Only a pending one can be: what was redeemed is an impersonation, which is stopped. Any other is a `conflict`.
+//
+// Corresponds with POST /tickets/{ticket_id}/revoke (the `RevokeTicket` operationId).
+func (c *Client) RevokeTicket(ctx context.Context, ticketID TicketID, params *RevokeTicketParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTicketRequest(c.Server, ticketID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5370,6 +5874,242 @@ func NewRotateSigningKeysRequestWithBody(server string, params *RotateSigningKey
 	return req, nil
 }
 
+// NewListTicketsRequest constructs an http.Request for the ListTickets method
+func NewListTicketsRequest(server string, params *ListTicketsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Cursor != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Status != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.UserID != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Actor != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.ClientID != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTicketRequest calls the generic CreateTicket builder with application/json body
+func NewCreateTicketRequest(server string, params *CreateTicketParams, body CreateTicketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTicketRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTicketRequestWithBody constructs an http.Request for the CreateTicket method, with any body, and a specified content type
+func NewCreateTicketRequestWithBody(server string, params *CreateTicketParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+	}
+
+	return req, nil
+}
+
+// NewGetTicketRequest constructs an http.Request for the GetTicket method
+func NewGetTicketRequest(server string, ticketID TicketID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticket_id", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevokeTicketRequest constructs an http.Request for the RevokeTicket method
+func NewRevokeTicketRequest(server string, ticketID TicketID, params *RevokeTicketParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ticket_id", ticketID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tickets/%s/revoke", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+	}
+
+	return req, nil
+}
+
 // NewListUsersRequest constructs an http.Request for the ListUsers method
 func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request, error) {
 	var err error
@@ -7112,6 +7852,57 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKeys` operationId).
 	RotateSigningKeysWithResponse(ctx context.Context, params *RotateSigningKeysParams, body RotateSigningKeysJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningKeysResponse, error)
+
+	// ListTicketsWithResponse List tickets
+	//
+	// The latest first, for thirty days. Their tokens are never shown again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tickets (the `ListTickets` operationId).
+	ListTicketsWithResponse(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*ListTicketsResponse, error)
+
+	// CreateTicketWithBodyWithResponse Ask for a ticket
+	//
+	// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+	// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+	// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+	// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+	// minutes. Token and `url` are in the answer, once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets (the `CreateTicket` operationId).
+	CreateTicketWithBodyWithResponse(ctx context.Context, params *CreateTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTicketResponse, error)
+
+	// CreateTicketWithResponse Ask for a ticket
+	//
+	// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+	// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+	// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+	// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+	// minutes. Token and `url` are in the answer, once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets (the `CreateTicket` operationId).
+	CreateTicketWithResponse(ctx context.Context, params *CreateTicketParams, body CreateTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTicketResponse, error)
+
+	// GetTicketWithResponse Show a ticket
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tickets/{ticket_id} (the `GetTicket` operationId).
+	GetTicketWithResponse(ctx context.Context, ticketID TicketID, reqEditors ...RequestEditorFn) (*GetTicketResponse, error)
+
+	// RevokeTicketWithResponse Revoke a ticket
+	//
+	// Only a pending one can be: what was redeemed is an impersonation, which is stopped. Any other is a `conflict`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tickets/{ticket_id}/revoke (the `RevokeTicket` operationId).
+	RevokeTicketWithResponse(ctx context.Context, ticketID TicketID, params *RevokeTicketParams, reqEditors ...RequestEditorFn) (*RevokeTicketResponse, error)
 
 	// ListUsersWithResponse List users
 	//
@@ -8936,6 +9727,198 @@ func (r RotateSigningKeysResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateSigningKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListTicketsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TicketList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTicketsResponse) GetJSON200() *TicketList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTicketsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTicketsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTicketsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTicketsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTicketsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *TicketWithToken
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTicketResponse) GetJSON201() *TicketWithToken {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTicketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTicketResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTicketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTicketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeTicketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ticket
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeTicketResponse) GetJSON200() *Ticket {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeTicketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeTicketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeTicketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeTicketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeTicketResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10788,6 +11771,87 @@ func (c *ClientWithResponses) RotateSigningKeysWithResponse(ctx context.Context,
 	return ParseRotateSigningKeysResponse(rsp)
 }
 
+// ListTicketsWithResponse List tickets
+//
+// The latest first, for thirty days. Their tokens are never shown again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tickets (the `ListTickets` operationId).
+func (c *ClientWithResponses) ListTicketsWithResponse(ctx context.Context, params *ListTicketsParams, reqEditors ...RequestEditorFn) (*ListTicketsResponse, error) {
+	rsp, err := c.ListTickets(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTicketsResponse(rsp)
+}
+
+// CreateTicketWithBodyWithResponse Ask for a ticket
+//
+// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+// minutes. Token and `url` are in the answer, once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets (the `CreateTicket` operationId).
+func (c *ClientWithResponses) CreateTicketWithBodyWithResponse(ctx context.Context, params *CreateTicketParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTicketResponse, error) {
+	rsp, err := c.CreateTicketWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTicketResponse(rsp)
+}
+
+// CreateTicketWithResponse Ask for a ticket
+//
+// A ticket starts one impersonation: its actor acts as its user at its client. Every rule is asked
+// about the actor that is named, now and again when the ticket is redeemed, and the caller reaches
+// no further than its own permissions. `url` is where the actor goes. With `binding: actor_session`
+// they sign in there; with `bearer` whoever opens it first acts in their name, so it lives for two
+// minutes. Token and `url` are in the answer, once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets (the `CreateTicket` operationId).
+func (c *ClientWithResponses) CreateTicketWithResponse(ctx context.Context, params *CreateTicketParams, body CreateTicketJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTicketResponse, error) {
+	rsp, err := c.CreateTicket(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTicketResponse(rsp)
+}
+
+// GetTicketWithResponse Show a ticket
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tickets/{ticket_id} (the `GetTicket` operationId).
+func (c *ClientWithResponses) GetTicketWithResponse(ctx context.Context, ticketID TicketID, reqEditors ...RequestEditorFn) (*GetTicketResponse, error) {
+	rsp, err := c.GetTicket(ctx, ticketID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTicketResponse(rsp)
+}
+
+// RevokeTicketWithResponse Revoke a ticket
+//
+// Only a pending one can be: what was redeemed is an impersonation, which is stopped. Any other is a `conflict`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tickets/{ticket_id}/revoke (the `RevokeTicket` operationId).
+func (c *ClientWithResponses) RevokeTicketWithResponse(ctx context.Context, ticketID TicketID, params *RevokeTicketParams, reqEditors ...RequestEditorFn) (*RevokeTicketResponse, error) {
+	rsp, err := c.RevokeTicket(ctx, ticketID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTicketResponse(rsp)
+}
+
 // ListUsersWithResponse List users
 //
 // Roles and organizations are with the single user. `email_prefix` and `name_prefix` are not given together, and not with `sort`.
@@ -12338,6 +13402,138 @@ func ParseRotateSigningKeysResponse(rsp *http.Response) (*RotateSigningKeysRespo
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest SigningKeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListTicketsResponse parses an HTTP response from a ListTicketsWithResponse call
+func ParseListTicketsResponse(rsp *http.Response) (*ListTicketsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTicketsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TicketList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateTicketResponse parses an HTTP response from a CreateTicketWithResponse call
+func ParseCreateTicketResponse(rsp *http.Response) (*CreateTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest TicketWithToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTicketResponse parses an HTTP response from a GetTicketWithResponse call
+func ParseGetTicketResponse(rsp *http.Response) (*GetTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeTicketResponse parses an HTTP response from a RevokeTicketWithResponse call
+func ParseRevokeTicketResponse(rsp *http.Response) (*RevokeTicketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeTicketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ticket
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
