@@ -97,14 +97,14 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 	}
 	err = s.provider.Impersonation.Issue(r.Context(), ask, t, s.info(r), time.Now())
 	if denial, denied := impersonation.Denied(err); denied {
-		s.logAnswer(r, statusOf(denial), "impersonation_denied", denial)
+		s.logAnswer(r, statusOf(denial), "impersonation_denied", err)
 		if denial == impersonation.DenySupportAccess {
 			p.RequestURL = "/admin/users/" + url.PathEscape(u.ID) + "/request-access"
 		}
 		if denial == impersonation.DenyApproval {
 			p.ApprovalURL = approvalURL(u.ID)
 		}
-		return refuse(statusOf(denial), fieldOf(denial), denial.Message())
+		return refuse(statusOf(denial), fieldOf(denial), impersonation.MessageOf(err))
 	}
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (s *Server) requestAccess(w http.ResponseWriter, r *http.Request, st *staff
 	denial, denied := impersonation.Denied(err)
 	switch {
 	case denied:
-		field, message, status = fieldOf(denial), denial.Message(), statusOf(denial)
+		field, message, status = fieldOf(denial), impersonation.MessageOf(err), statusOf(denial)
 	case errors.Is(err, impersonation.ErrManaged):
 		message = "Users are not asked here: an administrator decides for everybody."
 	case errors.Is(err, impersonation.ErrAsked):
@@ -227,7 +227,7 @@ func (s *Server) impersonatePage(w http.ResponseWriter, r *http.Request, st *sta
 		ResponseType: form.Get("response_type"), RedirectURI: form.Get("redirect_uri"), Confirm: s.mustConfirm(st.Login),
 	}
 	candidate, err := s.provider.Impersonation.Candidate(ctx, impersonation.Ask{
-		Actor: &st.User, SubjectID: u.ID, Client: &storage.Client{Status: storage.ClientActive, AllowImpersonation: true},
+		Actor: &st.User, SubjectID: u.ID, Organization: form.Get("organization"), Entry: "console", IP: s.info(r).IP, Client: &storage.Client{Status: storage.ClientActive, AllowImpersonation: true},
 	}, now)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return p, err
@@ -238,7 +238,11 @@ func (s *Server) impersonatePage(w http.ResponseWriter, r *http.Request, st *sta
 	if candidate != nil {
 		p.Organizations = organizationsOf(*candidate, form.Get("organization"))
 		if candidate.Denial != "" {
-			p.Refused = candidate.Denial.Message()
+			p.Refused = candidate.Message
+		}
+		p.Owed, p.Durations = owedOf(candidate.Owed), capped(p.Durations, candidate.Owed.MaxDuration)
+		if candidate.Owed.ReadOnly {
+			p.Access = string(impersonation.ReadOnly)
 		}
 	}
 	on, err := s.store.ImpersonationEnabled(ctx)

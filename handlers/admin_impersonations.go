@@ -185,6 +185,7 @@ func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) erro
 	}
 	for _, e := range found {
 		why, _ := e.Data["denial"].(string)
+		rule, _ := e.Data["rule"].(string)
 		var private storage.Private
 		if e.Private != "" {
 			if err := json.Unmarshal([]byte(e.Private), &private); err != nil {
@@ -193,7 +194,7 @@ func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) erro
 		}
 		p.List = append(p.List, templates.DeniedAttempt{
 			Time: e.Time.Time(), ActorName: names.User(e.ActorID), SubjectName: names.User(e.SubjectID), ClientName: names.Client(e.ClientID),
-			Why: impersonation.Denial(why).Message(), Reason: private.Reason,
+			Why: impersonation.Denial(why).Message(), Rule: rule, Reason: private.Reason,
 		})
 	}
 	return s.pages.Denials(w, http.StatusOK, p)

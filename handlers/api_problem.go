@@ -112,7 +112,7 @@ func asProblem(err error) *problemErr {
 		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
 	}
 	if denied, ok := errors.AsType[impersonation.Denial](err); ok {
-		return (&problemErr{Code: "impersonation_denied", Denial: string(denied), Detail: denied.Message()}).because(err)
+		return (&problemErr{Code: "impersonation_denied", Denial: string(denied), Rule: impersonation.RuleOf(err), Detail: impersonation.MessageOf(err)}).because(err)
 	}
 	if denied, ok := errors.AsType[provider.RoleDenial](err); ok {
 		if denied == provider.DenyReach {

@@ -174,8 +174,8 @@ func (s *Server) continueAs(w http.ResponseWriter, r *http.Request, i *interacti
 	case denial == impersonation.DenyPermission:
 		return &pageErr{Status: http.StatusForbidden, Code: "impersonation_denied", Message: denial.Message(), Cause: denial}
 	}
-	s.logAnswer(r, statusOf(denial), "impersonation_denied", denial)
-	return s.showConsent(w, r, i, situation, form, statusOf(denial), denial)
+	s.logAnswer(r, statusOf(denial), "impersonation_denied", err)
+	return s.showConsent(w, r, i, situation, form, statusOf(denial), err)
 }
 
 // stepUp keeps the form and asks for the password.
@@ -217,7 +217,7 @@ func (s *Server) ask(i *interaction, form url.Values) impersonation.Ask {
 }
 
 // showConsent renders the page with what was filled in, and what a rule said to it.
-func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values, status int, denials ...impersonation.Denial) error {
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, situation provider.Situation, form url.Values, status int, refusals ...error) error {
 	c := i.request.Client
 	p := templates.ConsentPage{
 		Page:       s.frame(r, i.login),
@@ -244,8 +244,9 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 		p.Searched = false
 		p.Errors = append(p.Errors, templates.FieldError{Field: "q", Message: "Type at least 2 characters."})
 	}
-	for _, d := range denials {
-		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: d.Message()})
+	for _, refusal := range refusals {
+		d, _ := impersonation.Denied(refusal)
+		p.Errors = append(p.Errors, templates.FieldError{Field: fieldOf(d), Message: impersonation.MessageOf(refusal)})
 		p.AskApproval = p.AskApproval || d == impersonation.DenyApproval
 	}
 	policy := pagePolicy(originOf(i.request.GetRedirectURI().String()))
@@ -259,6 +260,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, i *interact
 // offerCandidates fills in the users that a search found, and who was selected.
 func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Values, p *templates.ConsentPage) error {
 	ctx, now, ask := r.Context(), time.Now(), s.ask(i, form)
+	ask.IP = s.info(r).IP
 	found, more, err := s.provider.Impersonation.Search(ctx, ask, p.Query, now)
 	if err != nil {
 		return err
@@ -284,16 +286,17 @@ func (s *Server) offerCandidates(r *http.Request, i *interaction, form url.Value
 	for _, c := range found {
 		shown := templates.Candidate{
 			ID: c.User.ID, Name: c.User.DisplayName(), Email: c.User.Email,
-			Selectable: c.Denial == "", Selected: selected(c) && c.Denial == "",
-		}
-		if c.Denial != "" {
-			shown.Why = c.Denial.Message()
+			Selectable: c.Denial == "", Selected: selected(c) && c.Denial == "", Why: c.Message, Owed: owedOf(c.Owed),
 		}
 		for _, o := range c.Organizations {
 			shown.Organizations = append(shown.Organizations, o.Name)
 		}
 		if shown.Selected {
 			p.SubjectName = shown.Name
+			p.Durations = capped(p.Durations, c.Owed.MaxDuration)
+			if c.Owed.ReadOnly {
+				p.Access = string(impersonation.ReadOnly)
+			}
 			p.Organizations = organizationsOf(c, ask.Organization)
 		}
 		p.Results = append(p.Results, shown)
@@ -344,6 +347,36 @@ func durations(l impersonation.Limits, chosen string) []templates.DurationOption
 		}
 	}
 	return options
+}
+
+// capped are the durations that the policy leaves, the longest of them where it leaves
+// not the one that was chosen.
+func capped(offered []templates.DurationOption, most time.Duration) []templates.DurationOption {
+	if most == 0 {
+		return offered
+	}
+	limit, picked := int(most.Minutes()), false
+	var left []templates.DurationOption
+	for _, d := range offered {
+		if d.Minutes <= limit {
+			left, picked = append(left, d), picked || d.Selected
+		}
+	}
+	if len(left) == 0 || !picked && left[len(left)-1].Minutes < limit {
+		left = append(left, templates.DurationOption{Minutes: limit})
+	}
+	if !picked {
+		left[len(left)-1].Selected = true
+	}
+	return left
+}
+
+// owedOf is how a page says what the policy obliges to.
+func owedOf(o impersonation.Obligations) templates.Owed {
+	return templates.Owed{
+		ReadOnly: o.ReadOnly, Minutes: int(o.MaxDuration.Minutes()), Scopes: strings.Join(o.Scopes, " "),
+		Ticket: o.Ticket, TicketPattern: o.TicketPattern, SupportAccess: o.SupportAccess, Approval: o.Approval, Messages: o.Messages,
+	}
 }
 
 // fieldOf is the field of the form that a rule is about.

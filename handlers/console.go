@@ -207,6 +207,7 @@ var consoleSections = []struct{ label, url string }{
 	{"Organizations", "/admin/organizations"},
 	{"Applications", "/admin/clients"},
 	{"Acting as others", "/admin/impersonations"},
+	{"Policy", "/admin/policies"},
 	{"Record", "/admin/events"},
 	{"Signing keys", "/admin/keys"},
 	{"Settings", "/admin/settings"},

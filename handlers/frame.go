@@ -186,6 +186,7 @@ var notices = map[string]string{
 	"keys-replaced":        "New keys sign now. The others are out of the key set.",
 	"acting-on":            "Signing in as others is on.",
 	"acting-off":           "Signing in as others is off. Nobody is signed in as somebody else any more.",
+	"policy-saved":         "The policy was changed. It holds from now on.",
 	"rule-set":             "The rule about support access was changed.",
 }
 

@@ -65,7 +65,7 @@ func (s *Server) ticketRefused(r *http.Request, handle string, by *storage.Login
 		return err
 	}
 	e := &pageErr{
-		Status: statusOf(denial), Code: "impersonation_denied", Heading: "Nothing has started", Message: denial.Message(), Cause: err,
+		Status: statusOf(denial), Code: "impersonation_denied", Heading: "Nothing has started", Message: impersonation.MessageOf(err), Cause: err,
 	}
 	if by == nil {
 		return e

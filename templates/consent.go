@@ -55,6 +55,24 @@ type Candidate struct {
 	Selectable      bool
 	Why             string
 	Selected        bool
+	Owed            Owed
+}
+
+// Owed is what the policy obliges to, whatever else is filled in.
+type Owed struct {
+	ReadOnly      bool
+	Minutes       int    // at most; 0: no bound
+	Scopes        string // no others, with spaces between them
+	Ticket        bool
+	TicketPattern string
+	SupportAccess bool
+	Approval      bool
+	Messages      []string // the operator's own words
+}
+
+// Any reports whether there is anything to say.
+func (o Owed) Any() bool {
+	return o.ReadOnly || o.Minutes != 0 || o.Scopes != "" || o.Ticket || o.TicketPattern != "" || o.SupportAccess || o.Approval
 }
 
 // Option is one of a select. Without a value it is the one that chooses nothing, and

@@ -30,6 +30,7 @@ type ImpersonatePage struct {
 	RedirectURI, ResponseType, State     string
 	ResponseMode                         string
 	Confirm                              bool
+	Owed                                 Owed
 	RequestURL                           string // where to ask the user for permission instead
 	ApprovalURL                          string // where to ask a second person for approval instead
 	Errors                               []FieldError

@@ -86,6 +86,7 @@ type DeniedAttempt struct {
 	Time                               time.Time
 	ActorName, SubjectName, ClientName string
 	Why, Reason                        string
+	Rule                               string // of the policy, that refused; empty: a guard rail
 }
 
 // Denials has no form.

@@ -96,7 +96,7 @@ func samples() map[string]any {
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
-	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), approvalSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples()} {
+	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), approvalSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples(), policySamples()} {
 		maps.Copy(all, more)
 	}
 	return all
@@ -140,7 +140,7 @@ func found() ConsentPage {
 		p.Results = []Candidate{
 			{ID: "usr_ada", Name: "Ada Lovelace", Email: "ada@globex.example", Organizations: []string{"Globex", "Initech"}, Selectable: true, Selected: true},
 			{ID: "usr_adam", Name: "Adam Root", Email: "adam@corp.example", Organizations: []string{"Corp"}, Why: "Protected: administrators cannot be acted as"},
-			{ID: "usr_adele", Name: "Adele Goldberg", Email: "adele@parc.example", Organizations: []string{"Parc"}, Selectable: true},
+			{ID: "usr_adele", Name: "Adele Goldberg", Email: "adele@parc.example", Organizations: []string{"Parc"}, Selectable: true, Owed: Owed{ReadOnly: true, Minutes: 15, Approval: true, Messages: []string{"A second person looks at what happens here."}}},
 		}
 		p.Organizations = []Option{{"org_globex", "Globex", true}, {"org_initech", "Initech", false}}
 		p.Reason, p.TicketRef = "Cannot see invoice 4711, asked by phone", "SUP-4821"

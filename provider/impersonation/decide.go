@@ -171,6 +171,15 @@ var guardRails = []guardRail{
 	{"limits", limits},
 }
 
+// GuardRails are their names, in the order in which they are asked.
+func GuardRails() []string {
+	names := make([]string, len(guardRails))
+	for i, g := range guardRails {
+		names[i] = g.name
+	}
+	return names
+}
+
 // Decide says whether the attempt is allowed: nil, or the first rule that said no: a
 // Denial of a guard rail, or a *RuleDenial of the policy. What it allows may owe
 // something to the policy, which Explain says and Start sees to.

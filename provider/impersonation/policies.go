@@ -130,3 +130,13 @@ func (s *Service) Explain(ctx context.Context, ask Ask, rules *Policy, now time.
 	}
 	return Explain(a), nil
 }
+
+// OwnChangeHolds returns until when a version binds its author to the one before as
+// well; zero: it does not.
+func (s *Service) OwnChangeHolds(authorID string, created time.Time, by string, now time.Time) time.Time {
+	until := created.Add(authorWaits)
+	if s.limits.AuthorsAtOnce || authorID != by || !now.Before(until) {
+		return time.Time{}
+	}
+	return until
+}

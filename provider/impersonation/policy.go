@@ -107,6 +107,9 @@ func Compile(rules []Rule) (*Policy, error) {
 			w.Rule, w.Name, w.Field = i, r.Name, "when"
 			problems = append(problems, w)
 		}
+		if r.Effect == EffectOblige && r.Message != "" {
+			r.Oblige.Messages = []string{r.Message}
+		}
 		p.rules[i] = compiled{Rule: r, program: program}
 		size += len(r.Name) + len(r.Comment) + len(r.When) + len(r.Message) + len(r.Oblige.TicketPattern) + len(strings.Join(r.Oblige.Scopes, " "))
 	}

@@ -40,6 +40,7 @@ type Obligations struct {
 	ReadOnly      bool           // full access becomes read only
 	MaxDuration   time.Duration  // a longer one becomes this; zero: no bound
 	Scopes        []string       // no others are granted, openid apart; empty: no bound
+	Messages      []string       // of the rules that oblige to it, in their order
 	pattern       *regexp.Regexp // TicketPattern
 }
 
@@ -172,6 +173,11 @@ func (o Obligations) and(other Obligations) Obligations {
 	}
 	if len(other.Scopes) > 0 {
 		o.Scopes = bounded(o.Scopes, other.Scopes)
+	}
+	for _, m := range other.Messages {
+		if m != "" && !slices.Contains(o.Messages, m) {
+			o.Messages = append(slices.Clip(o.Messages), m)
+		}
 	}
 	return o
 }
