@@ -93,7 +93,7 @@ func (v *Verdict) Err() error { return v.err }
 
 // Explain decides as Decide does, and says how it came about.
 func Explain(a Attempt) Verdict {
-	var v Verdict
+	v := Verdict{Steps: make([]Step, 0, len(guardRails)+a.Policy.size())}
 	v.Obligations, v.err = decide(a, func(s Step) { v.Steps = append(v.Steps, s) })
 	granted := v.Obligations.narrow(a)
 	v.Access, v.Duration, v.Scopes = granted.Access, granted.Duration, v.Obligations.Scopes

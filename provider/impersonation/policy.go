@@ -13,6 +13,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 )
 
 // What deciding may cost (SECURITY H05). The cost is counted in the steps of CEL and is
@@ -56,6 +57,14 @@ func (p *Policy) Rules() []Rule {
 		rules[i] = r.Rule
 	}
 	return rules
+}
+
+// size is how many rules there are.
+func (p *Policy) size() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.rules)
 }
 
 // environment is what rules are written in: CEL's own functions, those on addresses and
@@ -137,7 +146,7 @@ func compile(env *cel.Env, source string) (cel.Program, []*RuleProblem) {
 	if issues.Err() != nil {
 		var problems []*RuleProblem
 		for _, e := range issues.Errors() {
-			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Text: e.Message})
+			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Text: plainly(e.Message)})
 		}
 		return nil, problems
 	}
@@ -164,10 +173,23 @@ func (p *Policy) and(other *Policy) *Policy {
 	return &both
 }
 
+// plainly says what the compiler says without what nobody here can know: names with a
+// dot are fields of nothing.
+func plainly(message string) string {
+	message = strings.TrimSuffix(message, " (in container '')")
+	if whose, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
+		whose = strings.TrimSuffix(whose, "'")
+		if slices.ContainsFunc(variables, func(v Variable) bool { return strings.HasPrefix(v.Name, whose+".") }) {
+			return "there is nothing of this name in " + whose
+		}
+	}
+	return message
+}
+
 // decide asks the rules, and returns what the start owes to them. note, where there is
 // one, is told what became of each.
 func (p *Policy) decide(a Attempt, note func(Step)) (Obligations, error) {
-	if p == nil || len(p.rules) == 0 {
+	if p.size() == 0 {
 		return Obligations{}, nil
 	}
 	applied := make([]bool, len(p.rules))
@@ -192,18 +214,8 @@ func (p *Policy) ask(a Attempt, applied []bool) (owed Obligations, ended int, er
 	defer cancel()
 	clear(applied)
 	for {
-		vars := &activation{attempt: &a, names: places()}
-		for i := range p.rules {
-			r := &p.rules[i]
-			applies, err := r.applies(ctx, vars)
-			if err == nil && applies {
-				applied[i] = true
-				owed = owed.and(r.Oblige)
-				err = r.refuses(&a)
-			}
-			if err != nil {
-				return owed, i, err
-			}
+		if owed, ended, err = p.round(ctx, &a, owed, applied); err != nil {
+			return owed, ended, err
 		}
 		narrower := owed.narrow(a)
 		if narrower.Access == a.Access && narrower.Duration == a.Duration {
@@ -213,10 +225,36 @@ func (p *Policy) ask(a Attempt, applied []bool) (owed Obligations, ended int, er
 	}
 }
 
+// round asks each rule once. What a rule reads of the attempt is made for all of them.
+func (p *Policy) round(ctx context.Context, a *Attempt, owed Obligations, applied []bool) (Obligations, int, error) {
+	frame, err := interpreter.NewExecutionFrame(&activation{attempt: a, names: places()})
+	if err == nil {
+		defer frame.Close()
+		err = frame.SetContext(ctx, interruptAt)
+	}
+	if err != nil {
+		return owed, 0, fmt.Errorf("policy: %w", err)
+	}
+	for i := range p.rules {
+		r := &p.rules[i]
+		applies, err := r.applies(ctx, frame, a.preview)
+		if err == nil && applies {
+			applied[i] = true
+			owed = owed.and(r.Oblige)
+			err = r.refuses(a)
+		}
+		if err != nil {
+			return owed, i, err
+		}
+	}
+	return owed, len(p.rules), nil
+}
+
 // applies evaluates a rule. In a preview, what depends on a form that is not filled in
 // does not apply yet.
-func (r *compiled) applies(ctx context.Context, vars *activation) (bool, error) {
-	value, _, err := r.program.ContextEval(ctx, vars)
+func (r *compiled) applies(ctx context.Context, frame *interpreter.ExecutionFrame, preview bool) (bool, error) {
+	frame.SetCostTracker(nil) // the one before counted for another rule
+	value, _, err := r.program.Eval(frame)
 	if err == nil {
 		err = ctx.Err() // of many that are cheap, too
 	}
@@ -224,7 +262,7 @@ func (r *compiled) applies(ctx context.Context, vars *activation) (bool, error) 
 	switch {
 	case err == nil && decided:
 		return bool(applies), nil
-	case err == nil && vars.attempt.preview && types.IsUnknown(value):
+	case err == nil && preview && types.IsUnknown(value):
 		return false, nil
 	case err == nil:
 		err = errors.New("it is neither true nor false")
