@@ -129,6 +129,7 @@ func (p *Provider) actingSession(ctx context.Context, r *fosite.AuthorizeRequest
 		}
 		s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
 		r.GrantedScope = grantable(as.started(i), r.GetResponseTypes().Has(responseTypeCode))
+		s.Left = append([]string{}, r.GrantedScope...)
 		return nil
 	})
 	return s, nil

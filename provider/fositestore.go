@@ -88,11 +88,15 @@ func newGrant(codeHash []byte, r fosite.Requester, kept url.Values) *storage.Gra
 	if session.Sub != session.Subject {
 		kept.Set(pairwiseSub, session.Sub)
 	}
+	scopes := r.GetGrantedScopes()
+	if session.Left != nil { // fosite made a copy of the request before that was known
+		scopes = session.Left
+	}
 	return &storage.Grant{
 		ID: session.GrantID, ClientID: r.GetClient().GetID(), UserID: session.Subject,
 		ActorID: session.ActorID, ImpersonationID: session.ImpersonationID, OrganizationID: session.Organization,
 		SID: session.SID, LoginSID: session.LoginSID,
-		Scope: strings.Join(r.GetGrantedScopes(), " "), Audience: strings.Join(r.GetGrantedAudience(), " "),
+		Scope: strings.Join(scopes, " "), Audience: strings.Join(r.GetGrantedAudience(), " "),
 		Request: kept.Encode(), Act: string(session.Act), CustomClaims: string(session.Custom),
 		ACR: session.ACR, AMR: strings.Join(session.AMR, " "),
 		AuthTime: storage.At(session.AuthTime), RequestedAt: storage.At(r.GetRequestedAt()),

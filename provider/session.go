@@ -29,6 +29,7 @@ type Session struct {
 	AMR             []string
 	AuthTime        time.Time
 	NotAfter        time.Time // no token lives longer; zero: the lifetimes decide
+	Left            []string  // of the scopes, by the start of an impersonation; nil: all that were granted
 	expires         map[fosite.TokenType]time.Time
 }
 

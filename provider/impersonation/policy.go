@@ -146,7 +146,7 @@ func compile(env *cel.Env, source string) (cel.Program, []*RuleProblem) {
 	if issues.Err() != nil {
 		var problems []*RuleProblem
 		for _, e := range issues.Errors() {
-			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Text: plainly(e.Message)})
+			problems = append(problems, &RuleProblem{Line: max(1, e.Location.Line()), Column: e.Location.Column() + 1, Text: strings.TrimSuffix(e.Message, " (in container '')")})
 		}
 		return nil, problems
 	}
@@ -171,19 +171,6 @@ func (p *Policy) and(other *Policy) *Policy {
 	both := *p
 	both.rules = slices.Concat(other.rules, p.rules)
 	return &both
-}
-
-// plainly says what the compiler says without what nobody here can know: names with a
-// dot are fields of nothing.
-func plainly(message string) string {
-	message = strings.TrimSuffix(message, " (in container '')")
-	if whose, ok := strings.CutPrefix(message, "undeclared reference to '"); ok {
-		whose = strings.TrimSuffix(whose, "'")
-		if slices.ContainsFunc(variables, func(v Variable) bool { return strings.HasPrefix(v.Name, whose+".") }) {
-			return "there is nothing of this name in " + whose
-		}
-	}
-	return message
 }
 
 // decide asks the rules, and returns what the start owes to them. note, where there is
