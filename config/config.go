@@ -149,6 +149,16 @@ type Impersonation struct {
 	// What a ticket reference looks like: a regular expression that must match all
 	// of it, such as `[A-Z]+-[0-9]+`. Empty accepts any.
 	TicketRefPattern string `koanf:"ticket_ref_pattern" validate:"omitempty,regexp"`
+	// How long a request for a second person's approval waits for an answer. What is
+	// approved has to be started within 15 minutes.
+	ApprovalWait time.Duration `koanf:"approval_wait" default:"24h" validate:"min=5m,max=168h"`
+	// When people are told by mail that somebody signed in as them: never, at the start,
+	// at the end, or both. Only verified addresses are written to, and none without
+	// `mail.smtp_url`.
+	Notify string `koanf:"notify" default:"none" validate:"oneof=none start end both"`
+	// Whether users are told by mail that support asks for their permission, and those
+	// who may approve that something waits for them.
+	NotifyRequests bool `koanf:"notify_requests"`
 	// Whether an impersonation needs a ticket reference besides its reason.
 	TicketRefRequired bool `koanf:"ticket_ref_required"`
 	// What happens to a call of a dialect that says no reason, as most calls of these
@@ -172,7 +182,8 @@ type Login struct {
 // Mail says how messages are sent. Without it none are.
 type Mail struct {
 	// The mail server, with user name and password if it wants them:
-	// `smtps://user:password@mail.example.com` or `smtp://` for STARTTLS.
+	// `smtps://user:password@mail.example.com` or `smtp://` for STARTTLS. Both encrypt, and
+	// the server's certificate has to be good; only one on this machine may do without.
 	SMTPURL Secret `koanf:"smtp_url" validate:"omitempty,smtp"`
 	// The sender of all messages, such as `Understudy <no-reply@example.com>`.
 	From string `koanf:"from" validate:"required_with=SMTPURL,omitempty,sender"`

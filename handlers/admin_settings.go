@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,7 +36,15 @@ func (s *Server) showSettings(w http.ResponseWriter, r *http.Request, st *staff,
 	if err != nil {
 		return err
 	}
-	p.Running = len(running)
+	p.Running, p.Now = len(running), now
+	if p.MailSet = s.config.Mailer != nil; p.MailSet {
+		state, err := s.store.MailState(r.Context())
+		if err != nil {
+			return err
+		}
+		p.MailTo, p.MailWaiting, p.MailFailed, p.MailError = st.User.Email, state.Waiting, state.Failed, state.LastError
+		p.MailErrorAt = state.LastErrorAt.Time()
+	}
 	return s.pages.Settings(w, status, p)
 }
 
@@ -120,6 +129,34 @@ func (s *Server) switchActing(w http.ResponseWriter, r *http.Request, st *staff)
 		return err
 	}
 	redirect(w, "/admin/settings?done=acting-"+form.Get("enabled"))
+	return nil
+}
+
+// testMail sends a message to the person themselves. That it was asked for is on the
+// record before anything is sent.
+func (s *Server) testMail(w http.ResponseWriter, r *http.Request, st *staff) error {
+	if s.config.Mailer == nil {
+		return errNoPage
+	}
+	wrong := func(status int, message string) error {
+		return s.showSettings(w, r, st, status, "", []templates.FieldError{{Field: "mail", Message: message}})
+	}
+	letter, err := s.TestMail(st.User.Email, st.User.DisplayName(), s.language(r))
+	if err != nil {
+		return err
+	}
+	err = s.provider.SendTest(r.Context(), s.config.Mailer, letter, s.by(r, st.Login), time.Now())
+	if _, full := throttled(err); full {
+		return wrong(http.StatusTooManyRequests, "That was tried too often. Wait a little, then try again.")
+	}
+	if errors.Is(err, provider.ErrNotSent) {
+		s.logAnswer(r, http.StatusBadGateway, "mail_not_sent", err)
+		return wrong(http.StatusBadGateway, "The mail server did not take it. What it said is in the log.")
+	}
+	if err != nil {
+		return err
+	}
+	redirect(w, "/admin/settings?done=mail_tested")
 	return nil
 }
 

@@ -187,6 +187,7 @@ var notices = map[string]string{
 	"acting-on":            "Signing in as others is on.",
 	"acting-off":           "Signing in as others is off. Nobody is signed in as somebody else any more.",
 	"policy-saved":         "The policy was changed. It holds from now on.",
+	"mail_tested":          "The test message was handed to the mail server.",
 	"rule-set":             "The rule about support access was changed.",
 }
 

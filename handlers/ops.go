@@ -21,6 +21,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	logouts  *prometheus.CounterVec
 	webhooks *prometheus.CounterVec
+	mails    *prometheus.CounterVec
 	draining atomic.Bool
 }
 
@@ -41,7 +42,10 @@ func newMetrics(store *storage.Store) *metrics {
 			Name: "understudy_webhook_deliveries_total", Help: "Attempts to send events to webhooks, by what came of it: delivered, retry or failed.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.logouts, m.webhooks, backlog{store},
+	m.mails = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "understudy_mails_total", Help: "Attempts to send mails, by what came of it: delivered, retry or failed.",
+	}, []string{"result"})
+	m.registry.MustRegister(m.requests, m.seconds, m.logouts, m.webhooks, m.mails, backlog{store},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -78,6 +82,9 @@ func (s *Server) Ops() http.Handler {
 
 // ObserveLogout counts what came of sending a logout token.
 func (s *Server) ObserveLogout(result string) { s.metrics.logouts.WithLabelValues(result).Inc() }
+
+// ObserveMail counts what came of sending a mail.
+func (s *Server) ObserveMail(result string) { s.metrics.mails.WithLabelValues(result).Inc() }
 
 // ObserveWebhook counts what came of sending an event to a webhook.
 func (s *Server) ObserveWebhook(result string) { s.metrics.webhooks.WithLabelValues(result).Inc() }

@@ -185,6 +185,7 @@ func consoleRoutes() []consoleRoute {
 		{"GET /admin/settings", "settings:write", false, false, (*Server).settings},
 		{"GET /admin/settings/acting", "settings:write", false, false, (*Server).actingForm},
 		{"POST /admin/settings/acting", "settings:write", false, false, (*Server).switchActing},
+		{"POST /admin/settings/mail-test", "settings:write", false, false, (*Server).testMail},
 		{"POST /admin/settings/support-access", "settings:write", false, false, (*Server).setSupportRule},
 	}
 }

@@ -28,6 +28,8 @@ type Config struct {
 	// ReportTo is whom people may tell that somebody signed in as them who should not
 	// have: an e-mail address or the https URL of a page. Empty: nobody is named.
 	ReportTo string
+	// Mailer sends the test message of the settings; nil: there is no mail server.
+	Mailer *provider.Mailer
 	// Auditor looks after the record. Nil: the record is never verified by itself.
 	Auditor *provider.Auditor
 	// RotationInterval is how old a signing key becomes; zero: it is not replaced by itself.

@@ -13,8 +13,14 @@ type SettingsPage struct {
 	Rule                 string // optional, required or managed
 	ReasonMin, ReasonMax int
 	Confirm              bool // the password is to be shown
-	Locked               []SettingGroup
-	Errors               []FieldError // of rule and password
+	// The mail: whether there is a server, to whom a test goes, and how it stands.
+	MailSet                 bool
+	MailTo                  string
+	MailWaiting, MailFailed int64
+	MailError               string
+	MailErrorAt, Now        time.Time
+	Locked                  []SettingGroup
+	Errors                  []FieldError // of rule and password
 }
 
 // SettingGroup is a part of the configuration.
@@ -27,7 +33,7 @@ type SettingGroup struct {
 // env or flag.
 type SettingRow struct{ Key, Value, Source string }
 
-// Settings posts enabled to /admin/settings/acting, and rule and password to
+// Settings posts nothing to /admin/settings/mail-test, enabled to /admin/settings/acting, and rule and password to
 // /admin/settings/support-access.
 func (s *Set) Settings(w http.ResponseWriter, status int, p SettingsPage) error {
 	return s.render(w, status, "console/settings", struct {

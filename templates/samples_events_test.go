@@ -87,7 +87,7 @@ func eventsSamples() map[string]any {
 		"console_keys_by_hand":       KeysPage{Page: framed(""), Now: now},
 		"console_keys_replace":       ReplaceKeysPage{Page: framed(""), Algs: algs},
 		"console_keys_replace_wrong": ReplaceKeysPage{Page: framed(""), Algs: algs, Confirm: true, Errors: []FieldError{{"alg", "Choose at least one."}, {"password", "The password is not right."}}},
-		"console_settings":           SettingsPage{Page: framed(""), Enabled: true, Running: 2, Rule: "optional", ReasonMin: 8, ReasonMax: 500, Locked: locked},
+		"console_settings":           SettingsPage{Page: framed(""), Enabled: true, Running: 2, Rule: "optional", ReasonMin: 8, ReasonMax: 500, Locked: locked, Now: now, MailSet: true, MailTo: "root@corp.example", MailWaiting: 2, MailFailed: 1, MailError: "550 5.1.1 no such user", MailErrorAt: now.Add(-time.Hour)},
 		"console_settings_off":       SettingsPage{Page: framed(""), Rule: "required", Confirm: true, Errors: []FieldError{{"rule", "Choose one of the rules."}, {"password", "Confirm with your password."}}},
 		"console_settings_acting":    SwitchActingPage{Page: framed(""), Clients: 3, Rule: "optional", Longest: time.Hour, Confirm: true, Errors: []FieldError{{"password", "Confirm with your password."}}},
 		"console_settings_acting_1":  SwitchActingPage{Page: framed(""), Clients: 1, Rule: "managed", Longest: 45 * time.Minute},

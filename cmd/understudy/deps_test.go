@@ -41,6 +41,7 @@ var owners = []struct {
 	{"github.com/ory/fosite", []string{"provider", "provider/impersonation", "handlers"}},
 	{"github.com/ory/fosite/", []string{"provider", "provider/impersonation"}}, // handlers name fosite's request types only
 	{"github.com/go-jose/", []string{"provider", "provider/impersonation"}},
+	{"github.com/wneessen/go-mail", []string{"provider"}},
 	{"github.com/knadh/koanf/", []string{"config"}},
 	{"github.com/spf13/cobra", []string{"cmd"}},
 	{"testing", nil}, // nobody: test helpers are exempt, and stay out of the program

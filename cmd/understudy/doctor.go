@@ -84,11 +84,14 @@ func newDoctorCmd() *cobra.Command {
 func (e *examination) run(ctx context.Context) []finding {
 	found := []finding{
 		checkConfiguration(e.config, e.file), checkIssuer(e.config), checkSecrets(e.config, e.file, os.Getenv),
-		checkTLS(e.config, e.now), checkProxies(e.config), checkRegistration(e.config), checkOpsListen(e.config),
+		checkTLS(e.config, e.now), checkProxies(e.config), checkRegistration(e.config), checkOpsListen(e.config), checkMail(e.config),
 	}
 	found = append(found, e.database(ctx)...)
 	if e.client != nil {
 		found = append(found, checkServer(ctx, e.client, e.config.Issuer))
+		if e.config.Mail.SMTPURL != "" {
+			found = append(found, checkMailServer(ctx, e.config))
+		}
 	}
 	return found
 }
@@ -122,7 +125,7 @@ func (e *examination) database(ctx context.Context) []finding {
 func (e *examination) inside(ctx context.Context) []finding {
 	found := e.checkKeys(ctx)
 	for _, check := range []func(context.Context) ([]finding, error){
-		e.checkAdministrators, e.checkImpersonation, e.checkClients, e.checkRecord, e.checkLogoutNotices, e.checkWebhooks,
+		e.checkAdministrators, e.checkImpersonation, e.checkClients, e.checkRecord, e.checkLogoutNotices, e.checkWebhooks, e.checkMails,
 	} {
 		more, err := check(ctx)
 		if err != nil {
@@ -139,7 +142,7 @@ func (e *examination) complaints(ctx context.Context) []handlers.Finding {
 	var all []handlers.Finding
 	found := []finding{
 		checkConfiguration(e.config, e.file), checkIssuer(e.config), checkTLS(e.config, e.now), checkProxies(e.config),
-		checkRegistration(e.config), checkOpsListen(e.config),
+		checkRegistration(e.config), checkOpsListen(e.config), checkMail(e.config),
 	}
 	for _, f := range append(found, e.inside(ctx)...) {
 		if f.Status != good {

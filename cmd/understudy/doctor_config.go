@@ -30,13 +30,43 @@ func checkConfiguration(c *config.Config, file string) finding {
 	if len(c.Dialects) > 0 {
 		idle = append(idle, "dialects")
 	}
-	if c.Mail.SMTPURL != "" {
-		idle = append(idle, "mail.smtp_url")
-	}
 	if len(idle) > 0 {
 		return finding{"configuration", warn, "set, but without effect yet: " + strings.Join(idle, ", "), "Do not rely on it."}
 	}
 	return finding{"configuration", good, file + " is valid", ""}
+}
+
+// checkMail looks at what is said about mail without sending any.
+func checkMail(c *config.Config) finding {
+	wanted := c.Impersonation.Notify != "none" && c.Impersonation.Notify != "" || c.Impersonation.NotifyRequests
+	switch {
+	case c.Mail.SMTPURL == "" && wanted:
+		return finding{"mail", warn, "people are to be told by mail, and there is no mail server", "Set mail.smtp_url and mail.from, or impersonation.notify: none."}
+	case c.Mail.SMTPURL == "":
+		return finding{"mail", good, "none is sent", ""}
+	}
+	return finding{"mail", good, "is sent through " + mailHost(c), ""}
+}
+
+// mailHost names the mail server, without the password.
+func mailHost(c *config.Config) string {
+	u, err := url.Parse(c.Mail.SMTPURL.Reveal())
+	if err != nil {
+		return "mail.smtp_url"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// checkMailServer talks to the mail server as far as before a message.
+func checkMailServer(ctx context.Context, c *config.Config) finding {
+	mailer, err := newMailer(c)
+	if err == nil {
+		err = mailer.Check(ctx)
+	}
+	if err != nil {
+		return finding{"mail server", bad, err.Error(), "See that it runs, that its certificate is good, and that mail.smtp_url is right."}
+	}
+	return finding{"mail server", good, mailHost(c) + " takes messages", ""}
 }
 
 func checkIssuer(c *config.Config) finding {

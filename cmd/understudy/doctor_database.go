@@ -402,3 +402,18 @@ func (e *examination) checkWebhooks(ctx context.Context) ([]finding, error) {
 	}
 	return found, nil
 }
+
+// checkMails looks at what came of the mails of the last month.
+func (e *examination) checkMails(ctx context.Context) ([]finding, error) {
+	state, err := e.store.MailState(ctx)
+	if err != nil || e.config.Mail.SMTPURL == "" {
+		return nil, err
+	}
+	if state.LastError != "" {
+		return []finding{{
+			"mails", warn, fmt.Sprintf("%d wait, %d were given up in 30 days; the last error: %s", state.Waiting, state.Failed, state.LastError),
+			"Try understudy mail test --to YOUR-ADDRESS.",
+		}}, nil
+	}
+	return []finding{{"mails", good, "none failed in 30 days", ""}}, nil
+}

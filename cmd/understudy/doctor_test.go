@@ -59,7 +59,11 @@ func TestDoctorConfiguration(t *testing.T) {
 		{"from the environment", func(c *config.Config) finding { return checkConfiguration(c, "") }, nil, good, "the environment is valid"},
 		{"dialects", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Dialects = []string{"clerk"} }, warn, "without effect yet: dialects"},
 		{"no logo", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Branding.Logo = "doctor_test.go" }, bad, "branding.logo"},
-		{"mail", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Mail.SMTPURL = "smtp://x" }, warn, "mail.smtp_url"},
+
+		{"no mail", checkMail, nil, good, "none is sent"},
+		{"mail", checkMail, func(c *config.Config) { c.Mail.SMTPURL = "smtp://bot:secret@mail.example:25" }, good, "through smtp://mail.example:25"},
+		{"mail wanted, and no server", checkMail, func(c *config.Config) { c.Impersonation.Notify = "start" }, warn, "no mail server"},
+		{"requests wanted, and no server", checkMail, func(c *config.Config) { c.Impersonation.NotifyRequests = true }, warn, "no mail server"},
 
 		{"issuer", checkIssuer, nil, good, "https://id.example.com"},
 		{"I05 issuer over http", checkIssuer, func(c *config.Config) { c.Issuer = "http://localhost:8080" }, warn, "not https"},

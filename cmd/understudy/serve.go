@@ -41,11 +41,6 @@ func newServeCmd() *cobra.Command {
 
 func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	log := newLogger(c.Log, out)
-	for setting, given := range map[string]bool{"mail.smtp_url": c.Mail.SMTPURL != ""} {
-		if given {
-			log.WarnContext(ctx, "this setting does nothing yet", "setting", setting)
-		}
-	}
 	store, err := openStore(ctx, c)
 	if err != nil {
 		return err
@@ -78,6 +73,7 @@ type service struct {
 	auditor *provider.Auditor
 	logouts *provider.LogoutSender
 	pushes  *provider.WebhookSender
+	mails   *provider.MailSender // nil: there is no mail server
 
 	drainPause time.Duration // between saying that it goes and going
 }
@@ -103,7 +99,12 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	p := provider.New(settings, store, keys, log)
 	auditor := provider.NewAuditor(store, keys, c.Issuer)
 	auditor.Log = log
+	mailer, err := newMailer(c)
+	if err != nil {
+		return nil, err
+	}
 	server := handlers.New(handlers.Config{
+		Mailer:     mailer,
 		CookieName: c.Sessions.CookieName, SessionIdle: c.Sessions.Idle, SessionLifetime: c.Sessions.Lifetime,
 		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request", ReportTo: c.Impersonation.ReportTo,
 		Auditor: auditor, RotationInterval: c.Keys.RotationInterval, LongestToken: longestUse(c), Settings: shownSettings(c),
@@ -116,8 +117,13 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 	logouts.Observe = server.ObserveLogout
 	pushes := provider.NewWebhookSender(p)
 	pushes.Observe = server.ObserveWebhook
+	var mails *provider.MailSender
+	if mailer != nil {
+		mails = provider.NewMailSender(p, mailer, server.ComposeMail)
+		mails.Observe = server.ObserveMail
+	}
 	return &service{
-		config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts, pushes: pushes,
+		mails: mails, config: c, log: log, store: store, keys: keys, prov: p, server: server, auditor: auditor, logouts: logouts, pushes: pushes,
 	}, nil
 }
 
@@ -172,7 +178,14 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 			MaxConcurrent:          c.Impersonation.MaxConcurrent,
 			MaxConcurrentPerClient: c.Impersonation.MaxConcurrentPerClient,
 			TicketRefRequired:      c.Impersonation.TicketRefRequired,
+			ApprovalWait:           c.Impersonation.ApprovalWait,
 		},
+	}
+	if c.Mail.SMTPURL != "" {
+		notify := c.Impersonation.Notify
+		settings.Notices = impersonation.Notices{
+			Start: notify == "start" || notify == "both", End: notify == "end" || notify == "both", Requests: c.Impersonation.NotifyRequests,
+		}
 	}
 	if p := c.Impersonation.TicketRefPattern; p != "" {
 		whole, err := regexp.Compile(`^(?:` + p + `)$`)
@@ -215,6 +228,9 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	g.Go(func() error { return s.auditor.Run(work) })
 	g.Go(func() error { return s.auditor.Watch(work) })
 	g.Go(func() error { return s.logouts.Run(work) })
+	if s.mails != nil {
+		g.Go(func() error { return s.mails.Run(work) })
+	}
 	g.Go(func() error { return s.pushes.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
