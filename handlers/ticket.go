@@ -46,12 +46,15 @@ func (s *Server) redeemInBrowser(w http.ResponseWriter, r *http.Request, i *inte
 	if err != nil {
 		return true, err
 	}
-	if err := i.request.CheckUnseen(t.SubjectID); err != nil {
-		return true, s.refuse(w, r, i, err)
+	if slices.Contains(i.request.Prompt, "none") {
+		return true, s.refuse(w, r, i, provider.ErrLoginRequired) // nobody may act without being seen to
 	}
 	ask, err := s.provider.Impersonation.RedeemInBrowser(r.Context(), t, i.request.Client, s.bearer(r), s.info(r), time.Now())
 	if err != nil {
 		return true, s.ticketRefused(r, handle, nil, err)
+	}
+	if err := i.request.CheckUnseen(t.SubjectID); err != nil {
+		return true, s.refuse(w, r, i, err)
 	}
 	err = s.approve(w, r, i, provider.As{Scope: i.request.GetRequestedScopes(), Ask: ask}, nil)
 	return true, s.ticketRefused(r, handle, nil, err)

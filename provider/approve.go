@@ -37,7 +37,7 @@ func (a *AuthorizeRequest) CheckUnseen(subjectID string) error {
 	switch {
 	case a.Err != nil:
 		return a.Err
-	case slices.Contains(a.Prompt, "none"), slices.Contains(a.Prompt, "login"), a.Hint != nil && a.Hint.Acting:
+	case slices.Contains(a.Prompt, "login"), a.Hint != nil && a.Hint.Acting:
 		return errLoginRequired
 	}
 	return a.CheckActing(subjectID)
