@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/understudy-id/understudy/handlers/api"
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -44,8 +46,15 @@ const open = ""
 
 // dialectCall is what a row knows of its request.
 type dialectCall struct {
-	call // Caller is nil while nobody knows who calls
-	now  time.Time
+	call    // Caller is nil while nobody knows who calls
+	now     time.Time
+	dialect string
+	as      string // what the vendor calls this, for the record
+}
+
+// operation is a context in which operations of the management API answer the call.
+func (c *dialectCall) operation(r *http.Request) context.Context {
+	return context.WithValue(r.Context(), callKey{}, &c.call)
 }
 
 // refusal is what a caller is told: why, in words that the SDK throws.
@@ -57,7 +66,7 @@ type refusal struct {
 }
 
 // dialects are all that there are.
-func dialects() []dialect { return []dialect{workos()} }
+func dialects() []dialect { return []dialect{clerk(), workos(), descope(), auth0()} }
 
 // dialectRoutes are the rows of the dialects that the configuration lists. The others
 // are not there, like any address that is not.
@@ -79,7 +88,7 @@ func (s *Server) dialectRoutes() []route {
 // told as the vendor would.
 func (d dialect) serve(row dialectRoute) func(*Server, http.ResponseWriter, *http.Request) error {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) error {
-		call := &dialectCall{call: call{request: s.info(r)}, now: time.Now()}
+		call := &dialectCall{call: call{request: s.info(r)}, now: time.Now(), dialect: d.name}
 		err := func() error {
 			if row.permission == open {
 				return nil
@@ -138,6 +147,10 @@ var errNoKey = &problemErr{Code: "invalid_token", Detail: "Present an API key."}
 // errNoClient is the answer to a key without an application where there has to be one.
 var errNoClient = &problemErr{Code: "not_permitted", Detail: "This key speaks for no application. Make one with understudy apikey create --client."}
 
+func errOtherClient(named string) error {
+	return &problemErr{Code: "not_permitted", Detail: fmt.Sprintf("This key speaks for another application than %q.", named)}
+}
+
 // refuseAs answers an error in the words of a dialect.
 func (s *Server) refuseAs(w http.ResponseWriter, r *http.Request, d dialect, err error) {
 	said := refusalOf(err)
@@ -162,7 +175,7 @@ func refusalOf(err error) refusal {
 		said.Message = kind.Title
 	}
 	for _, wrong := range p.Errors {
-		said.Message += " " + wrong.Field + ": " + wrong.Message + "."
+		said.Message += " " + wrong.Field + ": " + strings.TrimSuffix(wrong.Message, ".") + "."
 	}
 	return said
 }
@@ -190,17 +203,59 @@ func readWords(r *http.Request, into any) error {
 	return nil
 }
 
+// vouches is the caller as the rules ask about it.
+func (c *dialectCall) vouches() impersonation.Caller {
+	return impersonation.Caller{ID: c.ID, Standing: c.Standing}
+}
+
+// reason is why somebody acts: what the call says or, where it says nothing and may,
+// that it said nothing. Its words are for the record.
+func (s *Server) reason(call *dialectCall, given string) (string, impersonation.Words) {
+	words := impersonation.Words{Dialect: call.dialect}
+	if strings.TrimSpace(given) == "" && !s.config.DialectReasonRequired {
+		words.ReasonMade = true
+		return madeReason(call), words
+	}
+	return given, words
+}
+
+// bearerTicket makes a ticket for whoever opens its link first: that is what a token or
+// a link of these vendors is. They are asked for full access, as there is no other.
+func (s *Server) bearerTicket(r *http.Request, call *dialectCall, q provider.TicketRequest) (*storage.Ticket, string, error) {
+	q.Access, q.Binding, q.ExpiresIn = impersonation.Full, storage.BindingBearer, min(q.ExpiresIn, impersonation.TicketLifetime)
+	q.Reason, q.Words = s.reason(call, q.Reason)
+	for _, id := range []*string{&q.ActorID, &q.SubjectID} {
+		if !acceptableID(*id) {
+			*id = ""
+		}
+	}
+	return s.provider.CreateTicket(r.Context(), call.vouches(), q, call.request, call.now)
+}
+
+// ticketURL is where a ticket's token is used.
+func (s *Server) ticketURL(token string) string { return s.provider.Issuer() + "/impersonate/" + token }
+
+// madeReason is what the record says where a vendor's call has no reason: what is true.
+func madeReason(call *dialectCall) string {
+	name := []rune(call.Name)
+	if len(name) > 100 {
+		name = append(name[:99], '…')
+	}
+	return fmt.Sprintf("%s, called by %q without a reason", call.as, string(name))
+}
+
 // clientFor returns the client that a call is about: the one that its key speaks for,
-// which is the one that it names where it names one.
+// which is the one that it names where it names one. A client that calls for itself
+// may name another: what it may do there is what its permissions say.
 func (s *Server) clientFor(r *http.Request, call *dialectCall, named string) (*storage.Client, error) {
-	id := call.ClientID
+	id, bound := call.ClientID, call.ClientID != "" && call.ClientID != call.ID
 	switch {
 	case id == "" && named == "":
 		return nil, errNoClient
-	case id == "":
+	case bound && named != "" && named != id:
+		return nil, errOtherClient(named)
+	case named != "":
 		id = named
-	case named != "" && named != id:
-		return nil, &problemErr{Code: "not_permitted", Detail: fmt.Sprintf("This key speaks for another application than %q.", named)}
 	}
 	if !acceptableID(id) {
 		return nil, &problemErr{Code: "not_found", Detail: "There is no such application."}
@@ -215,6 +270,15 @@ func (s *Server) clientFor(r *http.Request, call *dialectCall, named string) (*s
 // acceptableID reports whether a text can be an id or an e-mail address that somebody
 // has: others are not looked for.
 func acceptableID(id string) bool { return id != "" && len(id) <= 320 && !strings.ContainsRune(id, 0) }
+
+// milliseconds is a time as JavaScript counts it, nil for none.
+func milliseconds(t storage.Time) *int64 {
+	if !t.Set() {
+		return nil
+	}
+	ms := t.Time().UnixMilli()
+	return &ms
+}
 
 // numberIn reads a number of a query, otherwise where there is none.
 func numberIn(q url.Values, name string, least, most, otherwise int) (int, error) {

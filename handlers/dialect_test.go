@@ -20,7 +20,7 @@ import (
 func speaking(t testing.TB, o idptest.Options, names ...string) *idptest.IDP {
 	t.Helper()
 	if o.Handlers.Dialects = names; names == nil {
-		o.Handlers.Dialects = []string{"workos"}
+		o.Handlers.Dialects = []string{"clerk", "workos", "descope", "auth0"}
 	}
 	return idptest.New(t, unlimited(o))
 }
@@ -250,7 +250,7 @@ func speaks(names ...string) handlers.Config { return handlers.Config{Dialects: 
 // What the SDKs of other vendors get is what their programs rely on.
 func TestDialectWire(t *testing.T) {
 	t.Parallel()
-	o := unlimited(idptest.Options{Handlers: speaks("workos")})
+	o := unlimited(idptest.Options{Handlers: speaks("clerk", "workos", "descope", "auth0")})
 	clocked(t, o, func(t *testing.T, idp *idptest.IDP) {
 		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
 		g := wire{t, time.Now()}
@@ -268,5 +268,54 @@ func TestDialectWire(t *testing.T) {
 		g.answer("workos_error", say(t, idp, c))
 		check(t, idp.Auditor.Sequence(t.Context()))
 		g.answer("workos_events", say(t, idp, spoken{http.MethodGet, "/events?events=session.created&limit=1", key, nil}))
+
+		g.answer("clerk_user", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", key, nil}))
+		token := g.answer("clerk_create", say(t, idp, clerkCall(key)))
+		g.answer("clerk_revoke", say(t, idp, spoken{http.MethodPost, "/v1/actor_tokens/" + str(t, token, "id") + "/revoke", key, nil}))
+		g.answer("clerk_error", say(t, idp, spoken{http.MethodPost, "/v1/actor_tokens", key, object{}}))
+		c = auth0Call(key)
+		setBody("protocol", "samlp")(&c)
+		g.answer("auth0_error", say(t, idp, c))
+
+		refresh := g.answer("descope_impersonate", say(t, idp, descopeCall(key)))
+		g.token("descope_refresh_jwt", refresh["jwt"])
+		session := say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + str(t, refresh, "jwt"), object{}})
+		g.token("descope_session_jwt", g.answer("descope_refresh", session)["sessionJwt"])
+		stopped := say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": refresh["jwt"]}})
+		g.token("descope_own_jwt", g.answer("descope_stop", stopped)["jwt"])
+		g.answer("descope_error", say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": "x"}}))
+	})
+}
+
+// Whatever a body says, it is answered in the vendor's words, and never as our failure.
+func FuzzDialects(f *testing.F) {
+	idp := speaking(f, idptest.Options{})
+	key := keyFor(f, idp, "app", "impersonation:start", "users:read", "users:write", "events:read")
+	calls := []spoken{
+		clerkCall(key), descopeCall(key), auth0Call(key),
+		{http.MethodPost, "/user_management/authenticate", key, object{
+			"grant_type": "authorization_code", "client_id": "app", "client_secret": key, "code": "uc_x", "code_verifier": idptest.Verifier,
+		}},
+		{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": "a.b.c", "customClaims": object{"plan": "gold"}}},
+		{http.MethodPost, "/v1/mgmt/user/update/impersonationConsent", "app:" + key, object{"loginId": "usr_ada", "impersonationConsent": true}},
+	}
+	names := []string{"clerk", "descope", "auth0", "workos", "descope", "descope"}
+	for i, c := range calls {
+		body, err := json.Marshal(c.body)
+		check(f, err)
+		f.Add(uint8(i), string(body)) //nolint:gosec // six
+	}
+	f.Add(uint8(1), `{"customClaims":{"a":{"b":[1e999,null,{"act":1}]}},"refreshDuration":1e3}`)
+	f.Fuzz(func(t *testing.T, which uint8, body string) {
+		i := int(which) % len(calls)
+		c := calls[i]
+		c.body = body
+		w := say(t, idp, c)
+		if w.Status >= 500 {
+			t.Errorf("%s: status %d: %s", c.path, w.Status, w.Body)
+		}
+		if w.Status >= 400 {
+			vendorsError(t, c.path, names[i], w)
+		}
 	})
 }

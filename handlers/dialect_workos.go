@@ -133,8 +133,12 @@ func (s *Server) workosClient(w http.ResponseWriter, r *http.Request, call *dial
 	if err := s.callsWith(w, r, call, secret, open); err != nil {
 		return nil, err
 	}
-	if call.ClientID == "" { // any key would open the codes of every client
+	switch call.ClientID { // any other would open the codes of every client
+	case "":
 		return nil, errNoClient
+	case id:
+	default:
+		return nil, errOtherClient(id)
 	}
 	return s.clientFor(r, call, id)
 }

@@ -48,6 +48,7 @@ func TestWorkOSAuthenticate(t *testing.T) {
 		{"a key that never was", 401, "", secret("usk_nonsense"), nil},
 		{"the client's own secret", 401, "", secret(idptest.Secret), nil},
 		{"a key of another application", 403, "speaks for another", secret(keyFor(t, idp, "other", "events:read")), nil},
+		{"a token of another client", 403, "speaks for another", func(c *spoken) { secret(serviceToken(t, idp, "impersonation:start"))(c) }, nil},
 		{"a key of no application", 403, "speaks for no", secret(idp.APIKey(t, "events:read", "impersonation:start")), nil},
 		{"a key that was revoked", 401, "", nil, func(t *testing.T, idp *idptest.IDP) {
 			k, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))

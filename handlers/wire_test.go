@@ -61,7 +61,7 @@ func (g wire) token(name string, token any) {
 // other tests' business.
 var varying = map[string]bool{
 	"kid": true, "jti": true, "sid": true, "gid": true, "at_hash": true, "id": true, "access_token": true, "refresh_token": true, "id_token": true,
-	"jwt": true, "refreshJwt": true, "sessionJwt": true, "after": true, "token": true, "url": true,
+	"clerk_trace_id": true, "jwt": true, "refreshJwt": true, "sessionJwt": true, "after": true, "token": true, "url": true,
 	"n": true, "x": true, "y": true, "created_at": true, "updated_at": true, "stop_uri": true,
 }
 
@@ -88,7 +88,7 @@ func (g wire) named(name string, v any) any {
 		switch name {
 		case "iat", "exp", "auth_time":
 			return "start + " + time.Unix(int64(v), 0).Sub(g.start).String()
-		case "updated_at":
+		case "created_at", "updated_at", "expires_at":
 			return "number"
 		}
 	case string:

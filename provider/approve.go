@@ -166,6 +166,9 @@ func (p *Provider) sessionOfAct(ctx context.Context, as As, now time.Time) (*Ses
 		s.LoginSID = ask.ActorLogin.SID
 	}
 	s.SID = s.ImpersonationID
+	if ask.Words.Dialect == "clerk" {
+		s.Act = withSID(s.Act, s.SID)
+	}
 	return s, nil
 }
 

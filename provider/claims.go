@@ -104,6 +104,11 @@ func actClaim(actor *storage.User, sub string, c *storage.Client) json.RawMessag
 	return asRaw(act)
 }
 
+// withSID adds to act the session in which the actor acts, as Clerk's tokens have it.
+func withSID(act json.RawMessage, sid string) json.RawMessage {
+	return json.RawMessage(strings.TrimSuffix(string(act), "}") + `,"sid":` + string(asRaw(sid)) + "}")
+}
+
 // unixOr returns seconds since the epoch, zero for no time.
 func unixOr(t time.Time) int64 {
 	if t.IsZero() {

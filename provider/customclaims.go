@@ -28,7 +28,7 @@ const (
 var reservedClaims = folded(`
 	iss sub aud exp nbf iat jti azp nonce auth_time at_hash c_hash s_hash rt_hash acr amr sub_jwk sub_id cnf sid
 	act may_act scope client_id events toe txn vot vtm attest origid orig dest mky rph roles groups entitlements
-	authorization_details verified_claims vc vp _claim_names _claim_sources _sd _sd_alg sd_hash htm htu ath atc
+	authorization_details verified_claims vc vp drn rexp _claim_names _claim_sources _sd _sd_alg sd_hash htm htu ath atc
 	token_introspection active token_type username status title location jcard div opt sph msgi crn exi
 	ace_profile cnonce at_use_nbr sip_from_tag sip_date sip_callid sip_cseq_num sip_via_branch rcd rcdi
 	eat_nonce eat_profile ueid sueids oemid hwmodel hwversion oemboot dbgstat submods uptime bootcount bootseed

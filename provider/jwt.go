@@ -24,6 +24,8 @@ const (
 	typIDToken     = "JWT"
 	typUserinfo    = "userinfo+jwt"
 	typLogoutToken = "logout+jwt"
+	typRefresh     = "refresh+jwt" // as Descope's SDKs keep it
+	typSession     = "session+jwt"
 )
 
 // maxJWT is how long a JWT may be that somebody presents.

@@ -272,7 +272,7 @@ func (k *Keyring) activate(into *keys, row storage.SigningKey) error {
 		return err
 	}
 	into.signers[row.Alg], into.signs[row.Alg] = map[string]jose.Signer{}, row.ID
-	for _, typ := range []string{typAccessToken, typIDToken, typUserinfo, typLogoutToken} {
+	for _, typ := range []string{typAccessToken, typIDToken, typUserinfo, typLogoutToken, typRefresh, typSession} {
 		key := jose.SigningKey{
 			Algorithm: jose.SignatureAlgorithm(row.Alg),
 			Key:       jose.JSONWebKey{Key: private, KeyID: row.ID},

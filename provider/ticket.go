@@ -31,6 +31,7 @@ type TicketRequest struct {
 	Callback               CallbackChoice       // of a client whose delivery that is
 	TargetLinkURI          string
 	CustomClaims           map[string]any
+	Words                  impersonation.Words // whose words it was asked for in
 }
 
 // CreateTicket gives a caller a ticket with which an actor starts an impersonation, and
@@ -59,7 +60,7 @@ func (p *Provider) CreateTicket(ctx context.Context, by impersonation.Caller, q 
 	err = p.Impersonation.Issue(ctx, impersonation.Ask{
 		Actor: &storage.User{ID: q.ActorID}, Caller: &by, Client: c, SubjectID: q.SubjectID, Organization: q.Organization,
 		Reason: q.Reason, TicketRef: q.TicketRef, Access: q.Access, Duration: q.Duration, Entry: "api",
-		CustomClaims: custom,
+		CustomClaims: custom, Words: q.Words,
 	}, t, info, now)
 	return t, token, malformed(err)
 }

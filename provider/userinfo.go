@@ -117,3 +117,22 @@ func bearerInHeader(r *http.Request) (string, error) {
 	}
 	return token, nil
 }
+
+// UserinfoWithActor returns the claims of Userinfo, unsigned, and who really acts: the
+// actor, and the sub by which act names them. A nil actor: the user does.
+func (p *Provider) UserinfoWithActor(r *http.Request) (claims map[string]any, actor *storage.User, sub string, err error) {
+	token, err := bearer(r)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	a, err := p.userinfoToken(r.Context(), token)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	claims, err = p.userinfo(a)
+	if err != nil || a.granted.ActorID == "" {
+		return claims, nil, "", err
+	}
+	actor, err = p.store.User(r.Context(), a.granted.ActorID)
+	return claims, actor, actorIn(a.claims.Act), err
+}

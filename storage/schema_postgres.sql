@@ -284,6 +284,7 @@ tickets.created_at bigint NOT NULL
 tickets.created_by text NOT NULL DEFAULT ''::text
 tickets.custom_claims text NOT NULL DEFAULT ''::text
 tickets.delivery text NOT NULL DEFAULT 'initiate_login'::text
+tickets.dialect text NOT NULL DEFAULT ''::text
 tickets.duration bigint NOT NULL
 tickets.entry text NOT NULL DEFAULT 'console'::text
 tickets.expires_at bigint NOT NULL
@@ -477,6 +478,7 @@ tickets: tickets_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'fu
 tickets: tickets_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)
 tickets: tickets_binding_check CHECK ((binding = ANY (ARRAY['actor_session'::text, 'bearer'::text])))
 tickets: tickets_delivery_check CHECK ((delivery = ANY (ARRAY['initiate_login'::text, 'callback'::text, 'link'::text])))
+tickets: tickets_dialect_check CHECK ((dialect = ANY (ARRAY[''::text, 'clerk'::text, 'workos'::text, 'descope'::text, 'auth0'::text])))
 tickets: tickets_entry_check CHECK ((entry = ANY (ARRAY['console'::text, 'api'::text])))
 tickets: tickets_pkey PRIMARY KEY (id)
 tickets: tickets_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)

@@ -336,7 +336,7 @@ CREATE TABLE tickets (
     expires_at      INTEGER NOT NULL,
     redeemed_at     INTEGER NOT NULL DEFAULT 0,
     revoked_at      INTEGER NOT NULL DEFAULT 0
-, entry TEXT NOT NULL DEFAULT 'console' CHECK (entry IN ('console', 'api')), delivery TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')), redirect_uri TEXT NOT NULL DEFAULT '', response_type TEXT NOT NULL DEFAULT '', response_mode TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT '', scope TEXT NOT NULL DEFAULT '', target_link_uri TEXT NOT NULL DEFAULT '', created_by TEXT NOT NULL DEFAULT '', custom_claims TEXT NOT NULL DEFAULT '', impersonation_id TEXT NOT NULL DEFAULT '', bound_at INTEGER NOT NULL DEFAULT 0, browser_hash BLOB, updated_at INTEGER NOT NULL DEFAULT 0, kept_until INTEGER NOT NULL DEFAULT 0) STRICT;
+, entry TEXT NOT NULL DEFAULT 'console' CHECK (entry IN ('console', 'api')), delivery TEXT NOT NULL DEFAULT 'initiate_login' CHECK (delivery IN ('initiate_login', 'callback', 'link')), redirect_uri TEXT NOT NULL DEFAULT '', response_type TEXT NOT NULL DEFAULT '', response_mode TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT '', scope TEXT NOT NULL DEFAULT '', target_link_uri TEXT NOT NULL DEFAULT '', created_by TEXT NOT NULL DEFAULT '', custom_claims TEXT NOT NULL DEFAULT '', impersonation_id TEXT NOT NULL DEFAULT '', bound_at INTEGER NOT NULL DEFAULT 0, browser_hash BLOB, updated_at INTEGER NOT NULL DEFAULT 0, kept_until INTEGER NOT NULL DEFAULT 0, dialect TEXT NOT NULL DEFAULT '' CHECK (dialect IN ('', 'clerk', 'workos', 'descope', 'auth0'))) STRICT;
 CREATE TABLE tokens (
     hash       BLOB PRIMARY KEY,
     kind       TEXT NOT NULL CHECK (kind IN ('refresh_token', 'access_token')),

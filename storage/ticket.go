@@ -36,6 +36,7 @@ type Ticket struct {
 	UpdatedAt      Time   `gorm:"autoUpdateTime:false"`
 	KeptUntil      Time   // filled in by CreateTicket
 	Entry          string // console or api
+	Dialect        string // whose words it was asked for in; empty: ours
 	CreatedBy      string // the caller of the API; empty: the actor
 	CustomClaims   string // what tokens say besides, a JSON object; empty: nothing
 

@@ -28,7 +28,13 @@ var scripts = []struct {
 	name   string
 	change func(*storage.Client)
 }{
+	{"clerk", func(c *storage.Client) { c.InitiateLoginURI = startURI }},
 	{"workos", func(c *storage.Client) { c.ImpersonationRefresh = true }},
+	{"descope", func(*storage.Client) {}},
+	{"auth0", func(c *storage.Client) {
+		c.Delivery, c.ResponseTypes = provider.DeliveryCallback, storage.List{"code", "id_token token"}
+		c.GrantTypes = append(c.GrantTypes, "implicit")
+	}},
 }
 
 // Every SDK does all that it can about acting as somebody, and throws its own errors.

@@ -65,6 +65,8 @@ type Ask struct {
 	RequireSupportAccess bool
 	// Ticket is set when one is redeemed; the rest is what it says.
 	Ticket *storage.Ticket
+	// Words says whose words were asked in, where not in ours.
+	Words Words
 
 	// What stands for ActorLogin where there is none. ActorAuthTime is when the actor
 	// last showed who they are; zero: only Caller vouches for them.
@@ -221,6 +223,8 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		} else if err != nil {
 			return nil, fmt.Errorf("redeem ticket: %w", err)
 		}
+	} else if ask.Caller != nil {
+		i.CreatedBy = ask.Caller.ID
 	}
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
@@ -239,7 +243,7 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	if i.ApprovalID != "" {
 		data["approval"] = i.ApprovalID
 	}
-	return i, recordStart(ctx, tx, i, a.Actor, data, r, now)
+	return i, recordStart(ctx, tx, i, a.Actor, ask.Words.note(data), r, now)
 }
 
 // recordStart records that an impersonation started, and the session that the client

@@ -46,7 +46,7 @@ func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r stora
 		a = owed.narrow(a) // what is redeemed is what was decided about
 		t.ActorID, t.SubjectID, t.ClientID, t.OrganizationID = a.Actor.ID, a.Subject.ID, a.Client.ID, a.Organization
 		t.Reason, t.TicketRef, t.Access, t.Duration = a.Reason, a.TicketRef, string(a.Access), a.Duration.Microseconds()
-		t.Entry, t.CustomClaims, t.CreatedAt = ask.Entry, ask.CustomClaims, storage.At(now)
+		t.Entry, t.Dialect, t.CustomClaims, t.CreatedAt = ask.Entry, ask.Words.Dialect, ask.CustomClaims, storage.At(now)
 		if !t.ExpiresAt.Set() {
 			t.ExpiresAt = storage.At(now.Add(TicketLifetime))
 		}
@@ -60,7 +60,7 @@ func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r stora
 		}
 		return tx.Record(ctx, storage.Event{
 			Type: storage.EventImpersonationRequested, ActorID: t.ActorID, SubjectID: t.SubjectID, ClientID: t.ClientID,
-			OrganizationID: t.OrganizationID, Data: data,
+			OrganizationID: t.OrganizationID, Data: ask.Words.note(data),
 		}, storage.Private{Reason: t.Reason, TicketRef: t.TicketRef}, r, now)
 	})
 	return s.Refused(ctx, err, ask, r, now)
@@ -121,7 +121,7 @@ func askOf(t *storage.Ticket, client *storage.Client) *Ask {
 	return &Ask{
 		Client: client, SubjectID: t.SubjectID, Organization: t.OrganizationID,
 		Reason: t.Reason, TicketRef: t.TicketRef, Access: Access(t.Access), Duration: time.Duration(t.Duration) * time.Microsecond,
-		Entry: t.Entry, CustomClaims: t.CustomClaims, Ticket: t,
+		Entry: t.Entry, CustomClaims: t.CustomClaims, Ticket: t, Words: Words{Dialect: t.Dialect},
 	}
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkOS } from '@workos-inc/node';
 import { Browser } from '../browser.mjs';
+import { stop } from '../stop.mjs';
 
 const { ISSUER, CLIENT_ID, API_KEY, REDIRECT_URI, ACTOR, SUBJECT, PASSWORD } = process.env;
 
@@ -100,7 +101,17 @@ if (acting.refreshToken) {
   console.log(`session.created names ${event.data.impersonator.email}`);
 }
 
-// 6. What is refused, and how the SDK says so.
+// 6. It is stopped, and there is an event of that too.
+{
+  await stop(sid);
+  const event = await find(['session.revoked'], (session) => session.id === sid);
+  assert.equal(event.data.status, 'revoked');
+  if (acting.refreshToken) {
+    await assert.rejects(workos.userManagement.authenticateWithRefreshToken({ refreshToken: acting.refreshToken }), { name: 'OauthException' });
+  }
+}
+
+// 7. What is refused, and how the SDK says so.
 await assert.rejects(workos.userManagement.authenticateWithCode({ code: 'nonsense' }), (err) => {
   assert.equal(err.name, 'OauthException');
   assert.match(err.message, /invalid_grant/);

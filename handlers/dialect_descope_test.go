@@ -1,0 +1,262 @@
+package handlers_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// descopeCall is management.jwt.impersonate of sam as ada.
+func descopeCall(key string) spoken {
+	return spoken{http.MethodPost, "/v1/mgmt/impersonate", "app:" + key, object{
+		"impersonatorId": "usr_sam", "loginId": "ada@example.test", "validateConsent": false,
+		"customClaims": object{"plan": "gold", "impersonation_reason": "Cannot see invoice 4711"}, "selectedTenant": "org_globex", "refreshDuration": 600,
+	}}
+}
+
+// descopeJWT starts an impersonation and returns its refresh JWT.
+func descopeJWT(t *testing.T, idp *idptest.IDP, key string, pairs ...any) string {
+	t.Helper()
+	c := descopeCall(key)
+	setBody(pairs...)(&c)
+	w := say(t, idp, c)
+	wantStatus(t, "impersonate", w, http.StatusOK)
+	return str(t, w.JSON(t), "jwt")
+}
+
+// claims changes the custom claims of a call.
+func claims(custom object) func(*spoken) { return setBody("customClaims", custom) }
+
+// A01-A12, F08: every rule holds for Descope's impersonate.
+func TestDescopeImpersonate(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "descope")
+	key := keyFor(t, idp, "app", "impersonation:start")
+	addClient(t, idp, "other", nil)
+	bearer := func(project, key string) func(*spoken) { return func(c *spoken) { c.bearer = project + ":" + key } }
+	local := "org_initech"
+	refuses(t, idp, "descope", func(*testing.T, *idptest.IDP) spoken { return descopeCall(key) }, []refusedRow{
+		{"no key", 401, "", func(c *spoken) { c.bearer = "" }, nil},
+		{"a key without a project", 401, "", func(c *spoken) { c.bearer = key }, nil},
+		{"a key that never was", 401, "", bearer("app", "usk_nonsense"), nil},
+		{"a project that never was", 403, "another application", bearer("nothing", key), nil},
+		{"a key of another project", 403, "another application", bearer("app", keyFor(t, idp, "other", "impersonation:start")), nil},
+		{"a key that may not", 403, "impersonation:start", bearer("app", keyFor(t, idp, "app", "users:read")), nil},
+		{"F08: a key of another organization", 403, "", bearer("app", idp.MakeKey(t, storage.APIKey{OrganizationID: &local, Permissions: storage.List{"impersonation:start"}})), nil},
+		{"A17: a token of somebody who acts", 403, "acts as another", func(c *spoken) {
+			c.bearer = "app:" + str(t, idp.Tokens(t, person(t, idp, "sam").ActAs("usr_ada", asking())), "access_token")
+		}, nil},
+		{"a token of a person", 401, "", func(c *spoken) {
+			c.bearer = "app:" + str(t, idp.Tokens(t, person(t, idp, "root").Code(asking())), "access_token")
+		}, nil},
+		{"A01: an actor who may not", 403, "may not sign in as someone else", setBody("impersonatorId", "usr_linus", "selectedTenant", ""), nil},
+		{"an actor who never was", 403, "nobody of this name", setBody("impersonatorId", "usr_nobody"), nil},
+		{"no actor", 403, "nobody of this name", setBody("impersonatorId", nil), nil},
+		{"an actor who was disabled", 403, "disabled", nil, func(t *testing.T, idp *idptest.IDP) {
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.DisableUser(ctx, "usr_sam", storage.Cause{}, time.Now())
+			})
+		}},
+		{"a user who never was", 403, "user", setBody("loginId", "nobody@example.test"), nil},
+		{"no user", 403, "user", setBody("loginId", nil), nil},
+		{"A04: themselves", 403, "This is you", setBody("loginId", "sam@example.test"), nil},
+		{"A02: an administrator", 403, "rights", setBody("loginId", "usr_root", "selectedTenant", ""), nil},
+		{"A04: somebody protected", 403, "protected", nil, func(t *testing.T, idp *idptest.IDP) {
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.SetNeverImpersonate(ctx, "usr_ada", true, storage.Cause{}, time.Now())
+			})
+		}},
+		{"A04: somebody disabled", 403, "disabled", nil, func(t *testing.T, idp *idptest.IDP) {
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.DisableUser(ctx, "usr_ada", storage.Cause{}, time.Now())
+			})
+		}},
+		{"A07: an application that does not allow it", 403, "does not allow", nil, altered("app", func(c *storage.Client) { c.AllowImpersonation = false })},
+		{"the switch is off", 403, "switched off", nil, func(t *testing.T, idp *idptest.IDP) {
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.EnableImpersonation(ctx, false, storage.Cause{}, time.Now())
+			})
+		}},
+		{"consent is asked for, and there is none", 403, "not allowed support", setBody("validateConsent", true), nil},
+		{"consent was denied", 403, "not allowed support", nil, func(t *testing.T, idp *idptest.IDP) {
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.PutSupportAccess(ctx, &storage.SupportAccess{UserID: "usr_ada", Mode: storage.SupportDenied, UpdatedAt: storage.At(time.Now())})
+			})
+		}},
+		{"another tenant", 403, "organization", setBody("selectedTenant", "org_initech"), nil},
+		{"no tenant, and they have two", 400, "organization", setBody("loginId", "usr_grace", "selectedTenant", nil), nil},
+		{"A06: a reason that says nothing", 400, "reason", claims(object{"impersonation_reason": "x"}), nil},
+		{"A06: a reason that is no text", 400, "impersonation_reason", claims(object{"impersonation_reason": 1}), nil},
+		{"a ticket that is none", 400, "ticket", claims(object{"impersonation_ticket": strings.Repeat("x", 500)}), nil},
+		{"act among the claims", 400, "act", claims(object{"act": object{"sub": "usr_root"}}), nil},
+		{"sub among the claims", 400, "sub", claims(object{"sub": "usr_root"}), nil},
+		{"tenants among the claims", 400, "tenants", claims(object{"tenants": object{}}), nil},
+		{"drn among the claims", 400, "drn", claims(object{"drn": "DS"}), nil},
+		{"A12: longer than an hour", 403, "duration", setBody("refreshDuration", 3601), nil},
+		{"shorter than a minute", 403, "duration", setBody("refreshDuration", 59), nil},
+		{"a duration that is none", 400, "refreshDuration", setBody("refreshDuration", -1), nil},
+	})
+	for what, change := range map[string]func(*spoken){
+		"by e-mail":                   setBody("impersonatorId", "SAM@example.test"),
+		"by id":                       setBody("loginId", "usr_ada"),
+		"the least that there can be": func(c *spoken) { c.body = object{"impersonatorId": "usr_sam", "loginId": "usr_ada"} },
+		"a key of no project":         bearer("app", idp.APIKey(t, "impersonation:start")),
+	} {
+		c := descopeCall(key)
+		change(&c)
+		wantStatus(t, what, say(t, idp, c), http.StatusOK)
+	}
+}
+
+// A08, A12, A24: what the JWTs say, and that nobody takes them for anything else.
+func TestDescopeJWTs(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "descope")
+	key := keyFor(t, idp, "app", "impersonation:start")
+	addClient(t, idp, "other", nil)
+	otherKey := keyFor(t, idp, "other", "impersonation:start")
+	refresh := descopeJWT(t, idp, key)
+	renew := func(project, jwt string) *idptest.Response {
+		return say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", project + ":" + jwt, object{}})
+	}
+	stop := func(key, jwt string) *idptest.Response {
+		project := "app"
+		if key == otherKey {
+			project = "other"
+		}
+		return say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", project + ":" + key, object{"jwt": jwt}})
+	}
+	w := renew("app", refresh)
+	wantStatus(t, "refresh", w, http.StatusOK)
+	session := str(t, w.JSON(t), "sessionJwt")
+	if a, b := idptest.Claims(t, session), idptest.Claims(t, refresh); a["exp"].(float64) > b["exp"].(float64) {
+		t.Errorf("A12: the session outlives the impersonation: %v", a)
+	}
+
+	own := idp.Tokens(t, person(t, idp, "sam").ActAs("usr_ada", asking()))
+	for what, jwt := range map[string]string{
+		"an access token": str(t, own, "access_token"), "an ID token": str(t, own, "id_token"), "a session JWT": session,
+		"nothing": "", "nonsense": "a.b.c", "one with more": refresh + "A", "one that is not signed": strings.Join(strings.Split(refresh, ".")[:2], ".") + ".",
+	} {
+		if w := renew("app", jwt); w.Status < 400 || w.Status >= 500 {
+			t.Errorf("A24: %s refreshes: %d %s", what, w.Status, w.Body)
+		}
+		if w := stop(key, jwt); w.Status != http.StatusBadRequest {
+			t.Errorf("A24: %s stops: %d %s", what, w.Status, w.Body)
+		}
+	}
+	for what, w := range map[string]*idptest.Response{
+		"another project refreshes": renew("other", refresh), "another project stops": stop(otherKey, refresh), "no project": renew("", refresh),
+	} {
+		if w.Status < 400 || w.Status >= 500 {
+			t.Errorf("B01: %s: %d %s", what, w.Status, w.Body)
+		}
+	}
+	for _, jwt := range []string{refresh, session} {
+		wantStatus(t, "A24: as an access token at userinfo", userinfo(idp, jwt), http.StatusUnauthorized)
+		wantStatus(t, "A24: at the management API", idp.API(t, jwt, http.MethodGet, "/users", nil), http.StatusUnauthorized)
+		if i := idp.Call("/oauth2/introspect", "app", idptest.Secret, url.Values{"token": {jwt}}).JSON(t); len(i) != 1 || i["active"] != false {
+			t.Errorf("A24: introspected: %v", i)
+		}
+		if w := person(t, idp, "ada").Get(asking("id_token_hint", jwt, "prompt", "none")); !strings.Contains(w.Location().String(), "error=") {
+			t.Errorf("A24: as a hint: %s", w.Location())
+		}
+		w := idp.Call("/oauth2/token", "app", idptest.Secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {jwt}})
+		wantStatus(t, "A24: as a refresh token", w, http.StatusBadRequest)
+	}
+	keys := say(t, idp, spoken{method: http.MethodGet, path: "/v2/keys/app"})
+	if set := keys.JSON(t)["keys"].([]any); keys.Status != http.StatusOK || len(set) < 2 {
+		t.Errorf("keys: %d %v", keys.Status, set)
+	}
+}
+
+// A13: to stop ends everything at once, and one of many does it.
+func TestDescopeStop(t *testing.T) {
+	t.Parallel()
+	each(t, unlimited(idptest.Options{Handlers: speaks("descope")}), func(t *testing.T, idp *idptest.IDP) {
+		key := keyFor(t, idp, "app", "impersonation:start")
+		refresh := descopeJWT(t, idp, key)
+		id, _ := idptest.Claims(t, refresh)["sid"].(string)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		var won []*idptest.Response
+		for range 10 {
+			wg.Go(func() {
+				w := say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": refresh, "selectedTenant": ""}})
+				mu.Lock()
+				defer mu.Unlock()
+				if w.Status == http.StatusOK {
+					won = append(won, w)
+				} else if w.Status >= 500 {
+					t.Errorf("%d %s", w.Status, w.Body)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 {
+			t.Fatalf("%d stopped it", len(won))
+		}
+		own := idptest.Claims(t, won[0].JSON(t)["jwt"])
+		if own["sub"] != "usr_sam" || own["act"] != nil || own["exp"].(float64) > idptest.Claims(t, refresh)["exp"].(float64) {
+			t.Errorf("the actor's own: %v", own)
+		}
+		i, err := idp.Store.Impersonation(t.Context(), id)
+		check(t, err)
+		k, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))
+		check(t, err)
+		if i.EndReason != storage.EndStopped || i.EndedBy != k.ID {
+			t.Errorf("ended by %q because %q", i.EndedBy, i.EndReason)
+		}
+		w := say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + refresh, object{}})
+		wantStatus(t, "refresh after it", w, http.StatusUnauthorized)
+		w = say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + str(t, won[0].JSON(t), "jwt"), object{}})
+		wantStatus(t, "the actor's own refreshes", w, http.StatusOK)
+		w = say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": str(t, won[0].JSON(t), "jwt")}})
+		wantStatus(t, "nobody acts by it", w, http.StatusBadRequest)
+		kinds := map[storage.EventType]int{}
+		for _, e := range events(t, idp, func(e storage.Event) bool { return e.ImpersonationID == id }) {
+			kinds[e.Type]++
+		}
+		if kinds[storage.EventImpersonationStarted] != 1 || kinds[storage.EventTokenIssued] != 1 || kinds[storage.EventImpersonationStopped] != 1 {
+			t.Errorf("G01: %v", kinds)
+		}
+	})
+}
+
+// A14, A15: what ends an impersonation ends what its JWT is good for.
+func TestDescopeEnds(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(ctx context.Context, tx *storage.Tx) error{
+		"the actor was disabled": func(ctx context.Context, tx *storage.Tx) error {
+			return tx.DisableUser(ctx, "usr_sam", storage.Cause{}, time.Now())
+		},
+		"the subject was disabled": func(ctx context.Context, tx *storage.Tx) error {
+			return tx.DisableUser(ctx, "usr_ada", storage.Cause{}, time.Now())
+		},
+		"the switch was turned": func(ctx context.Context, tx *storage.Tx) error {
+			return tx.EnableImpersonation(ctx, false, storage.Cause{}, time.Now())
+		},
+		"the role was lost": func(ctx context.Context, tx *storage.Tx) error { return tx.RevokeRole(ctx, "usr_sam", "support") },
+		"somebody stopped all": func(ctx context.Context, tx *storage.Tx) error {
+			return tx.EndImpersonations(ctx, storage.ImpersonationFilter{}, storage.Cause{}, time.Now())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			idp := speaking(t, idptest.Options{}, "descope")
+			key := keyFor(t, idp, "app", "impersonation:start")
+			refresh := descopeJWT(t, idp, key)
+			call := spoken{http.MethodPost, "/v1/auth/refresh", "app:" + refresh, object{}}
+			wantStatus(t, "before", say(t, idp, call), http.StatusOK)
+			idp.Write(t, end)
+			wantStatus(t, "after", say(t, idp, call), http.StatusUnauthorized)
+		})
+	}
+}
