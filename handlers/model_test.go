@@ -130,6 +130,7 @@ func newModel(t asTB, idp *idptest.IDP, db *sql.DB) *model {
 		addClient(t, idp, c.id, func(row *storage.Client) {
 			everyResponseType(row)
 			row.ImpersonationRefresh = c.delegate
+			row.GrantTypes = append(row.GrantTypes, grantExchange)
 			if i == 1 {
 				row.AccessTokenFormat = "opaque"
 			}
@@ -316,6 +317,92 @@ func (m *model) act(r *rapid.T) {
 	m.given(&modelGrant{
 		client: c, subject: s, acting: i, session: a.session, notAfter: i.end, offline: offline && c.delegate && gives(responseType, "code"),
 	}, responseType, said)
+}
+
+// access returns the access tokens that were given to a client for somebody as themselves, or for somebody
+// who acts.
+func (m *model) access(own bool) (all []*modelToken) {
+	for _, x := range latest(m.some(false)) {
+		if own == (x.grant.acting == nil) && (!own || x.grant.subject == m.actor()) {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// trade begins to act by token exchange, with an access token of the actor.
+func (m *model) trade(r *rapid.T) {
+	x, s := one(r, "actor token", m.access(true)), one(r, "subject", m.people[:len(m.people)-1])
+	g, c, now := x.grant, x.grant.client, time.Now()
+	offline := rapid.Bool().Draw(r, "offline")
+	minutes := rapid.SampledFrom([]int{1, 5, 30, 60}).Draw(r, "minutes")
+	// The password was just shown; TestTokenExchangeTable is about what happens otherwise.
+	for _, table := range []string{"login_sessions", "grants"} {
+		_, err := m.db.Exec(`UPDATE `+table+` SET auth_time = ? WHERE user_id = ?`, storage.At(now), m.actor().id)
+		check(m.t, err)
+	}
+	form := url.Values{
+		"grant_type": {grantExchange}, "subject_token": {s.id}, "subject_token_type": {userIDType}, "actor_token": {x.value}, "actor_token_type": {accessType},
+		"reason": {"Cannot see invoice 4711"}, "duration": {fmt.Sprint(minutes)}, "scope": {"openid email"},
+	}
+	if offline {
+		form.Set("scope", "openid email offline_access")
+	}
+	w := m.call(c, form)
+	if !x.active(now) || g.session.ended || !s.active || !c.active {
+		m.untraded("an exchange", c, w)
+		return
+	}
+	wantStatus(m.t, "a good exchange", w, http.StatusOK)
+	answer := w.JSON(m.t)
+	told, _ := answer["impersonation"].(map[string]any)
+	i := &modelActing{
+		id: str(m.t, told, "id"), actor: m.actor(), subject: s, client: c, session: g.session, end: now.Add(time.Duration(minutes) * time.Minute),
+	}
+	m.acting = append(m.acting, i)
+	m.traded(&modelGrant{client: c, subject: s, acting: i, session: g.session, notAfter: i.end, offline: offline && c.delegate}, answer, x.end)
+}
+
+// comeBack ends an impersonation by exchanging a token of it for one of the actor.
+func (m *model) comeBack(r *rapid.T) {
+	x, now := one(r, "token of somebody who acts", m.access(false)), time.Now()
+	g, i := x.grant, x.grant.acting
+	w := m.call(g.client, url.Values{
+		"grant_type": {grantExchange}, "subject_token": {x.value}, "subject_token_type": {accessType}, "requested_subject": {i.actor.id},
+	})
+	if !x.active(now) || i.session.ended || !g.client.active {
+		m.untraded("the way back", g.client, w)
+		return
+	}
+	wantStatus(m.t, "the way back", w, http.StatusOK)
+	m.end(i)
+	m.traded(&modelGrant{client: g.client, subject: i.actor, session: i.session, notAfter: now.Add(modelAccess)}, w.JSON(m.t), now.Add(modelAccess))
+}
+
+// traded notes what an exchange brought: nothing that lives longer than what it was for.
+func (m *model) traded(g *modelGrant, answer map[string]any, bound time.Time) {
+	m.grants = append(m.grants, g)
+	m.accessToken(g, str(m.t, answer, "access_token"))
+	last := m.tokens[len(m.tokens)-1]
+	last.end = earlier(last.end, bound)
+	if lives := int64(answer["expires_in"].(float64)); lives > int64(time.Until(last.end)/time.Second) {
+		m.t.Fatalf("expires_in %d, and it ends at %v", lives, last.end)
+	}
+	token, has := answer["refresh_token"].(string)
+	if has != g.offline {
+		m.t.Fatalf("a refresh token: %v, want %v", has, g.offline)
+	}
+	if has {
+		m.tokens = append(m.tokens, &modelToken{value: token, grant: g, refresh: true, end: g.notAfter})
+	}
+}
+
+func (m *model) untraded(what string, c *modelClient, w *idptest.Response) {
+	if !c.active {
+		wantRefused(m.t, what, w, http.StatusUnauthorized, "invalid_client")
+	} else if answer := w.JSON(m.t); w.Status != http.StatusBadRequest || answer["error"] != "invalid_request" {
+		m.t.Fatalf("%s: %d %s", what, w.Status, w.Body)
+	}
 }
 
 // end ends an impersonation and what came of it.
@@ -620,7 +707,7 @@ func sameAsModel(t testing.TB, template *idptest.IDP) func(*rapid.T) {
 			m := newModel(tb, idp, db)
 			actions := map[string]func(*rapid.T){
 				"": m.compare, "authorize": m.authorize, "act": m.act, "revoke": m.revoke, "stop": m.stop, "sign in": m.signIn,
-				"turn user": m.turnUser, "turn client": m.turnClient, "tick": m.tick,
+				"turn user": m.turnUser, "turn client": m.turnClient, "tick": m.tick, "trade": m.trade, "trade again": m.trade, "authorize again": m.authorize, "come back": m.comeBack,
 			}
 			for _, again := range []string{"", " again", " once more"} { // what is drawn more often
 				actions["exchange"+again], actions["refresh"+again], actions["sign out"+again] = m.exchange, m.refresh, m.signOut
