@@ -96,7 +96,7 @@ var settingsGroups = []clientGroup{
 		field(templates.FieldCheck, "revoke_on_logout", "Signing out ends its tokens", "Refresh tokens included.", func(c *storage.Client) any { return &c.RevokeOnLogout }),
 	}},
 	{title: "Protocol", fields: []clientField{
-		field(templates.FieldChecks, "grant_types", "Grant types", "", func(c *storage.Client) any { return &c.GrantTypes }).among(""),
+		field(templates.FieldChecks, "grant_types", "Grant types", "Token exchange: its own server begins to act as a user, without a page. Only with a secret or a key.", func(c *storage.Client) any { return &c.GrantTypes }).among(""),
 		field(templates.FieldChecks, "response_types", "Response types", "", func(c *storage.Client) any { return &c.ResponseTypes }).among(""),
 		field(templates.FieldSelect, "token_endpoint_auth_method", "How it authenticates", "A change to a secret makes one, which is shown once.",
 			func(c *storage.Client) any { return &c.TokenEndpointAuthMethod }).among(""),
