@@ -533,6 +533,9 @@ func TestClientCommands(t *testing.T) {
 	}
 	machine := s.object("client", "create", "--id", "machine", "--grant-type", "client_credentials", "--scope", "jobs:run")
 	want(t, "response types follow", machine["response_types"], "[]")
+	tool := s.object("client", "create", "--id", "tool", "--name", "Tool", "--redirect-uri", "https://tool.test/cb", "--allow-impersonation",
+		"--grant-type", "authorization_code", "--grant-type", "urn:ietf:params:oauth:grant-type:token-exchange")
+	want(t, "token exchange", tool["grant_types"], "[authorization_code urn:ietf:params:oauth:grant-type:token-exchange]")
 	const set = `{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`
 	jwks := s.file("jwks.json", set+"\n")
 	want(t, "jwks", s.object("client", "update", "machine", "--jwks-file", jwks)["jwks"], set)
