@@ -161,6 +161,9 @@ type Impersonation struct {
 	NotifyRequests bool `koanf:"notify_requests"`
 	// Whether an impersonation needs a ticket reference besides its reason.
 	TicketRefRequired bool `koanf:"ticket_ref_required"`
+	// Whether a change of the policy loosens something at once for whoever made it.
+	// Otherwise the rules before it bind them, too, for 15 minutes.
+	PolicyAuthorsAtOnce bool `koanf:"policy_authors_at_once"`
 	// What happens to a call of a dialect that says no reason, as most calls of these
 	// vendors' SDKs do: `generated` has the record say which call of which API key it was,
 	// and that there was no reason; `required` refuses, and says where one can be given.

@@ -191,7 +191,7 @@ func TestDefaults(t *testing.T) {
 		"tokens.refresh_reuse_leeway": "10s", "tokens.assertion_audience": "issuer", "sessions.idle": "1h", "sessions.lifetime": "24h", "sessions.cookie_name": "understudy",
 		"impersonation.default_duration": "30m", "impersonation.max_duration": "1h", "impersonation.step_up_max_age": "5m",
 		"impersonation.max_starts_per_hour": 10, "impersonation.max_concurrent": 3, "impersonation.max_concurrent_per_client": 1,
-		"impersonation.prompt": "always", "impersonation.ticket_ref_pattern": "", "impersonation.ticket_ref_required": false, "impersonation.dialect_reason": "generated", "impersonation.approval_wait": "24h",
+		"impersonation.prompt": "always", "impersonation.ticket_ref_pattern": "", "impersonation.ticket_ref_required": false, "impersonation.policy_authors_at_once": false, "impersonation.dialect_reason": "generated", "impersonation.approval_wait": "24h",
 		"impersonation.notify": "none", "impersonation.notify_requests": false, "impersonation.report_to": "",
 		"keys.rotation_interval": "2160h", "registration.mode": "off",
 		"registration.scope": "openid profile email address phone offline_access", "outgoing.allowed_networks": []any{},

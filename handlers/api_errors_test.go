@@ -96,6 +96,9 @@ var apiErrors = []apiError{
 	{"getImpersonation", "not_found", "all", "/impersonations/nothing", ""},
 	{"stopImpersonation", "not_found", "all", "/impersonations/nothing/stop", ""},
 	{"stopImpersonation", "conflict", "all", "/impersonations/imp_over/stop", ""},
+	{"explainImpersonation", "not_found", "globex", "/impersonations/explain", `{"actor_id": "usr_boss", "subject_id": "usr_linus", "client_id": "app"}`},
+	{"replacePolicy", "conflict", "all", "/policies", `{"rules": [], "based_on": 7}`},
+	{"getPolicyVersion", "not_found", "all", "/policies/versions/7", ""},
 }
 
 // raced are problems that only two changes at once bring about.

@@ -108,6 +108,13 @@ func asProblem(err error) *problemErr {
 		}
 		return p
 	}
+	if wrong := impersonation.RuleProblems(err); wrong != nil {
+		p := (&problemErr{Code: "invalid_request", Detail: "The rules are not what can be decided by."}).because(err)
+		for _, problem := range wrong {
+			p.Errors = append(p.Errors, ruleFieldError(problem))
+		}
+		return p
+	}
 	if wait, ok := errors.AsType[provider.Throttled](err); ok {
 		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
 	}
@@ -154,6 +161,7 @@ var problemsOf = []struct {
 	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
 	{storage.ErrExists, "already_exists", "", 0},
 	{storage.ErrNotFound, "not_found", "", 0},
+	{storage.ErrPolicyChanged, "conflict", "There is a newer version than the one it is based on.", 0},
 	{storage.ErrSpent, "conflict", "It was changed meanwhile, or has ended.", 0},
 }
 

@@ -27,7 +27,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newDemoCmd(), newInitCmd(), newServeCmd(), newSetupLinkCmd(), newMigrateCmd(),
 		newUserCmd(), newOrgCmd(), newClientCmd(), newAPIKeyCmd(), newKeyCmd(),
-		newImpersonationCmd(), newAuditCmd(), newMailCmd(), newConfigCmd(), newDoctorCmd(), newHealthcheckCmd(), newVersionCmd(),
+		newImpersonationCmd(), newPolicyCmd(), newAuditCmd(), newMailCmd(), newConfigCmd(), newDoctorCmd(), newHealthcheckCmd(), newVersionCmd(),
 	)
 	markUsage(root)
 	return root

@@ -179,6 +179,7 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 			MaxConcurrentPerClient: c.Impersonation.MaxConcurrentPerClient,
 			TicketRefRequired:      c.Impersonation.TicketRefRequired,
 			ApprovalWait:           c.Impersonation.ApprovalWait,
+			AuthorsAtOnce:          c.Impersonation.PolicyAuthorsAtOnce,
 		},
 	}
 	if c.Mail.SMTPURL != "" {

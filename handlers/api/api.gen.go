@@ -117,6 +117,90 @@ func (e DeliveryStatus) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestAccess.
+const (
+	ExplainRequestAccessFull     ExplainRequestAccess = "full"
+	ExplainRequestAccessReadOnly ExplainRequestAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestAccess enum.
+func (e ExplainRequestAccess) Valid() bool {
+	switch e {
+	case ExplainRequestAccessFull:
+		return true
+	case ExplainRequestAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationAccess.
+const (
+	ExplanationAccessFull     ExplanationAccess = "full"
+	ExplanationAccessReadOnly ExplanationAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationAccess enum.
+func (e ExplanationAccess) Valid() bool {
+	switch e {
+	case ExplanationAccessFull:
+		return true
+	case ExplanationAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationStepKind.
+const (
+	GuardRail ExplanationStepKind = "guard_rail"
+	Rule      ExplanationStepKind = "rule"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationStepKind enum.
+func (e ExplanationStepKind) Valid() bool {
+	switch e {
+	case GuardRail:
+		return true
+	case Rule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationStepOutcome.
+const (
+	ExplanationStepOutcomeFailed  ExplanationStepOutcome = "failed"
+	ExplanationStepOutcomeNot     ExplanationStepOutcome = "not"
+	ExplanationStepOutcomeObliges ExplanationStepOutcome = "obliges"
+	ExplanationStepOutcomePassed  ExplanationStepOutcome = "passed"
+	ExplanationStepOutcomeRefused ExplanationStepOutcome = "refused"
+	ExplanationStepOutcomeUnasked ExplanationStepOutcome = "unasked"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationStepOutcome enum.
+func (e ExplanationStepOutcome) Valid() bool {
+	switch e {
+	case ExplanationStepOutcomeFailed:
+		return true
+	case ExplanationStepOutcomeNot:
+		return true
+	case ExplanationStepOutcomeObliges:
+		return true
+	case ExplanationStepOutcomePassed:
+		return true
+	case ExplanationStepOutcomeRefused:
+		return true
+	case ExplanationStepOutcomeUnasked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImpersonationAccess.
 const (
 	ImpersonationAccessFull     ImpersonationAccess = "full"
@@ -309,6 +393,24 @@ func (e Permission) Valid() bool {
 	case UsersWrite:
 		return true
 	case WebhooksWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PolicyRuleEffect.
+const (
+	Deny   PolicyRuleEffect = "deny"
+	Oblige PolicyRuleEffect = "oblige"
+)
+
+// Valid indicates whether the value is a known member of the PolicyRuleEffect enum.
+func (e PolicyRuleEffect) Valid() bool {
+	switch e {
+	case Deny:
+		return true
+	case Oblige:
 		return true
 	default:
 		return false
@@ -943,6 +1045,69 @@ type EventList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
+// ExplainRequest defines model for ExplainRequest.
+type ExplainRequest struct {
+	Access  *ExplainRequestAccess `json:"access,omitempty"`
+	ActorID ID                    `json:"actor_id"`
+
+	// At Left out: now.
+	At       *time.Time `json:"at,omitempty"`
+	ClientID ID         `json:"client_id"`
+
+	// DurationMinutes Left out: the default.
+	DurationMinutes *int `json:"duration_minutes,omitempty"`
+
+	// IP The address of the actor.
+	IP *string `json:"ip,omitempty"`
+
+	// Organization Its id. Left out: the user's only one.
+	Organization *string `json:"organization,omitempty"`
+
+	// Reason Left out: one that is long enough.
+	Reason    *string `json:"reason,omitempty"`
+	SubjectID ID      `json:"subject_id"`
+	TicketRef *string `json:"ticket_ref,omitempty"`
+}
+
+// ExplainRequestAccess defines model for ExplainRequest.Access.
+type ExplainRequestAccess string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Access What a start would give.
+	Access  ExplanationAccess `json:"access"`
+	Allowed bool              `json:"allowed"`
+
+	// Denial The guard rail or kind of rule that said no.
+	Denial          *string `json:"denial,omitempty"`
+	DurationMinutes int     `json:"duration_minutes"`
+
+	// Message What the actor would be told.
+	Message     *string           `json:"message,omitempty"`
+	Obligations PolicyObligations `json:"obligations"`
+
+	// Rule The name of the rule that said no. Left out: a guard rail.
+	Rule  *string           `json:"rule,omitempty"`
+	Steps []ExplanationStep `json:"steps"`
+}
+
+// ExplanationAccess What a start would give.
+type ExplanationAccess string
+
+// ExplanationStep defines model for ExplanationStep.
+type ExplanationStep struct {
+	Kind    ExplanationStepKind    `json:"kind"`
+	Message *string                `json:"message,omitempty"`
+	Name    string                 `json:"name"`
+	Outcome ExplanationStepOutcome `json:"outcome"`
+}
+
+// ExplanationStepKind defines model for ExplanationStep.Kind.
+type ExplanationStepKind string
+
+// ExplanationStepOutcome defines model for ExplanationStep.Outcome.
+type ExplanationStepOutcome string
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Field The name, within objects and lists as `address.country` and `roles[0]`; empty for the whole body.
@@ -1080,6 +1245,16 @@ type NewOrganization struct {
 	Name string `json:"name"`
 }
 
+// NewPolicy defines model for NewPolicy.
+type NewPolicy struct {
+	// BasedOn The version that was read before; 0: there was none.
+	BasedOn int64 `json:"based_on"`
+
+	// Note Why they are changed.
+	Note  *string      `json:"note,omitempty"`
+	Rules []PolicyRule `json:"rules"`
+}
+
 // NewSupportRequest defines model for NewSupportRequest.
 type NewSupportRequest struct {
 	ActorID  ID  `json:"actor_id"`
@@ -1212,6 +1387,103 @@ type Password struct {
 
 // Permission defines model for Permission.
 type Permission string
+
+// Policy defines model for Policy.
+type Policy struct {
+	// AuthorID A user, an API key or a client. Left out: an operator on the command line.
+	AuthorID  *string      `json:"author_id,omitempty"`
+	CreatedAt *time.Time   `json:"created_at,omitempty"`
+	Note      *string      `json:"note,omitempty"`
+	Rules     []PolicyRule `json:"rules"`
+	Version   int64        `json:"version"`
+}
+
+// PolicyList defines model for PolicyList.
+type PolicyList struct {
+	Data []PolicyVersion `json:"data"`
+
+	// NextCursor Where the next page begins; null: this was the last.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// PolicyObligations defines model for PolicyObligations.
+type PolicyObligations struct {
+	// MaxDurationMinutes A longer duration becomes this.
+	MaxDurationMinutes *int `json:"max_duration_minutes,omitempty"`
+
+	// ReadOnly Full access becomes read only.
+	ReadOnly *bool `json:"read_only,omitempty"`
+
+	// RequireApproval A second person has to approve.
+	RequireApproval *bool `json:"require_approval,omitempty"`
+
+	// RequireSupportAccess The user has to have allowed it.
+	RequireSupportAccess *bool `json:"require_support_access,omitempty"`
+
+	// RequireTicket A ticket reference has to be given.
+	RequireTicket *bool `json:"require_ticket,omitempty"`
+
+	// Scopes No others are granted, openid apart.
+	Scopes *[]string `json:"scopes,omitempty"`
+
+	// TicketPattern RE2 that all of a ticket reference matches.
+	TicketPattern *string `json:"ticket_pattern,omitempty"`
+}
+
+// PolicyProblem defines model for PolicyProblem.
+type PolicyProblem struct {
+	Column *int   `json:"column,omitempty"`
+	Field  string `json:"field"`
+
+	// Line Of the expression.
+	Line    *int   `json:"line,omitempty"`
+	Message string `json:"message"`
+
+	// Name Of the rule.
+	Name *string `json:"name,omitempty"`
+
+	// Rule Its place, counted from 0. Left out: all of them.
+	Rule *int `json:"rule,omitempty"`
+}
+
+// PolicyProblems defines model for PolicyProblems.
+type PolicyProblems struct {
+	Problems []PolicyProblem `json:"problems"`
+	Valid    bool            `json:"valid"`
+}
+
+// PolicyRule defines model for PolicyRule.
+type PolicyRule struct {
+	// Comment For those who read the rules.
+	Comment *string          `json:"comment,omitempty"`
+	Effect  PolicyRuleEffect `json:"effect"`
+
+	// Message What the actor reads.
+	Message *string `json:"message,omitempty"`
+
+	// Name Unique among the rules.
+	Name   string             `json:"name"`
+	Oblige *PolicyObligations `json:"oblige,omitempty"`
+
+	// When CEL of type bool; docs/policy.md has what it can ask about.
+	When string `json:"when"`
+}
+
+// PolicyRuleEffect defines model for PolicyRule.Effect.
+type PolicyRuleEffect string
+
+// PolicyRules defines model for PolicyRules.
+type PolicyRules struct {
+	Rules []PolicyRule `json:"rules"`
+}
+
+// PolicyVersion defines model for PolicyVersion.
+type PolicyVersion struct {
+	AuthorID  *string   `json:"author_id,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	Note      *string   `json:"note,omitempty"`
+	Version   int64     `json:"version"`
+}
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1855,6 +2127,15 @@ type ListMembersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListPoliciesParams defines parameters for ListPolicies.
+type ListPoliciesParams struct {
+	// Limit How many to return at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // RotateSigningKeysParams defines parameters for RotateSigningKeys.
 type RotateSigningKeysParams struct {
 	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
@@ -2028,6 +2309,9 @@ type UpdateClientJSONRequestBody = ClientInput
 // RotateClientSecretJSONRequestBody defines body for RotateClientSecret for application/json ContentType.
 type RotateClientSecretJSONRequestBody = SecretRotation
 
+// ExplainImpersonationJSONRequestBody defines body for ExplainImpersonation for application/json ContentType.
+type ExplainImpersonationJSONRequestBody = ExplainRequest
+
 // CreateOrganizationJSONRequestBody defines body for CreateOrganization for application/json ContentType.
 type CreateOrganizationJSONRequestBody = NewOrganization
 
@@ -2036,6 +2320,12 @@ type RenameOrganizationJSONRequestBody = OrganizationChanges
 
 // SetMemberJSONRequestBody defines body for SetMember for application/json ContentType.
 type SetMemberJSONRequestBody = MemberRole
+
+// ReplacePolicyJSONRequestBody defines body for ReplacePolicy for application/json ContentType.
+type ReplacePolicyJSONRequestBody = NewPolicy
+
+// ValidatePolicyJSONRequestBody defines body for ValidatePolicy for application/json ContentType.
+type ValidatePolicyJSONRequestBody = PolicyRules
 
 // UpdateSettingsJSONRequestBody defines body for UpdateSettings for application/json ContentType.
 type UpdateSettingsJSONRequestBody = SettingsChanges
@@ -2186,6 +2476,9 @@ type ServerInterface interface {
 	// ListImpersonations List who acted as whom
 	// (GET /impersonations)
 	ListImpersonations(w http.ResponseWriter, r *http.Request, params ListImpersonationsParams)
+	// ExplainImpersonation Ask whether somebody may act as somebody, and why
+	// (POST /impersonations/explain)
+	ExplainImpersonation(w http.ResponseWriter, r *http.Request)
 	// StopAllImpersonations Stop all impersonations
 	// (POST /impersonations/stop)
 	StopAllImpersonations(w http.ResponseWriter, r *http.Request, params StopAllImpersonationsParams)
@@ -2219,6 +2512,21 @@ type ServerInterface interface {
 	// SetMember Add a member, or change their role
 	// (PUT /organizations/{organization_id}/members/{user_id})
 	SetMember(w http.ResponseWriter, r *http.Request, organizationID OrganizationID, userID UserID)
+	// GetPolicy Show the rules in force
+	// (GET /policies)
+	GetPolicy(w http.ResponseWriter, r *http.Request)
+	// ReplacePolicy Change the rules
+	// (PUT /policies)
+	ReplacePolicy(w http.ResponseWriter, r *http.Request)
+	// ValidatePolicy Check rules without saving them
+	// (POST /policies/validate)
+	ValidatePolicy(w http.ResponseWriter, r *http.Request)
+	// ListPolicies List the versions of the rules
+	// (GET /policies/versions)
+	ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams)
+	// GetPolicyVersion Show a version of the rules
+	// (GET /policies/versions/{version})
+	GetPolicyVersion(w http.ResponseWriter, r *http.Request, version int64)
 	// ListRoles List roles
 	// (GET /roles)
 	ListRoles(w http.ResponseWriter, r *http.Request)
@@ -3176,6 +3484,19 @@ func (siw *ServerInterfaceWrapper) ListImpersonations(w http.ResponseWriter, r *
 	handler.ServeHTTP(w, r)
 }
 
+// ExplainImpersonation operation middleware
+func (siw *ServerInterfaceWrapper) ExplainImpersonation(w http.ResponseWriter, r *http.Request) {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainImpersonation(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // StopAllImpersonations operation middleware
 func (siw *ServerInterfaceWrapper) StopAllImpersonations(w http.ResponseWriter, r *http.Request) {
 	var err error
@@ -3551,6 +3872,115 @@ func (siw *ServerInterfaceWrapper) SetMember(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.SetMember(w, r, organizationID, userID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPolicy operation middleware
+func (siw *ServerInterfaceWrapper) GetPolicy(w http.ResponseWriter, r *http.Request) {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPolicy(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReplacePolicy operation middleware
+func (siw *ServerInterfaceWrapper) ReplacePolicy(w http.ResponseWriter, r *http.Request) {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReplacePolicy(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ValidatePolicy operation middleware
+func (siw *ServerInterfaceWrapper) ValidatePolicy(w http.ResponseWriter, r *http.Request) {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ValidatePolicy(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListPolicies operation middleware
+func (siw *ServerInterfaceWrapper) ListPolicies(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPoliciesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListPolicies(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPolicyVersion operation middleware
+func (siw *ServerInterfaceWrapper) GetPolicyVersion(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// ------------- Path parameter "version" -------------
+	var version int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", r.PathValue("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "version", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPolicyVersion(w, r, version)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5156,11 +5586,17 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/disable", wrapper.DisableClient)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/enable", wrapper.EnableClient)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations", wrapper.ListImpersonations)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/explain", wrapper.ExplainImpersonation)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/stop", wrapper.StopAllImpersonations)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations/{impersonation_id}", wrapper.GetImpersonation)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/{impersonation_id}/stop", wrapper.StopImpersonation)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/signing-keys", wrapper.ListSigningKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/rotate", wrapper.RotateSigningKeys)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies", wrapper.GetPolicy)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/policies", wrapper.ReplacePolicy)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/policies/validate", wrapper.ValidatePolicy)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions", wrapper.ListPolicies)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions/{version}", wrapper.GetPolicyVersion)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/settings", wrapper.GetSettings)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/settings", wrapper.UpdateSettings)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)
@@ -5782,6 +6218,43 @@ func (response ListImpersonationsdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ExplainImpersonationRequestObject struct {
+	Body *ExplainImpersonationJSONRequestBody
+}
+
+type ExplainImpersonationResponseObject interface {
+	VisitExplainImpersonationResponse(w http.ResponseWriter) error
+}
+
+type ExplainImpersonation200JSONResponse Explanation
+
+func (response ExplainImpersonation200JSONResponse) VisitExplainImpersonationResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainImpersonationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainImpersonationdefaultApplicationProblemPlusJSONResponse) VisitExplainImpersonationResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StopAllImpersonationsRequestObject struct {
 	Params StopAllImpersonationsParams
 }
@@ -6178,6 +6651,189 @@ type SetMemberdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetMemberdefaultApplicationProblemPlusJSONResponse) VisitSetMemberResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyRequestObject struct{}
+
+type GetPolicyResponseObject interface {
+	VisitGetPolicyResponse(w http.ResponseWriter) error
+}
+
+type GetPolicy200JSONResponse Policy
+
+func (response GetPolicy200JSONResponse) VisitGetPolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPolicydefaultApplicationProblemPlusJSONResponse) VisitGetPolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplacePolicyRequestObject struct {
+	Body *ReplacePolicyJSONRequestBody
+}
+
+type ReplacePolicyResponseObject interface {
+	VisitReplacePolicyResponse(w http.ResponseWriter) error
+}
+
+type ReplacePolicy200JSONResponse Policy
+
+func (response ReplacePolicy200JSONResponse) VisitReplacePolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplacePolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplacePolicydefaultApplicationProblemPlusJSONResponse) VisitReplacePolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidatePolicyRequestObject struct {
+	Body *ValidatePolicyJSONRequestBody
+}
+
+type ValidatePolicyResponseObject interface {
+	VisitValidatePolicyResponse(w http.ResponseWriter) error
+}
+
+type ValidatePolicy200JSONResponse PolicyProblems
+
+func (response ValidatePolicy200JSONResponse) VisitValidatePolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ValidatePolicydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ValidatePolicydefaultApplicationProblemPlusJSONResponse) VisitValidatePolicyResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPoliciesRequestObject struct {
+	Params ListPoliciesParams
+}
+
+type ListPoliciesResponseObject interface {
+	VisitListPoliciesResponse(w http.ResponseWriter) error
+}
+
+type ListPolicies200JSONResponse PolicyList
+
+func (response ListPolicies200JSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPoliciesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPoliciesdefaultApplicationProblemPlusJSONResponse) VisitListPoliciesResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyVersionRequestObject struct {
+	Version int64 `json:"version"`
+}
+
+type GetPolicyVersionResponseObject interface {
+	VisitGetPolicyVersionResponse(w http.ResponseWriter) error
+}
+
+type GetPolicyVersion200JSONResponse Policy
+
+func (response GetPolicyVersion200JSONResponse) VisitGetPolicyVersionResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPolicyVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPolicyVersiondefaultApplicationProblemPlusJSONResponse) VisitGetPolicyVersionResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
@@ -7560,6 +8216,9 @@ type StrictServerInterface interface {
 	// ListImpersonations List who acted as whom
 	// (GET /impersonations)
 	ListImpersonations(ctx context.Context, request ListImpersonationsRequestObject) (ListImpersonationsResponseObject, error)
+	// ExplainImpersonation Ask whether somebody may act as somebody, and why
+	// (POST /impersonations/explain)
+	ExplainImpersonation(ctx context.Context, request ExplainImpersonationRequestObject) (ExplainImpersonationResponseObject, error)
 	// StopAllImpersonations Stop all impersonations
 	// (POST /impersonations/stop)
 	StopAllImpersonations(ctx context.Context, request StopAllImpersonationsRequestObject) (StopAllImpersonationsResponseObject, error)
@@ -7593,6 +8252,21 @@ type StrictServerInterface interface {
 	// SetMember Add a member, or change their role
 	// (PUT /organizations/{organization_id}/members/{user_id})
 	SetMember(ctx context.Context, request SetMemberRequestObject) (SetMemberResponseObject, error)
+	// GetPolicy Show the rules in force
+	// (GET /policies)
+	GetPolicy(ctx context.Context, request GetPolicyRequestObject) (GetPolicyResponseObject, error)
+	// ReplacePolicy Change the rules
+	// (PUT /policies)
+	ReplacePolicy(ctx context.Context, request ReplacePolicyRequestObject) (ReplacePolicyResponseObject, error)
+	// ValidatePolicy Check rules without saving them
+	// (POST /policies/validate)
+	ValidatePolicy(ctx context.Context, request ValidatePolicyRequestObject) (ValidatePolicyResponseObject, error)
+	// ListPolicies List the versions of the rules
+	// (GET /policies/versions)
+	ListPolicies(ctx context.Context, request ListPoliciesRequestObject) (ListPoliciesResponseObject, error)
+	// GetPolicyVersion Show a version of the rules
+	// (GET /policies/versions/{version})
+	GetPolicyVersion(ctx context.Context, request GetPolicyVersionRequestObject) (GetPolicyVersionResponseObject, error)
 	// ListRoles List roles
 	// (GET /roles)
 	ListRoles(ctx context.Context, request ListRolesRequestObject) (ListRolesResponseObject, error)
@@ -8196,6 +8870,37 @@ func (sh *strictHandler) ListImpersonations(w http.ResponseWriter, r *http.Reque
 	}
 }
 
+// ExplainImpersonation operation middleware
+func (sh *strictHandler) ExplainImpersonation(w http.ResponseWriter, r *http.Request) {
+	var request ExplainImpersonationRequestObject
+
+	var body ExplainImpersonationJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainImpersonation(ctx, request.(ExplainImpersonationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainImpersonation")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainImpersonationResponseObject); ok {
+		if err := validResponse.VisitExplainImpersonationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // StopAllImpersonations operation middleware
 func (sh *strictHandler) StopAllImpersonations(w http.ResponseWriter, r *http.Request, params StopAllImpersonationsParams) {
 	var request StopAllImpersonationsRequestObject
@@ -8498,6 +9203,144 @@ func (sh *strictHandler) SetMember(w http.ResponseWriter, r *http.Request, organ
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(SetMemberResponseObject); ok {
 		if err := validResponse.VisitSetMemberResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPolicy operation middleware
+func (sh *strictHandler) GetPolicy(w http.ResponseWriter, r *http.Request) {
+	var request GetPolicyRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPolicy(ctx, request.(GetPolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPolicyResponseObject); ok {
+		if err := validResponse.VisitGetPolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReplacePolicy operation middleware
+func (sh *strictHandler) ReplacePolicy(w http.ResponseWriter, r *http.Request) {
+	var request ReplacePolicyRequestObject
+
+	var body ReplacePolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplacePolicy(ctx, request.(ReplacePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplacePolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReplacePolicyResponseObject); ok {
+		if err := validResponse.VisitReplacePolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ValidatePolicy operation middleware
+func (sh *strictHandler) ValidatePolicy(w http.ResponseWriter, r *http.Request) {
+	var request ValidatePolicyRequestObject
+
+	var body ValidatePolicyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ValidatePolicy(ctx, request.(ValidatePolicyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ValidatePolicy")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ValidatePolicyResponseObject); ok {
+		if err := validResponse.VisitValidatePolicyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListPolicies operation middleware
+func (sh *strictHandler) ListPolicies(w http.ResponseWriter, r *http.Request, params ListPoliciesParams) {
+	var request ListPoliciesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPolicies(ctx, request.(ListPoliciesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPolicies")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListPoliciesResponseObject); ok {
+		if err := validResponse.VisitListPoliciesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPolicyVersion operation middleware
+func (sh *strictHandler) GetPolicyVersion(w http.ResponseWriter, r *http.Request, version int64) {
+	var request GetPolicyVersionRequestObject
+
+	request.Version = version
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPolicyVersion(ctx, request.(GetPolicyVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPolicyVersion")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPolicyVersionResponseObject); ok {
+		if err := validResponse.VisitGetPolicyVersionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -118,6 +118,90 @@ func (e DeliveryStatus) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestAccess.
+const (
+	ExplainRequestAccessFull     ExplainRequestAccess = "full"
+	ExplainRequestAccessReadOnly ExplainRequestAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestAccess enum.
+func (e ExplainRequestAccess) Valid() bool {
+	switch e {
+	case ExplainRequestAccessFull:
+		return true
+	case ExplainRequestAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationAccess.
+const (
+	ExplanationAccessFull     ExplanationAccess = "full"
+	ExplanationAccessReadOnly ExplanationAccess = "read_only"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationAccess enum.
+func (e ExplanationAccess) Valid() bool {
+	switch e {
+	case ExplanationAccessFull:
+		return true
+	case ExplanationAccessReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationStepKind.
+const (
+	GuardRail ExplanationStepKind = "guard_rail"
+	Rule      ExplanationStepKind = "rule"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationStepKind enum.
+func (e ExplanationStepKind) Valid() bool {
+	switch e {
+	case GuardRail:
+		return true
+	case Rule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationStepOutcome.
+const (
+	ExplanationStepOutcomeFailed  ExplanationStepOutcome = "failed"
+	ExplanationStepOutcomeNot     ExplanationStepOutcome = "not"
+	ExplanationStepOutcomeObliges ExplanationStepOutcome = "obliges"
+	ExplanationStepOutcomePassed  ExplanationStepOutcome = "passed"
+	ExplanationStepOutcomeRefused ExplanationStepOutcome = "refused"
+	ExplanationStepOutcomeUnasked ExplanationStepOutcome = "unasked"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationStepOutcome enum.
+func (e ExplanationStepOutcome) Valid() bool {
+	switch e {
+	case ExplanationStepOutcomeFailed:
+		return true
+	case ExplanationStepOutcomeNot:
+		return true
+	case ExplanationStepOutcomeObliges:
+		return true
+	case ExplanationStepOutcomePassed:
+		return true
+	case ExplanationStepOutcomeRefused:
+		return true
+	case ExplanationStepOutcomeUnasked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImpersonationAccess.
 const (
 	ImpersonationAccessFull     ImpersonationAccess = "full"
@@ -310,6 +394,24 @@ func (e Permission) Valid() bool {
 	case UsersWrite:
 		return true
 	case WebhooksWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PolicyRuleEffect.
+const (
+	Deny   PolicyRuleEffect = "deny"
+	Oblige PolicyRuleEffect = "oblige"
+)
+
+// Valid indicates whether the value is a known member of the PolicyRuleEffect enum.
+func (e PolicyRuleEffect) Valid() bool {
+	switch e {
+	case Deny:
+		return true
+	case Oblige:
 		return true
 	default:
 		return false
@@ -944,6 +1046,69 @@ type EventList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
+// ExplainRequest defines model for ExplainRequest.
+type ExplainRequest struct {
+	Access  *ExplainRequestAccess `json:"access,omitempty"`
+	ActorID ID                    `json:"actor_id"`
+
+	// At Left out: now.
+	At       *time.Time `json:"at,omitempty"`
+	ClientID ID         `json:"client_id"`
+
+	// DurationMinutes Left out: the default.
+	DurationMinutes *int `json:"duration_minutes,omitempty"`
+
+	// IP The address of the actor.
+	IP *string `json:"ip,omitempty"`
+
+	// Organization Its id. Left out: the user's only one.
+	Organization *string `json:"organization,omitempty"`
+
+	// Reason Left out: one that is long enough.
+	Reason    *string `json:"reason,omitempty"`
+	SubjectID ID      `json:"subject_id"`
+	TicketRef *string `json:"ticket_ref,omitempty"`
+}
+
+// ExplainRequestAccess defines model for ExplainRequest.Access.
+type ExplainRequestAccess string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Access What a start would give.
+	Access  ExplanationAccess `json:"access"`
+	Allowed bool              `json:"allowed"`
+
+	// Denial The guard rail or kind of rule that said no.
+	Denial          *string `json:"denial,omitempty"`
+	DurationMinutes int     `json:"duration_minutes"`
+
+	// Message What the actor would be told.
+	Message     *string           `json:"message,omitempty"`
+	Obligations PolicyObligations `json:"obligations"`
+
+	// Rule The name of the rule that said no. Left out: a guard rail.
+	Rule  *string           `json:"rule,omitempty"`
+	Steps []ExplanationStep `json:"steps"`
+}
+
+// ExplanationAccess What a start would give.
+type ExplanationAccess string
+
+// ExplanationStep defines model for ExplanationStep.
+type ExplanationStep struct {
+	Kind    ExplanationStepKind    `json:"kind"`
+	Message *string                `json:"message,omitempty"`
+	Name    string                 `json:"name"`
+	Outcome ExplanationStepOutcome `json:"outcome"`
+}
+
+// ExplanationStepKind defines model for ExplanationStep.Kind.
+type ExplanationStepKind string
+
+// ExplanationStepOutcome defines model for ExplanationStep.Outcome.
+type ExplanationStepOutcome string
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Field The name, within objects and lists as `address.country` and `roles[0]`; empty for the whole body.
@@ -1081,6 +1246,16 @@ type NewOrganization struct {
 	Name string `json:"name"`
 }
 
+// NewPolicy defines model for NewPolicy.
+type NewPolicy struct {
+	// BasedOn The version that was read before; 0: there was none.
+	BasedOn int64 `json:"based_on"`
+
+	// Note Why they are changed.
+	Note  *string      `json:"note,omitempty"`
+	Rules []PolicyRule `json:"rules"`
+}
+
 // NewSupportRequest defines model for NewSupportRequest.
 type NewSupportRequest struct {
 	ActorID  ID  `json:"actor_id"`
@@ -1213,6 +1388,103 @@ type Password struct {
 
 // Permission defines model for Permission.
 type Permission string
+
+// Policy defines model for Policy.
+type Policy struct {
+	// AuthorID A user, an API key or a client. Left out: an operator on the command line.
+	AuthorID  *string      `json:"author_id,omitempty"`
+	CreatedAt *time.Time   `json:"created_at,omitempty"`
+	Note      *string      `json:"note,omitempty"`
+	Rules     []PolicyRule `json:"rules"`
+	Version   int64        `json:"version"`
+}
+
+// PolicyList defines model for PolicyList.
+type PolicyList struct {
+	Data []PolicyVersion `json:"data"`
+
+	// NextCursor Where the next page begins; null: this was the last.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// PolicyObligations defines model for PolicyObligations.
+type PolicyObligations struct {
+	// MaxDurationMinutes A longer duration becomes this.
+	MaxDurationMinutes *int `json:"max_duration_minutes,omitempty"`
+
+	// ReadOnly Full access becomes read only.
+	ReadOnly *bool `json:"read_only,omitempty"`
+
+	// RequireApproval A second person has to approve.
+	RequireApproval *bool `json:"require_approval,omitempty"`
+
+	// RequireSupportAccess The user has to have allowed it.
+	RequireSupportAccess *bool `json:"require_support_access,omitempty"`
+
+	// RequireTicket A ticket reference has to be given.
+	RequireTicket *bool `json:"require_ticket,omitempty"`
+
+	// Scopes No others are granted, openid apart.
+	Scopes *[]string `json:"scopes,omitempty"`
+
+	// TicketPattern RE2 that all of a ticket reference matches.
+	TicketPattern *string `json:"ticket_pattern,omitempty"`
+}
+
+// PolicyProblem defines model for PolicyProblem.
+type PolicyProblem struct {
+	Column *int   `json:"column,omitempty"`
+	Field  string `json:"field"`
+
+	// Line Of the expression.
+	Line    *int   `json:"line,omitempty"`
+	Message string `json:"message"`
+
+	// Name Of the rule.
+	Name *string `json:"name,omitempty"`
+
+	// Rule Its place, counted from 0. Left out: all of them.
+	Rule *int `json:"rule,omitempty"`
+}
+
+// PolicyProblems defines model for PolicyProblems.
+type PolicyProblems struct {
+	Problems []PolicyProblem `json:"problems"`
+	Valid    bool            `json:"valid"`
+}
+
+// PolicyRule defines model for PolicyRule.
+type PolicyRule struct {
+	// Comment For those who read the rules.
+	Comment *string          `json:"comment,omitempty"`
+	Effect  PolicyRuleEffect `json:"effect"`
+
+	// Message What the actor reads.
+	Message *string `json:"message,omitempty"`
+
+	// Name Unique among the rules.
+	Name   string             `json:"name"`
+	Oblige *PolicyObligations `json:"oblige,omitempty"`
+
+	// When CEL of type bool; docs/policy.md has what it can ask about.
+	When string `json:"when"`
+}
+
+// PolicyRuleEffect defines model for PolicyRule.Effect.
+type PolicyRuleEffect string
+
+// PolicyRules defines model for PolicyRules.
+type PolicyRules struct {
+	Rules []PolicyRule `json:"rules"`
+}
+
+// PolicyVersion defines model for PolicyVersion.
+type PolicyVersion struct {
+	AuthorID  *string   `json:"author_id,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	Note      *string   `json:"note,omitempty"`
+	Version   int64     `json:"version"`
+}
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1856,6 +2128,15 @@ type ListMembersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListPoliciesParams defines parameters for ListPolicies.
+type ListPoliciesParams struct {
+	// Limit How many to return at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // RotateSigningKeysParams defines parameters for RotateSigningKeys.
 type RotateSigningKeysParams struct {
 	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
@@ -2029,6 +2310,9 @@ type UpdateClientJSONRequestBody = ClientInput
 // RotateClientSecretJSONRequestBody defines body for RotateClientSecret for application/json ContentType.
 type RotateClientSecretJSONRequestBody = SecretRotation
 
+// ExplainImpersonationJSONRequestBody defines body for ExplainImpersonation for application/json ContentType.
+type ExplainImpersonationJSONRequestBody = ExplainRequest
+
 // CreateOrganizationJSONRequestBody defines body for CreateOrganization for application/json ContentType.
 type CreateOrganizationJSONRequestBody = NewOrganization
 
@@ -2037,6 +2321,12 @@ type RenameOrganizationJSONRequestBody = OrganizationChanges
 
 // SetMemberJSONRequestBody defines body for SetMember for application/json ContentType.
 type SetMemberJSONRequestBody = MemberRole
+
+// ReplacePolicyJSONRequestBody defines body for ReplacePolicy for application/json ContentType.
+type ReplacePolicyJSONRequestBody = NewPolicy
+
+// ValidatePolicyJSONRequestBody defines body for ValidatePolicy for application/json ContentType.
+type ValidatePolicyJSONRequestBody = PolicyRules
 
 // UpdateSettingsJSONRequestBody defines body for UpdateSettings for application/json ContentType.
 type UpdateSettingsJSONRequestBody = SettingsChanges
@@ -2360,6 +2650,28 @@ type ClientInterface interface {
 	// Corresponds with GET /impersonations (the `ListImpersonations` operationId).
 	ListImpersonations(ctx context.Context, params *ListImpersonationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExplainImpersonationWithBody Ask whether somebody may act as somebody, and why
+	//
+	// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+	// the actor is taken to have just confirmed their password. A caller within an organization asks about
+	// its people only, and acting in it: everybody else is not there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+	ExplainImpersonationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainImpersonation Ask whether somebody may act as somebody, and why
+	//
+	// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+	// the actor is taken to have just confirmed their password. A caller within an organization asks about
+	// its people only, and acting in it: everybody else is not there.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+	ExplainImpersonation(ctx context.Context, body ExplainImpersonationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// StopAllImpersonations Stop all impersonations
 	//
 	// Corresponds with POST /impersonations/stop (the `StopAllImpersonations` operationId).
@@ -2449,6 +2761,61 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /organizations/{organization_id}/members/{user_id} (the `SetMember` operationId).
 	SetMember(ctx context.Context, organizationID OrganizationID, userID UserID, body SetMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPolicy Show the rules in force
+	//
+	// Version 0, without rules, is that nobody ever saved any.
+	//
+	// Corresponds with GET /policies (the `GetPolicy` operationId).
+	GetPolicy(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplacePolicyWithBody Change the rules
+	//
+	// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+	// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+	// what a key loosens holds after 15 minutes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+	ReplacePolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplacePolicy Change the rules
+	//
+	// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+	// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+	// what a key loosens holds after 15 minutes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+	ReplacePolicy(ctx context.Context, body ReplacePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidatePolicyWithBody Check rules without saving them
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+	ValidatePolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ValidatePolicy Check rules without saving them
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+	ValidatePolicy(ctx context.Context, body ValidatePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPolicies List the versions of the rules
+	//
+	// The newest first, without what they say.
+	//
+	// Corresponds with GET /policies/versions (the `ListPolicies` operationId).
+	ListPolicies(ctx context.Context, params *ListPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPolicyVersion Show a version of the rules
+	//
+	// Corresponds with GET /policies/versions/{version} (the `GetPolicyVersion` operationId).
+	GetPolicyVersion(ctx context.Context, version int64, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRoles List roles
 	//
@@ -3174,6 +3541,48 @@ func (c *Client) ListImpersonations(ctx context.Context, params *ListImpersonati
 	return c.Client.Do(req)
 }
 
+// ExplainImpersonationWithBody Ask whether somebody may act as somebody, and why
+//
+// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+// the actor is taken to have just confirmed their password. A caller within an organization asks about
+// its people only, and acting in it: everybody else is not there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+func (c *Client) ExplainImpersonationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainImpersonationRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainImpersonation Ask whether somebody may act as somebody, and why
+//
+// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+// the actor is taken to have just confirmed their password. A caller within an organization asks about
+// its people only, and acting in it: everybody else is not there.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+func (c *Client) ExplainImpersonation(ctx context.Context, body ExplainImpersonationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainImpersonationRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // StopAllImpersonations Stop all impersonations
 //
 // Corresponds with POST /impersonations/stop (the `StopAllImpersonations` operationId).
@@ -3394,6 +3803,131 @@ func (c *Client) SetMemberWithBody(ctx context.Context, organizationID Organizat
 // Corresponds with PUT /organizations/{organization_id}/members/{user_id} (the `SetMember` operationId).
 func (c *Client) SetMember(ctx context.Context, organizationID OrganizationID, userID UserID, body SetMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetMemberRequest(c.Server, organizationID, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPolicy Show the rules in force
+//
+// Version 0, without rules, is that nobody ever saved any.
+//
+// Corresponds with GET /policies (the `GetPolicy` operationId).
+func (c *Client) GetPolicy(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPolicyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplacePolicyWithBody Change the rules
+//
+// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+// what a key loosens holds after 15 minutes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+func (c *Client) ReplacePolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplacePolicyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplacePolicy Change the rules
+//
+// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+// what a key loosens holds after 15 minutes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+func (c *Client) ReplacePolicy(ctx context.Context, body ReplacePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplacePolicyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidatePolicyWithBody Check rules without saving them
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+func (c *Client) ValidatePolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidatePolicyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ValidatePolicy Check rules without saving them
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+func (c *Client) ValidatePolicy(ctx context.Context, body ValidatePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewValidatePolicyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPolicies List the versions of the rules
+//
+// The newest first, without what they say.
+//
+// Corresponds with GET /policies/versions (the `ListPolicies` operationId).
+func (c *Client) ListPolicies(ctx context.Context, params *ListPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPoliciesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPolicyVersion Show a version of the rules
+//
+// Corresponds with GET /policies/versions/{version} (the `GetPolicyVersion` operationId).
+func (c *Client) GetPolicyVersion(ctx context.Context, version int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPolicyVersionRequest(c.Server, version)
 	if err != nil {
 		return nil, err
 	}
@@ -5192,6 +5726,46 @@ func NewListImpersonationsRequest(server string, params *ListImpersonationsParam
 	return req, nil
 }
 
+// NewExplainImpersonationRequest calls the generic ExplainImpersonation builder with application/json body
+func NewExplainImpersonationRequest(server string, body ExplainImpersonationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExplainImpersonationRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewExplainImpersonationRequestWithBody constructs an http.Request for the ExplainImpersonation method, with any body, and a specified content type
+func NewExplainImpersonationRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/impersonations/explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewStopAllImpersonationsRequest constructs an http.Request for the StopAllImpersonations method
 func NewStopAllImpersonationsRequest(server string, params *StopAllImpersonationsParams) (*http.Request, error) {
 	var err error
@@ -5696,6 +6270,209 @@ func NewSetMemberRequestWithBody(server string, organizationID OrganizationID, u
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetPolicyRequest constructs an http.Request for the GetPolicy method
+func NewGetPolicyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/policies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplacePolicyRequest calls the generic ReplacePolicy builder with application/json body
+func NewReplacePolicyRequest(server string, body ReplacePolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplacePolicyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewReplacePolicyRequestWithBody constructs an http.Request for the ReplacePolicy method, with any body, and a specified content type
+func NewReplacePolicyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/policies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewValidatePolicyRequest calls the generic ValidatePolicy builder with application/json body
+func NewValidatePolicyRequest(server string, body ValidatePolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewValidatePolicyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewValidatePolicyRequestWithBody constructs an http.Request for the ValidatePolicy method, with any body, and a specified content type
+func NewValidatePolicyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/policies/validate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListPoliciesRequest constructs an http.Request for the ListPolicies method
+func NewListPoliciesRequest(server string, params *ListPoliciesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/policies/versions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Cursor != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetPolicyVersionRequest constructs an http.Request for the GetPolicyVersion method
+func NewGetPolicyVersionRequest(server string, version int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "version", version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/policies/versions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -7688,6 +8465,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /impersonations (the `ListImpersonations` operationId).
 	ListImpersonationsWithResponse(ctx context.Context, params *ListImpersonationsParams, reqEditors ...RequestEditorFn) (*ListImpersonationsResponse, error)
 
+	// ExplainImpersonationWithBodyWithResponse Ask whether somebody may act as somebody, and why
+	//
+	// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+	// the actor is taken to have just confirmed their password. A caller within an organization asks about
+	// its people only, and acting in it: everybody else is not there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+	ExplainImpersonationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainImpersonationResponse, error)
+
+	// ExplainImpersonationWithResponse Ask whether somebody may act as somebody, and why
+	//
+	// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+	// the actor is taken to have just confirmed their password. A caller within an organization asks about
+	// its people only, and acting in it: everybody else is not there.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+	ExplainImpersonationWithResponse(ctx context.Context, body ExplainImpersonationJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainImpersonationResponse, error)
+
 	// StopAllImpersonationsWithResponse Stop all impersonations
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7793,6 +8592,67 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /organizations/{organization_id}/members/{user_id} (the `SetMember` operationId).
 	SetMemberWithResponse(ctx context.Context, organizationID OrganizationID, userID UserID, body SetMemberJSONRequestBody, reqEditors ...RequestEditorFn) (*SetMemberResponse, error)
+
+	// GetPolicyWithResponse Show the rules in force
+	//
+	// Version 0, without rules, is that nobody ever saved any.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /policies (the `GetPolicy` operationId).
+	GetPolicyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPolicyResponse, error)
+
+	// ReplacePolicyWithBodyWithResponse Change the rules
+	//
+	// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+	// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+	// what a key loosens holds after 15 minutes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+	ReplacePolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplacePolicyResponse, error)
+
+	// ReplacePolicyWithResponse Change the rules
+	//
+	// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+	// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+	// what a key loosens holds after 15 minutes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+	ReplacePolicyWithResponse(ctx context.Context, body ReplacePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplacePolicyResponse, error)
+
+	// ValidatePolicyWithBodyWithResponse Check rules without saving them
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+	ValidatePolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidatePolicyResponse, error)
+
+	// ValidatePolicyWithResponse Check rules without saving them
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+	ValidatePolicyWithResponse(ctx context.Context, body ValidatePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidatePolicyResponse, error)
+
+	// ListPoliciesWithResponse List the versions of the rules
+	//
+	// The newest first, without what they say.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /policies/versions (the `ListPolicies` operationId).
+	ListPoliciesWithResponse(ctx context.Context, params *ListPoliciesParams, reqEditors ...RequestEditorFn) (*ListPoliciesResponse, error)
+
+	// GetPolicyVersionWithResponse Show a version of the rules
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /policies/versions/{version} (the `GetPolicyVersion` operationId).
+	GetPolicyVersionWithResponse(ctx context.Context, version int64, reqEditors ...RequestEditorFn) (*GetPolicyVersionResponse, error)
 
 	// ListRolesWithResponse List roles
 	//
@@ -8979,6 +9839,54 @@ func (r ListImpersonationsResponse) ContentType() string {
 	return ""
 }
 
+type ExplainImpersonationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainImpersonationResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainImpersonationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainImpersonationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainImpersonationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainImpersonationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainImpersonationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type StopAllImpersonationsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9487,6 +10395,246 @@ func (r SetMemberResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetPolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Policy
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPolicyResponse) GetJSON200() *Policy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPolicyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReplacePolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Policy
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplacePolicyResponse) GetJSON200() *Policy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplacePolicyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplacePolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplacePolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplacePolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplacePolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ValidatePolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PolicyProblems
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ValidatePolicyResponse) GetJSON200() *PolicyProblems {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ValidatePolicyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ValidatePolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ValidatePolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ValidatePolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ValidatePolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListPoliciesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PolicyList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPoliciesResponse) GetJSON200() *PolicyList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPoliciesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPoliciesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPoliciesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPoliciesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPoliciesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetPolicyVersionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Policy
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPolicyVersionResponse) GetJSON200() *Policy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPolicyVersionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPolicyVersionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPolicyVersionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPolicyVersionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPolicyVersionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11480,6 +12628,40 @@ func (c *ClientWithResponses) ListImpersonationsWithResponse(ctx context.Context
 	return ParseListImpersonationsResponse(rsp)
 }
 
+// ExplainImpersonationWithBodyWithResponse Ask whether somebody may act as somebody, and why
+//
+// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+// the actor is taken to have just confirmed their password. A caller within an organization asks about
+// its people only, and acting in it: everybody else is not there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+func (c *ClientWithResponses) ExplainImpersonationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainImpersonationResponse, error) {
+	rsp, err := c.ExplainImpersonationWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainImpersonationResponse(rsp)
+}
+
+// ExplainImpersonationWithResponse Ask whether somebody may act as somebody, and why
+//
+// What a start would decide at that moment, and how it comes about. Nothing is started or recorded;
+// the actor is taken to have just confirmed their password. A caller within an organization asks about
+// its people only, and acting in it: everybody else is not there.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /impersonations/explain (the `ExplainImpersonation` operationId).
+func (c *ClientWithResponses) ExplainImpersonationWithResponse(ctx context.Context, body ExplainImpersonationJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainImpersonationResponse, error) {
+	rsp, err := c.ExplainImpersonation(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainImpersonationResponse(rsp)
+}
+
 // StopAllImpersonationsWithResponse Stop all impersonations
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11668,6 +12850,109 @@ func (c *ClientWithResponses) SetMemberWithResponse(ctx context.Context, organiz
 		return nil, err
 	}
 	return ParseSetMemberResponse(rsp)
+}
+
+// GetPolicyWithResponse Show the rules in force
+//
+// Version 0, without rules, is that nobody ever saved any.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /policies (the `GetPolicy` operationId).
+func (c *ClientWithResponses) GetPolicyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetPolicyResponse, error) {
+	rsp, err := c.GetPolicy(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPolicyResponse(rsp)
+}
+
+// ReplacePolicyWithBodyWithResponse Change the rules
+//
+// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+// what a key loosens holds after 15 minutes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+func (c *ClientWithResponses) ReplacePolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplacePolicyResponse, error) {
+	rsp, err := c.ReplacePolicyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplacePolicyResponse(rsp)
+}
+
+// ReplacePolicyWithResponse Change the rules
+//
+// All of them: what is not given is gone. They hold for the next decision, and end what runs and is no
+// longer allowed. `conflict`: `based_on` is not the newest version. For people who may write policies,
+// what a key loosens holds after 15 minutes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /policies (the `ReplacePolicy` operationId).
+func (c *ClientWithResponses) ReplacePolicyWithResponse(ctx context.Context, body ReplacePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplacePolicyResponse, error) {
+	rsp, err := c.ReplacePolicy(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplacePolicyResponse(rsp)
+}
+
+// ValidatePolicyWithBodyWithResponse Check rules without saving them
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+func (c *ClientWithResponses) ValidatePolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidatePolicyResponse, error) {
+	rsp, err := c.ValidatePolicyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidatePolicyResponse(rsp)
+}
+
+// ValidatePolicyWithResponse Check rules without saving them
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /policies/validate (the `ValidatePolicy` operationId).
+func (c *ClientWithResponses) ValidatePolicyWithResponse(ctx context.Context, body ValidatePolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*ValidatePolicyResponse, error) {
+	rsp, err := c.ValidatePolicy(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseValidatePolicyResponse(rsp)
+}
+
+// ListPoliciesWithResponse List the versions of the rules
+//
+// The newest first, without what they say.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /policies/versions (the `ListPolicies` operationId).
+func (c *ClientWithResponses) ListPoliciesWithResponse(ctx context.Context, params *ListPoliciesParams, reqEditors ...RequestEditorFn) (*ListPoliciesResponse, error) {
+	rsp, err := c.ListPolicies(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPoliciesResponse(rsp)
+}
+
+// GetPolicyVersionWithResponse Show a version of the rules
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /policies/versions/{version} (the `GetPolicyVersion` operationId).
+func (c *ClientWithResponses) GetPolicyVersionWithResponse(ctx context.Context, version int64, reqEditors ...RequestEditorFn) (*GetPolicyVersionResponse, error) {
+	rsp, err := c.GetPolicyVersion(ctx, version, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPolicyVersionResponse(rsp)
 }
 
 // ListRolesWithResponse List roles
@@ -12899,6 +14184,39 @@ func ParseListImpersonationsResponse(rsp *http.Response) (*ListImpersonationsRes
 	return response, nil
 }
 
+// ParseExplainImpersonationResponse parses an HTTP response from a ExplainImpersonationWithResponse call
+func ParseExplainImpersonationResponse(rsp *http.Response) (*ExplainImpersonationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainImpersonationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseStopAllImpersonationsResponse parses an HTTP response from a StopAllImpersonationsWithResponse call
 func ParseStopAllImpersonationsResponse(rsp *http.Response) (*StopAllImpersonationsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13237,6 +14555,171 @@ func ParseSetMemberResponse(rsp *http.Response) (*SetMemberResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetPolicyResponse parses an HTTP response from a GetPolicyWithResponse call
+func ParseGetPolicyResponse(rsp *http.Response) (*GetPolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Policy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReplacePolicyResponse parses an HTTP response from a ReplacePolicyWithResponse call
+func ParseReplacePolicyResponse(rsp *http.Response) (*ReplacePolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplacePolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Policy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseValidatePolicyResponse parses an HTTP response from a ValidatePolicyWithResponse call
+func ParseValidatePolicyResponse(rsp *http.Response) (*ValidatePolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ValidatePolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PolicyProblems
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPoliciesResponse parses an HTTP response from a ListPoliciesWithResponse call
+func ParseListPoliciesResponse(rsp *http.Response) (*ListPoliciesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPoliciesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PolicyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetPolicyVersionResponse parses an HTTP response from a GetPolicyVersionWithResponse call
+func ParseGetPolicyVersionResponse(rsp *http.Response) (*GetPolicyVersionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPolicyVersionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Policy
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
