@@ -86,7 +86,7 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, i *interaction)
 			return err
 		}
 	}
-	situation, err := s.situation(r, i)
+	situation, err := s.situation(r, i, impersonation.IsHandle(handle))
 	if err != nil {
 		return err
 	}
@@ -113,8 +113,9 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, i *interaction)
 	return nil
 }
 
-// situation gathers what the next step depends on.
-func (s *Server) situation(r *http.Request, i *interaction) (provider.Situation, error) {
+// situation gathers what the next step depends on. With a ticket that is named, what
+// else the person does at the client decides nothing: the ticket does.
+func (s *Server) situation(r *http.Request, i *interaction, named bool) (provider.Situation, error) {
 	ctx, now := r.Context(), time.Now()
 	situation := provider.Situation{Now: now, Login: i.login, AlwaysOffer: !s.config.OfferOnRequest, Member: true}
 	if i.login == nil {
@@ -140,7 +141,7 @@ func (s *Server) situation(r *http.Request, i *interaction) (provider.Situation,
 	if situation.MayAct, err = s.provider.Impersonation.Offered(ctx, &i.login.User, c); err != nil {
 		return situation, err
 	}
-	if situation.MayAct {
+	if situation.MayAct && !named {
 		running, err := s.store.Impersonations(ctx, storage.ImpersonationFilter{LoginSID: i.login.SID, Client: c.ID, Running: true, Limit: 1}, now)
 		if err != nil {
 			return situation, err

@@ -84,7 +84,7 @@ func (s *Server) deciding(w http.ResponseWriter, r *http.Request, decided bool) 
 	if err != nil {
 		return nil, provider.Situation{}, err
 	}
-	situation, err := s.situation(r, i)
+	situation, err := s.situation(r, i, false)
 	if err != nil {
 		return nil, situation, err
 	}

@@ -160,7 +160,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.
 	if err != nil {
 		return err
 	}
-	ask := (*impersonation.Ask)(nil)
+	var ask *impersonation.Ask
 	if login != nil {
 		ask = impersonation.AskOf(t, c, login)
 	} else if ask, err = s.provider.Impersonation.AskInBrowser(r.Context(), t, c); err != nil {
