@@ -209,6 +209,7 @@ var consoleSections = []struct{ label, url string }{
 	{"Acting as others", "/admin/impersonations"},
 	{"Policy", "/admin/policies"},
 	{"Record", "/admin/events"},
+	{"Webhooks", "/admin/webhooks"},
 	{"Signing keys", "/admin/keys"},
 	{"Settings", "/admin/settings"},
 }

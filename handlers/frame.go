@@ -189,6 +189,14 @@ var notices = map[string]string{
 	"policy-saved":         "The policy was changed. It holds from now on.",
 	"mail_tested":          "The test message was handed to the mail server.",
 	"rule-set":             "The rule about support access was changed.",
+	"webhook-saved":        "Saved.",
+	"webhook-enabled":      "Enabled. It goes on from where it stopped.",
+	"webhook-disabled":     "Disabled. What happens meanwhile waits.",
+	"webhook-deleted":      "The webhook was deleted.",
+	"webhook-replayed":     "It goes out again.",
+	"webhook-answered":     "The test was delivered.",
+	"webhook-silent":       "The test was not delivered. Below is why.",
+	"webhook-tried":        "It was tried too often. Wait a few minutes.",
 }
 
 // notice returns what the person has just done, in words.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -147,6 +148,12 @@ func (h *Webhooks) change(
 		}
 		return recordWebhook(ctx, tx, kind, id, data, by, now)
 	})
+}
+
+// Holds reports whether a secret is the one that a webhook's messages are signed with.
+func (h *Webhooks) Holds(w *storage.Webhook, secret string) bool {
+	current, _, err := h.p.Keys.unsealWebhook(w.ID, w.Secret)
+	return err == nil && subtle.ConstantTimeCompare(current, []byte(secret)) == 1
 }
 
 // Replay sends an event to a webhook again, under the id that it had. storage.ErrSpent:
