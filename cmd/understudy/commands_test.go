@@ -224,6 +224,14 @@ func TestExitCodes(t *testing.T) {
 		{"client registration-token create --uses 0", exitFailure, "uses 0: want 1 to 1000000"},
 		{"client registration-token create --expires -1s", exitFailure, "expires -1s"},
 		{"client registration-token revoke iat_none", exitFailure, `initial access token "iat_none"`},
+		{"webhook create", exitFailure, "url"},
+		{"webhook create --url http://hooks.test/", exitFailure, "url"},
+		{"webhook create --url https://10.0.0.1/", exitFailure, "not public"},
+		{"webhook create --url https://hooks.test/ --event-type x.y", exitFailure, "there are no such events"},
+		{"webhook show wh_none", exitFailure, `webhook "wh_none": there is none`},
+		{"webhook delete wh_none", exitFailure, `webhook "wh_none": there is none`},
+		{"webhook deliveries wh_none", exitFailure, `webhook "wh_none": there is none`},
+		{"webhook deliveries wh_none --status lost", exitUsage, "pending, delivered or failed"},
 		{"apikey create --name x", exitFailure, "permissions: is empty"},
 		{"apikey create --permission users:read", exitFailure, "name: is missing"},
 		{"apikey create --name x --permission root", exitFailure, `permissions "root"`},
@@ -423,6 +431,46 @@ func TestAPIKeyCommands(t *testing.T) {
 	}
 	want(t, "created", types["apikey.created"], 2)
 	want(t, "revoked", types["apikey.revoked"], 1)
+}
+
+func TestWebhookCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	made := s.object("webhook", "create", "--url", "https://hooks.invalid/in", "--description", "SIEM", "--event-type", "impersonation.*", "--event-type", "session.created")
+	id, _ := made["id"].(string)
+	secret, _ := made["secret"].(string)
+	if !strings.HasPrefix(id, "wh_") || !strings.HasPrefix(secret, "whsec_") || made["status"] != "active" {
+		t.Errorf("got %v", made)
+	}
+	want(t, "webhooks", len(s.list("webhook", "list")), 1)
+	for _, way := range []string{"disable", "disable", "enable", "enable", "show"} {
+		w := s.object("webhook", way, id)
+		if w["secret"] != nil || w["description"] != "SIEM" || (w["status"] == "disabled") != (way == "disable") {
+			t.Errorf("%s: got %v", way, w)
+		}
+	}
+	if second := s.object("webhook", "rotate-secret", id); second["secret"] == nil || second["secret"] == secret || second["previous_secret_until"] == nil {
+		t.Errorf("rotated: got %v", second)
+	}
+	out, err := s.run("", "webhook", "test", id, "--json")
+	if err == nil || !strings.Contains(out, `"status": "failed"`) || !strings.Contains(err.Error(), "was not delivered") {
+		t.Errorf("test: got %s, %v", out, err)
+	}
+	found := s.list("webhook", "deliveries", id, "--status", "failed")
+	if len(found) != 1 || found[0]["event_type"] != "webhook.test" {
+		t.Fatalf("deliveries: got %v", found)
+	}
+	event, _ := found[0]["event_id"].(string)
+	want(t, "replayed", s.object("webhook", "replay", id, "--event", event)["count"], 1)
+	if _, err := s.run("", "webhook", "replay", id, "--event", event); err == nil || !strings.Contains(err.Error(), "still being sent") {
+		t.Errorf("replayed twice: %v", err)
+	}
+	want(t, "nothing failed", s.object("webhook", "replay", id)["count"], 0)
+	if out := s.ok("webhook", "list") + s.ok("webhook", "show", id) + s.ok("webhook", "deliveries", id); strings.Contains(out, "whsec_") || !strings.Contains(out, "impersonation.* session.created") {
+		t.Errorf("got %s", out)
+	}
+	want(t, "deleted", s.object("webhook", "delete", id)["deleted"], true)
+	want(t, "left", len(s.list("webhook", "list")), 0)
 }
 
 func TestRegistrationTokenCommands(t *testing.T) {
