@@ -601,9 +601,9 @@ func TestClientCommands(t *testing.T) {
 	}
 	s.ok("client", "delete", "keyed")
 
-	want(t, "clients", len(s.list("client", "list")), 4)
+	want(t, "clients", len(s.list("client", "list")), 5)
 	s.ok("client", "delete", "machine")
-	want(t, "clients", len(s.list("client", "list")), 3)
+	want(t, "clients", len(s.list("client", "list")), 4)
 	if out := s.ok("client", "show", "shop"); !strings.Contains(out, "redirect_uris") || !strings.Contains(out, "https://shop.test/new") {
 		t.Errorf("got %s", out)
 	}
