@@ -171,7 +171,7 @@ func (s *Server) shownApprovals(r *http.Request, found []storage.Approval, now t
 	shown := make([]templates.Approval, 0, len(found))
 	for _, a := range found {
 		status := string(a.Status)
-		if a.ExpiresAt.Passed(now) && (a.Status == storage.ApprovalPending || a.Status == storage.ApprovalApproved) {
+		if a.Expired(now) {
 			status = "expired"
 		}
 		shown = append(shown, templates.Approval{

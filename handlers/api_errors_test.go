@@ -99,6 +99,16 @@ var apiErrors = []apiError{
 	{"explainImpersonation", "not_found", "globex", "/impersonations/explain", `{"actor_id": "usr_boss", "subject_id": "usr_linus", "client_id": "app"}`},
 	{"replacePolicy", "conflict", "all", "/policies", `{"rules": [], "based_on": 7}`},
 	{"getPolicyVersion", "not_found", "all", "/policies/versions/7", ""},
+
+	{"createApproval", "impersonation_denied", "all", "/approvals", `{"actor": {"sub": "usr_sam"}, "user_id": "usr_sam", "client_id": "app", "reason": "Cannot see invoice 4711"}`},
+	{"createApproval", "conflict", "all", "/approvals", `{"actor": {"sub": "usr_sam"}, "user_id": "usr_ada", "client_id": "app", "reason": "Cannot see invoice 4711"}`},
+	{"getApproval", "not_found", "all", "/approvals/nothing", ""},
+	{"approveApproval", "not_found", "all", "/approvals/nothing/approve", ""},
+	{"approveApproval", "not_permitted", "all", "/approvals/apr_own/approve", ""},
+	{"approveApproval", "conflict", "all", "/approvals/apr_over/approve", `{"note": "Late"}`},
+	{"denyApproval", "not_found", "all", "/approvals/nothing/deny", ""},
+	{"denyApproval", "not_permitted", "all", "/approvals/apr_own/deny", ""},
+	{"denyApproval", "conflict", "all", "/approvals/apr_over/deny", ""},
 }
 
 // raced are problems that only two changes at once bring about.
@@ -134,6 +144,24 @@ func TestAPIErrors(t *testing.T) {
 		})
 	})
 	keys := map[string]string{"all": everyPermission(t, idp), "globex": idp.LocalAPIKey(t, "org_globex", provider.Permissions()...)}
+	own, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(keys["all"]))
+	check(t, err)
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+		for id, by := range map[string]string{"apr_own": own.ID, "apr_over": ""} {
+			a := &storage.Approval{
+				ID: id, ActorID: "usr_sam", SubjectID: "usr_ada", ClientID: "app", Entry: "api", Reason: "Cannot see invoice 4711", Access: "full",
+				Duration: time.Minute.Microseconds(), Status: storage.ApprovalPending, RequestedBy: by, CreatedAt: storage.At(now),
+				ExpiresAt: storage.At(now.Add(time.Hour)), KeptUntil: storage.At(now.Add(time.Hour)),
+			}
+			if by == "" {
+				a.Status = storage.ApprovalWithdrawn
+			}
+			if err := tx.CreateApproval(ctx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	have := map[string]bool{}
 	for _, c := range apiErrors {
 		have[c.operation+" "+c.code] = true

@@ -127,6 +127,9 @@ func asProblem(err error) *problemErr {
 		}
 		return (&problemErr{Code: "not_permitted", Detail: denied.Message()}).because(err)
 	}
+	if refused, ok := errors.AsType[impersonation.Refusal](err); ok {
+		return (&problemErr{Code: "not_permitted", Detail: refused.Message()}).because(err)
+	}
 	for _, known := range problemsOf {
 		if errors.Is(err, known.err) {
 			return (&problemErr{Code: known.code, Detail: known.detail, RetryAfter: known.wait}).because(err)
@@ -158,6 +161,8 @@ var problemsOf = []struct {
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
 	{provider.ErrTooManyWebhooks, "conflict", "There are as many webhooks as there may be. Delete one first.", 0},
+	{impersonation.ErrNoApproval, "conflict", "Nobody has to approve this.", 0},
+	{impersonation.ErrApprovalsWaiting, "conflict", "Enough requests of this actor wait for approval already.", 0},
 	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
 	{storage.ErrExists, "already_exists", "", 0},
 	{storage.ErrNotFound, "not_found", "", 0},

@@ -73,7 +73,7 @@ func (p *Provider) DescopeImpersonate(ctx context.Context, ask impersonation.Ask
 		return recordIssued(ctx, tx, s, ask.Client.ID, "descope", info)
 	})
 	if err != nil {
-		return "", malformed(p.Impersonation.Refused(ctx, err, ask, info, now))
+		return "", Malformed(p.Impersonation.Refused(ctx, err, ask, info, now))
 	}
 	return p.signDescope(s, ask.Client, descopeRefresh, s.NotAfter, now)
 }

@@ -62,7 +62,7 @@ func (p *Provider) CreateTicket(ctx context.Context, by impersonation.Caller, q 
 		Reason: q.Reason, TicketRef: q.TicketRef, Access: q.Access, Duration: q.Duration, Entry: "api",
 		CustomClaims: custom, Words: q.Words,
 	}, t, info, now)
-	return t, token, malformed(err)
+	return t, token, Malformed(err)
 }
 
 func (q *TicketRequest) fill(l impersonation.Limits) {
@@ -169,9 +169,9 @@ func (c CallbackChoice) fields() []field {
 // field is a part of a request, as the API calls it.
 type field struct{ name, value string }
 
-// malformed makes of a denial that is about the form what is wrong with the form. It is
+// Malformed makes of a denial that is about the form what is wrong with the form. It is
 // on the record all the same (SECURITY A06).
-func malformed(err error) error {
+func Malformed(err error) error {
 	denial, _ := impersonation.Denied(err)
 	about, ok := map[impersonation.Denial]string{
 		impersonation.DenyReason: "reason", impersonation.DenyTicketRef: "ticket_ref", impersonation.DenyOrganizationNeeds: "organization",

@@ -58,6 +58,11 @@ func (a *Approval) Usable(now time.Time) bool {
 	return a.Status == ApprovalApproved && !a.ExpiresAt.Passed(now)
 }
 
+// Expired reports whether nobody answered in time, or nothing started in time.
+func (a *Approval) Expired(now time.Time) bool {
+	return a.ExpiresAt.Passed(now) && (a.Status == ApprovalPending || a.Status == ApprovalApproved)
+}
+
 // ApprovalFilter selects approvals by what is not empty.
 type ApprovalFilter struct {
 	Actor         string
@@ -65,6 +70,7 @@ type ApprovalFilter struct {
 	NotSubject    string
 	Status        ApprovalStatus
 	Live          bool     // not past its time
+	Over          bool     // past its time, undecided or unused
 	Organizations []string // in any of these, or of the actor OrActor; nil: everywhere
 	OrActor       string
 	Before        Mark
@@ -86,6 +92,9 @@ func (f ApprovalFilter) scope(db *gorm.DB, now time.Time) *gorm.DB {
 	}
 	if f.Live {
 		db = db.Where("expires_at > ?", At(now))
+	}
+	if f.Over {
+		db = db.Where("expires_at <= ? AND status IN ('pending', 'approved')", At(now))
 	}
 	if f.Organizations != nil {
 		db = db.Where("(organization_id IN ? OR actor_id = ?)", append([]string{}, f.Organizations...), f.OrActor)

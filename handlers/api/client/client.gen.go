@@ -37,6 +37,36 @@ func (e Access) Valid() bool {
 	}
 }
 
+// Defines values for ApprovalStatus.
+const (
+	ApprovalStatusApproved  ApprovalStatus = "approved"
+	ApprovalStatusDenied    ApprovalStatus = "denied"
+	ApprovalStatusExpired   ApprovalStatus = "expired"
+	ApprovalStatusPending   ApprovalStatus = "pending"
+	ApprovalStatusUsed      ApprovalStatus = "used"
+	ApprovalStatusWithdrawn ApprovalStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalStatus enum.
+func (e ApprovalStatus) Valid() bool {
+	switch e {
+	case ApprovalStatusApproved:
+		return true
+	case ApprovalStatusDenied:
+		return true
+	case ApprovalStatusExpired:
+		return true
+	case ApprovalStatusPending:
+		return true
+	case ApprovalStatusUsed:
+		return true
+	case ApprovalStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientStatus.
 const (
 	ClientStatusActive   ClientStatus = "active"
@@ -790,6 +820,61 @@ type Address struct {
 	StreetAddress *string `json:"street_address,omitempty"`
 }
 
+// Approval defines model for Approval.
+type Approval struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
+	Actor  struct {
+		Sub ID `json:"sub"`
+	} `json:"actor"`
+	ClientID  ID         `json:"client_id"`
+	CreatedAt time.Time  `json:"created_at"`
+	DecidedAt *time.Time `json:"decided_at"`
+
+	// DecidedBy A user, or a caller where `decided_by_key` is true.
+	DecidedBy    *string `json:"decided_by"`
+	DecidedByKey bool    `json:"decided_by_key"`
+
+	// ExpiresAt Of a pending one, when it stops waiting; of an approved one, until when it can be used.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        ID        `json:"id"`
+
+	// ImpersonationID What it became.
+	ImpersonationID *string `json:"impersonation_id"`
+	Note            *string `json:"note"`
+	Organization    *string `json:"organization"`
+	Reason          string  `json:"reason"`
+
+	// RequestedBy The caller who asked for it; null: the actor did.
+	RequestedBy *string `json:"requested_by"`
+
+	// Rule The rule of the policy that wants it.
+	Rule                        *string `json:"rule"`
+	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
+
+	// Status `expired` was not answered, or approved and not used in time.
+	Status    ApprovalStatus `json:"status"`
+	TicketRef *string        `json:"ticket_ref"`
+	UserID    ID             `json:"user_id"`
+}
+
+// ApprovalDecision defines model for ApprovalDecision.
+type ApprovalDecision struct {
+	// Note What the actor reads.
+	Note *string `json:"note,omitempty"`
+}
+
+// ApprovalList defines model for ApprovalList.
+type ApprovalList struct {
+	Data []Approval `json:"data"`
+
+	// NextCursor Where the next page begins; null: this was the last.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// ApprovalStatus `expired` was not answered, or approved and not used in time.
+type ApprovalStatus string
+
 // OAuthClient The metadata of RFC 7591, of OpenID Connect and our own.
 type OAuthClient struct {
 	AccessTokenFormat                string    `json:"access_token_format"`
@@ -1230,6 +1315,21 @@ type NewAPIKey struct {
 	Name           string       `json:"name"`
 	OrganizationID *ID          `json:"organization_id,omitempty"`
 	Permissions    []Permission `json:"permissions"`
+}
+
+// NewApproval defines model for NewApproval.
+type NewApproval struct {
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access *Access `json:"access,omitempty"`
+
+	// Actor Who acts.
+	Actor                       Actor   `json:"actor"`
+	ClientID                    ID      `json:"client_id"`
+	Organization                *ID     `json:"organization,omitempty"`
+	Reason                      string  `json:"reason"`
+	SessionMaxDurationInSeconds *int    `json:"session_max_duration_in_seconds,omitempty"`
+	TicketRef                   *string `json:"ticket_ref,omitempty"`
+	UserID                      ID      `json:"user_id"`
 }
 
 // NewMembership defines model for NewMembership.
@@ -1921,6 +2021,9 @@ type WebhookWithSecretDisabledReason string
 // WebhookWithSecretStatus defines model for WebhookWithSecret.Status.
 type WebhookWithSecretStatus string
 
+// ApprovalID defines model for approvalID.
+type ApprovalID = ID
+
 // ClientID defines model for clientID.
 type ClientID = ID
 
@@ -1977,6 +2080,37 @@ type CreateAPIKeyParams struct {
 
 // RevokeAPIKeyParams defines parameters for RevokeAPIKey.
 type RevokeAPIKeyParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListApprovalsParams defines parameters for ListApprovals.
+type ListApprovalsParams struct {
+	// Limit How many to return at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
+	Cursor *Cursor         `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Status *ApprovalStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Actor Of this actor, by the id of a user.
+	Actor *ID `form:"actor,omitempty" json:"actor,omitempty"`
+}
+
+// CreateApprovalParams defines parameters for CreateApproval.
+type CreateApprovalParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ApproveApprovalParams defines parameters for ApproveApproval.
+type ApproveApprovalParams struct {
+	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DenyApprovalParams defines parameters for DenyApproval.
+type DenyApprovalParams struct {
 	// IdempotencyKey Any text that you choose once for each thing to be done. Sent again within 24 hours it gets the answer of the first time.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -2301,6 +2435,15 @@ type TestWebhookParams struct {
 // CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
 type CreateAPIKeyJSONRequestBody = NewAPIKey
 
+// CreateApprovalJSONRequestBody defines body for CreateApproval for application/json ContentType.
+type CreateApprovalJSONRequestBody = NewApproval
+
+// ApproveApprovalJSONRequestBody defines body for ApproveApproval for application/json ContentType.
+type ApproveApprovalJSONRequestBody = ApprovalDecision
+
+// DenyApprovalJSONRequestBody defines body for DenyApproval for application/json ContentType.
+type DenyApprovalJSONRequestBody = ApprovalDecision
+
 // CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
 type CreateClientJSONRequestBody = ClientInput
 
@@ -2538,6 +2681,86 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api-keys/{key_id}/revoke (the `RevokeAPIKey` operationId).
 	RevokeAPIKey(ctx context.Context, keyID KeyID, params *RevokeAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListApprovals List requests for approval
+	//
+	// The latest first, for thirty days.
+	//
+	// Corresponds with GET /approvals (the `ListApprovals` operationId).
+	ListApprovals(ctx context.Context, params *ListApprovalsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateApprovalWithBody Ask for approval in an actor's place
+	//
+	// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+	// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+	// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+	// already, it is a `conflict`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /approvals (the `CreateApproval` operationId).
+	CreateApprovalWithBody(ctx context.Context, params *CreateApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateApproval Ask for approval in an actor's place
+	//
+	// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+	// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+	// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+	// already, it is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /approvals (the `CreateApproval` operationId).
+	CreateApproval(ctx context.Context, params *CreateApprovalParams, body CreateApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetApproval Show a request for approval
+	//
+	// Corresponds with GET /approvals/{approval_id} (the `GetApproval` operationId).
+	GetApproval(ctx context.Context, approvalID ApprovalID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveApprovalWithBody Approve a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+	ApproveApprovalWithBody(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveApproval Approve a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+	ApproveApproval(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, body ApproveApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DenyApprovalWithBody Deny a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+	DenyApprovalWithBody(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DenyApproval Deny a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+	DenyApproval(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, body DenyApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListClients List clients
 	//
@@ -3270,6 +3493,166 @@ func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Reque
 // Corresponds with POST /api-keys/{key_id}/revoke (the `RevokeAPIKey` operationId).
 func (c *Client) RevokeAPIKey(ctx context.Context, keyID KeyID, params *RevokeAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeAPIKeyRequest(c.Server, keyID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListApprovals List requests for approval
+//
+// The latest first, for thirty days.
+//
+// Corresponds with GET /approvals (the `ListApprovals` operationId).
+func (c *Client) ListApprovals(ctx context.Context, params *ListApprovalsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListApprovalsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateApprovalWithBody Ask for approval in an actor's place
+//
+// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+// already, it is a `conflict`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /approvals (the `CreateApproval` operationId).
+func (c *Client) CreateApprovalWithBody(ctx context.Context, params *CreateApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateApprovalRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateApproval Ask for approval in an actor's place
+//
+// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+// already, it is a `conflict`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /approvals (the `CreateApproval` operationId).
+func (c *Client) CreateApproval(ctx context.Context, params *CreateApprovalParams, body CreateApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateApprovalRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetApproval Show a request for approval
+//
+// Corresponds with GET /approvals/{approval_id} (the `GetApproval` operationId).
+func (c *Client) GetApproval(ctx context.Context, approvalID ApprovalID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetApprovalRequest(c.Server, approvalID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveApprovalWithBody Approve a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+func (c *Client) ApproveApprovalWithBody(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveApprovalRequestWithBody(c.Server, approvalID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveApproval Approve a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+func (c *Client) ApproveApproval(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, body ApproveApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveApprovalRequest(c.Server, approvalID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DenyApprovalWithBody Deny a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+func (c *Client) DenyApprovalWithBody(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDenyApprovalRequestWithBody(c.Server, approvalID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DenyApproval Deny a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+func (c *Client) DenyApproval(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, body DenyApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDenyApprovalRequest(c.Server, approvalID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4960,6 +5343,295 @@ func NewRevokeAPIKeyRequest(server string, keyID KeyID, params *RevokeAPIKeyPara
 	if err != nil {
 		return nil, err
 	}
+
+	if params != nil {
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+	}
+
+	return req, nil
+}
+
+// NewListApprovalsRequest constructs an http.Request for the ListApprovals method
+func NewListApprovalsRequest(server string, params *ListApprovalsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/approvals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Cursor != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Status != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if params.Actor != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateApprovalRequest calls the generic CreateApproval builder with application/json body
+func NewCreateApprovalRequest(server string, params *CreateApprovalParams, body CreateApprovalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateApprovalRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateApprovalRequestWithBody constructs an http.Request for the CreateApproval method, with any body, and a specified content type
+func NewCreateApprovalRequestWithBody(server string, params *CreateApprovalParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/approvals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+	}
+
+	return req, nil
+}
+
+// NewGetApprovalRequest constructs an http.Request for the GetApproval method
+func NewGetApprovalRequest(server string, approvalID ApprovalID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "approval_id", approvalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/approvals/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApproveApprovalRequest calls the generic ApproveApproval builder with application/json body
+func NewApproveApprovalRequest(server string, approvalID ApprovalID, params *ApproveApprovalParams, body ApproveApprovalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApproveApprovalRequestWithBody(server, approvalID, params, "application/json", bodyReader)
+}
+
+// NewApproveApprovalRequestWithBody constructs an http.Request for the ApproveApproval method, with any body, and a specified content type
+func NewApproveApprovalRequestWithBody(server string, approvalID ApprovalID, params *ApproveApprovalParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "approval_id", approvalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/approvals/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+	}
+
+	return req, nil
+}
+
+// NewDenyApprovalRequest calls the generic DenyApproval builder with application/json body
+func NewDenyApprovalRequest(server string, approvalID ApprovalID, params *DenyApprovalParams, body DenyApprovalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDenyApprovalRequestWithBody(server, approvalID, params, "application/json", bodyReader)
+}
+
+// NewDenyApprovalRequestWithBody constructs an http.Request for the DenyApproval method, with any body, and a specified content type
+func NewDenyApprovalRequestWithBody(server string, approvalID ApprovalID, params *DenyApprovalParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "approval_id", approvalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/approvals/%s/deny", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	if params != nil {
 		if params.IdempotencyKey != nil {
@@ -8336,6 +9008,90 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api-keys/{key_id}/revoke (the `RevokeAPIKey` operationId).
 	RevokeAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *RevokeAPIKeyParams, reqEditors ...RequestEditorFn) (*RevokeAPIKeyResponse, error)
 
+	// ListApprovalsWithResponse List requests for approval
+	//
+	// The latest first, for thirty days.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /approvals (the `ListApprovals` operationId).
+	ListApprovalsWithResponse(ctx context.Context, params *ListApprovalsParams, reqEditors ...RequestEditorFn) (*ListApprovalsResponse, error)
+
+	// CreateApprovalWithBodyWithResponse Ask for approval in an actor's place
+	//
+	// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+	// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+	// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+	// already, it is a `conflict`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals (the `CreateApproval` operationId).
+	CreateApprovalWithBodyWithResponse(ctx context.Context, params *CreateApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateApprovalResponse, error)
+
+	// CreateApprovalWithResponse Ask for approval in an actor's place
+	//
+	// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+	// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+	// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+	// already, it is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals (the `CreateApproval` operationId).
+	CreateApprovalWithResponse(ctx context.Context, params *CreateApprovalParams, body CreateApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateApprovalResponse, error)
+
+	// GetApprovalWithResponse Show a request for approval
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /approvals/{approval_id} (the `GetApproval` operationId).
+	GetApprovalWithResponse(ctx context.Context, approvalID ApprovalID, reqEditors ...RequestEditorFn) (*GetApprovalResponse, error)
+
+	// ApproveApprovalWithBodyWithResponse Approve a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+	ApproveApprovalWithBodyWithResponse(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveApprovalResponse, error)
+
+	// ApproveApprovalWithResponse Approve a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+	ApproveApprovalWithResponse(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, body ApproveApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveApprovalResponse, error)
+
+	// DenyApprovalWithBodyWithResponse Deny a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+	DenyApprovalWithBodyWithResponse(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DenyApprovalResponse, error)
+
+	// DenyApprovalWithResponse Deny a request
+	//
+	// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+	// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+	// is a `conflict`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+	DenyApprovalWithResponse(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, body DenyApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*DenyApprovalResponse, error)
+
 	// ListClientsWithResponse List clients
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -9264,6 +10020,246 @@ func (r RevokeAPIKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeAPIKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListApprovalsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ApprovalList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListApprovalsResponse) GetJSON200() *ApprovalList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListApprovalsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListApprovalsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListApprovalsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListApprovalsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListApprovalsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateApprovalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Approval
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateApprovalResponse) GetJSON201() *Approval {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateApprovalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateApprovalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateApprovalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateApprovalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateApprovalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetApprovalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Approval
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetApprovalResponse) GetJSON200() *Approval {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetApprovalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetApprovalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetApprovalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetApprovalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetApprovalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApproveApprovalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Approval
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveApprovalResponse) GetJSON200() *Approval {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveApprovalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveApprovalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveApprovalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveApprovalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveApprovalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DenyApprovalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Approval
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DenyApprovalResponse) GetJSON200() *Approval {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DenyApprovalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DenyApprovalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DenyApprovalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DenyApprovalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DenyApprovalResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12409,6 +13405,138 @@ func (c *ClientWithResponses) RevokeAPIKeyWithResponse(ctx context.Context, keyI
 	return ParseRevokeAPIKeyResponse(rsp)
 }
 
+// ListApprovalsWithResponse List requests for approval
+//
+// The latest first, for thirty days.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /approvals (the `ListApprovals` operationId).
+func (c *ClientWithResponses) ListApprovalsWithResponse(ctx context.Context, params *ListApprovalsParams, reqEditors ...RequestEditorFn) (*ListApprovalsResponse, error) {
+	rsp, err := c.ListApprovals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListApprovalsResponse(rsp)
+}
+
+// CreateApprovalWithBodyWithResponse Ask for approval in an actor's place
+//
+// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+// already, it is a `conflict`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals (the `CreateApproval` operationId).
+func (c *ClientWithResponses) CreateApprovalWithBodyWithResponse(ctx context.Context, params *CreateApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateApprovalResponse, error) {
+	rsp, err := c.CreateApprovalWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateApprovalResponse(rsp)
+}
+
+// CreateApprovalWithResponse Ask for approval in an actor's place
+//
+// Where a rule refuses with `approval_required`, a second person can approve what the actor wants to
+// do: exactly this, once, within 15 minutes of their answer. Asking for the same again answers with
+// the request that waits. Where nothing has to be approved, or five requests of the actor wait
+// already, it is a `conflict`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals (the `CreateApproval` operationId).
+func (c *ClientWithResponses) CreateApprovalWithResponse(ctx context.Context, params *CreateApprovalParams, body CreateApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateApprovalResponse, error) {
+	rsp, err := c.CreateApproval(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateApprovalResponse(rsp)
+}
+
+// GetApprovalWithResponse Show a request for approval
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /approvals/{approval_id} (the `GetApproval` operationId).
+func (c *ClientWithResponses) GetApprovalWithResponse(ctx context.Context, approvalID ApprovalID, reqEditors ...RequestEditorFn) (*GetApprovalResponse, error) {
+	rsp, err := c.GetApproval(ctx, approvalID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetApprovalResponse(rsp)
+}
+
+// ApproveApprovalWithBodyWithResponse Approve a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+func (c *ClientWithResponses) ApproveApprovalWithBodyWithResponse(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveApprovalResponse, error) {
+	rsp, err := c.ApproveApprovalWithBody(ctx, approvalID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveApprovalResponse(rsp)
+}
+
+// ApproveApprovalWithResponse Approve a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals/{approval_id}/approve (the `ApproveApproval` operationId).
+func (c *ClientWithResponses) ApproveApprovalWithResponse(ctx context.Context, approvalID ApprovalID, params *ApproveApprovalParams, body ApproveApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveApprovalResponse, error) {
+	rsp, err := c.ApproveApproval(ctx, approvalID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveApprovalResponse(rsp)
+}
+
+// DenyApprovalWithBodyWithResponse Deny a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+func (c *ClientWithResponses) DenyApprovalWithBodyWithResponse(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DenyApprovalResponse, error) {
+	rsp, err := c.DenyApprovalWithBody(ctx, approvalID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDenyApprovalResponse(rsp)
+}
+
+// DenyApprovalWithResponse Deny a request
+//
+// The record names the caller. It may not decide what it asked for itself, nor with a key that the
+// actor or the user of the request has made. What was decided, withdrawn, or has waited for too long
+// is a `conflict`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /approvals/{approval_id}/deny (the `DenyApproval` operationId).
+func (c *ClientWithResponses) DenyApprovalWithResponse(ctx context.Context, approvalID ApprovalID, params *DenyApprovalParams, body DenyApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*DenyApprovalResponse, error) {
+	rsp, err := c.DenyApproval(ctx, approvalID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDenyApprovalResponse(rsp)
+}
+
 // ListClientsWithResponse List clients
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13775,6 +14903,171 @@ func ParseRevokeAPIKeyResponse(rsp *http.Response) (*RevokeAPIKeyResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest APIKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListApprovalsResponse parses an HTTP response from a ListApprovalsWithResponse call
+func ParseListApprovalsResponse(rsp *http.Response) (*ListApprovalsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListApprovalsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ApprovalList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateApprovalResponse parses an HTTP response from a CreateApprovalWithResponse call
+func ParseCreateApprovalResponse(rsp *http.Response) (*CreateApprovalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateApprovalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Approval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetApprovalResponse parses an HTTP response from a GetApprovalWithResponse call
+func ParseGetApprovalResponse(rsp *http.Response) (*GetApprovalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetApprovalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Approval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApproveApprovalResponse parses an HTTP response from a ApproveApprovalWithResponse call
+func ParseApproveApprovalResponse(rsp *http.Response) (*ApproveApprovalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveApprovalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Approval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDenyApprovalResponse parses an HTTP response from a DenyApprovalWithResponse call
+func ParseDenyApprovalResponse(rsp *http.Response) (*DenyApprovalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DenyApprovalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Approval
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

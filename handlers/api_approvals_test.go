@@ -1,0 +1,71 @@
+package handlers_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-id/understudy/handlers/api"
+	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/storage"
+)
+
+// T30, F08: a program asks in an actor's place, another decides as itself, and the ticket
+// that was refused is made. The program that asked decides nothing, nor does a key that
+// the actor made or that reaches elsewhere.
+func TestAPIApprovals(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		fourEyes(t, idp)
+		addClient(t, idp, "desk", started)
+		asks := idp.APIKey(t, "impersonation:start", "impersonation:read", "impersonation:approve")
+		decides := idp.APIKey(t, "impersonation:approve")
+		elsewhere := idp.LocalAPIKey(t, "org_initech", provider.Permissions()...)
+		theirs := storage.APIKey{Name: "sam's", Permissions: storage.List{"impersonation:approve"}}
+		secret, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &theirs, storage.Cause{By: "usr_sam"}, time.Now())
+		check(t, err)
+
+		ticket := func() *idptest.Response { return idp.API(t, asks, http.MethodPost, "/tickets", ticketBody(nil)) }
+		if w := ticket(); w.Problem(t).Denial == nil || *w.Problem(t).Denial != "approval_required" {
+			t.Fatalf("without approval: %d %s", w.Status, w.Body)
+		}
+		w := idp.API(t, asks, http.MethodPost, "/approvals", ticketBody(nil))
+		wantStatus(t, "ask", w, http.StatusCreated)
+		var request, again api.Approval
+		w.Into(t, &request)
+		idp.API(t, asks, http.MethodPost, "/approvals", ticketBody(nil)).Into(t, &again)
+		if request.Status != api.ApprovalStatusPending || request.RequestedBy == nil || again.ID != request.ID {
+			t.Errorf("got %s, again %s", w.Body, again.ID)
+		}
+		at := "/approvals/" + request.ID
+		for name, c := range map[string]struct {
+			key    string
+			status int
+		}{
+			"who asked": {asks, http.StatusForbidden}, "the actor's key": {secret, http.StatusForbidden}, "elsewhere": {elsewhere, http.StatusNotFound},
+			"without the permission": {idp.APIKey(t, "impersonation:read"), http.StatusForbidden},
+		} {
+			wantStatus(t, name, idp.API(t, c.key, http.MethodPost, at+"/approve", nil), c.status)
+		}
+		wantStatus(t, "shown elsewhere", idp.API(t, elsewhere, http.MethodGet, at, nil), http.StatusNotFound)
+		if w := idp.API(t, elsewhere, http.MethodGet, "/approvals", nil); strings.Contains(w.Body, request.ID) {
+			t.Errorf("F08 listed elsewhere: %s", w.Body)
+		}
+
+		w = idp.API(t, decides, http.MethodPost, at+"/approve", map[string]any{"note": "As agreed"})
+		wantStatus(t, "approve", w, http.StatusOK)
+		w.Into(t, &request)
+		if request.Status != api.ApprovalStatusApproved || !request.DecidedByKey || request.Note == nil || *request.Note != "As agreed" {
+			t.Errorf("got %s", w.Body)
+		}
+		wantStatus(t, "deny afterwards", idp.API(t, decides, http.MethodPost, at+"/deny", nil), http.StatusConflict)
+		if w := idp.API(t, asks, http.MethodGet, "/approvals?status=approved&limit=1", nil); !strings.Contains(w.Body, request.ID) {
+			t.Errorf("listed: %s", w.Body)
+		}
+		wantStatus(t, "the ticket", ticket(), http.StatusCreated)
+
+		check(t, provider.NewAPIKeys(idp.Store).Revoke(t.Context(), *request.DecidedBy, storage.Cause{}, time.Now()))
+		wantStatus(t, "the approver's key has ended", ticket(), http.StatusForbidden)
+	})
+}
