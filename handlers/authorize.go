@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"maps"
@@ -135,6 +136,11 @@ func (s *Server) situation(r *http.Request, i *interaction, named bool) (provide
 		}
 		situation.Member = slices.ContainsFunc(c.Organizations, standing.MemberOf)
 	}
+	if browser := s.bearer(r); browser != nil { // also where somebody is signed in whom that does not concern
+		if situation.Running, err = s.runs(ctx, storage.ImpersonationFilter{Browser: browser, Client: c.ID}, now); err != nil {
+			return situation, err
+		}
+	}
 	if !i.login.HasRole {
 		return situation, nil // as nearly everybody
 	}
@@ -142,11 +148,11 @@ func (s *Server) situation(r *http.Request, i *interaction, named bool) (provide
 		return situation, err
 	}
 	if situation.MayAct && !named {
-		running, err := s.store.Impersonations(ctx, storage.ImpersonationFilter{LoginSID: i.login.SID, Client: c.ID, Running: true, Limit: 1}, now)
+		over, err := s.runs(ctx, storage.ImpersonationFilter{LoginSID: i.login.SID, Client: c.ID}, now)
 		if err != nil {
 			return situation, err
 		}
-		situation.Running = len(running) > 0
+		situation.Running = situation.Running || over
 		waiting, err := s.store.PendingTickets(ctx, i.login.SID, c.ID, now)
 		if err != nil {
 			return situation, err
@@ -154,6 +160,13 @@ func (s *Server) situation(r *http.Request, i *interaction, named bool) (provide
 		situation.Waiting = len(waiting) > 0
 	}
 	return situation, nil
+}
+
+// runs reports whether any impersonation that the filter selects is under way.
+func (s *Server) runs(ctx context.Context, f storage.ImpersonationFilter, now time.Time) (bool, error) {
+	f.Running, f.Limit = true, 1
+	running, err := s.store.Impersonations(ctx, f, now)
+	return len(running) > 0, err
 }
 
 // keep stores a request until its person has signed in and decided. A nil browser

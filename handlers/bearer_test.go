@@ -379,6 +379,43 @@ func TestBearerTicketGuards(t *testing.T) {
 				t.Errorf("elsewhere: as %s by %s", sub, actor)
 			}
 		})
+		t.Run("A18 T33 somebody else is signed in, and the application asks silently", func(t *testing.T) {
+			staff := agent(t, idp)
+			for _, name := range []string{"linus", staff} {
+				issued, link := ticketed(t, idp, aTicket("usr_"+agent(t, idp), "desk-a", nil))
+				b := person(t, idp, name)
+				silently := func(client string, pairs ...string) url.Values {
+					_, said := answered(b.Get(asking(append(pairs, "client_id", client, "prompt", "none")...)))
+					return said
+				}
+				if said := silently("desk-a"); !said.Has("code") {
+					t.Fatalf("before: %v", said)
+				}
+				b.Post(link, nil)
+				_, said := answered(b.Get(hinted("desk-a", issued.ID)))
+				tokens := idp.Call("/oauth2/token", "desk-a", idptest.Secret, idptest.Exchange(said.Get("code"), nil)).JSON(t)
+				for _, said := range []url.Values{silently("desk-a"), silently("desk-a", "id_token_hint", str(t, tokens, "id_token"))} {
+					if said.Get("error") != "login_required" {
+						t.Errorf("%s: %v", name, said)
+					}
+				}
+				if said := silently("desk-b"); !said.Has("code") {
+					t.Errorf("%s elsewhere: %v", name, said)
+				}
+				if name != staff {
+					continue
+				}
+				w := b.Post(b.Consent(asking("client_id", "desk-a")), url.Values{"continue_as": {"me"}}) // asked, they go on as themselves
+				if sub, actor := becomes(t, idp, "desk-a", w); sub != "usr_"+staff || actor != "" {
+					t.Errorf("as %s by %s", sub, actor)
+				}
+				running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Actor: issued.ActorID, Running: true}, time.Now())
+				check(t, err)
+				if len(running) != 0 {
+					t.Error("the application has forgotten it, and it runs on")
+				}
+			}
+		})
 		t.Run("A24 one for the other", func(t *testing.T) {
 			b, issued, link := taken(t)
 			token, cookie := strings.TrimPrefix(link, "/impersonate/"), b.Cookies["__Host-understudy_bearer"]

@@ -131,10 +131,15 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 			}
 		}
 		if situation.Running { // the application knows them as themselves from now on
-			mine := storage.ImpersonationFilter{LoginSID: i.login.SID, Client: i.request.Client.ID}
+			here := []storage.ImpersonationFilter{{LoginSID: i.login.SID, Client: i.request.Client.ID}}
+			if browser := s.bearer(r); browser != nil {
+				here = append(here, storage.ImpersonationFilter{Browser: browser, Client: i.request.Client.ID})
+			}
 			cause := storage.Cause{By: i.login.User.ID, Reason: storage.EndStopped, Request: s.info(r)}
-			if err := tx.EndImpersonations(ctx, mine, cause, now); err != nil {
-				return err
+			for _, f := range here {
+				if err := tx.EndImpersonations(ctx, f, cause, now); err != nil {
+					return err
+				}
 			}
 		}
 		remembered := maps.Clone(i.login.ContinueAsMe)

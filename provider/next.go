@@ -27,7 +27,7 @@ type Situation struct {
 	Consented   string         // space-separated: what they allowed this client before
 	MayAct      bool           // they may sign in as others at this client
 	AlwaysOffer bool           // and are asked each time; otherwise only on request
-	Running     bool           // they are acting as somebody at this client
+	Running     bool           // they, or whoever had this browser, are acting as somebody at this client
 	Member      bool           // they belong to an organization that the client is for
 	Waiting     bool           // a ticket of theirs waits for this client in this browser
 }

@@ -83,6 +83,7 @@ func (c Cause) With(r EndReason) Cause {
 type ImpersonationFilter struct {
 	ID, Actor, Subject, Client, LoginSID string
 	Party                                string // actor or subject
+	Browser                              []byte // in which they were started without a sign-in, by its hash; nil: any
 	Running                              bool
 	Due                                  bool     // time ran out, end not recorded
 	Over                                 bool     // it runs no more
@@ -98,6 +99,9 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 		if value != "" {
 			db = db.Where(column+" = ?", value)
 		}
+	}
+	if f.Browser != nil {
+		db = db.Where("browser_hash = ?", f.Browser)
 	}
 	if f.Party != "" {
 		db = db.Where("(actor_id = ? OR subject_id = ?)", f.Party, f.Party)
