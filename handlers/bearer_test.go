@@ -503,6 +503,106 @@ func TestTicketAfterAChange(t *testing.T) {
 	})
 }
 
+// What vouches for an actor who has not signed in has to stand: a key that was stolen is
+// revoked, and with it goes what somebody does with it.
+func TestEndOfACaller(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		addClient(t, idp, "desk-caller", started)
+		keys, clients := provider.NewAPIKeys(idp.Store), provider.NewRegistration(idp.Store)
+		redeems := func(t *testing.T, actor string, by impersonation.Caller, binding string) *idptest.Response {
+			issued, token, err := idp.Provider.CreateTicket(t.Context(), by, aTicket("usr_"+actor, "desk-caller", func(q *provider.TicketRequest) {
+				q.Binding = binding
+			}), storage.Request{}, time.Now())
+			check(t, err)
+			b := idp.Browser(t)
+			if binding == storage.BindingActorSession {
+				b = person(t, idp, actor)
+			}
+			b.Post("/impersonate/"+token, nil)
+			return b.Get(asking("client_id", "desk-caller", "login_hint", issued.ID, "scope", "openid offline_access"))
+		}
+		runs := func(t *testing.T, actor string) bool {
+			running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Actor: "usr_" + actor, Running: true}, time.Now())
+			check(t, err)
+			return len(running) > 0
+		}
+		program := func(change func(*storage.Client)) (impersonation.Caller, func(t *testing.T, id string) error) {
+			id := unique("program")
+			addClient(t, idp, id, func(c *storage.Client) {
+				c.Type, c.Scope, c.ReadOnlyScopes, c.RedirectURIs, c.ResponseTypes = provider.ClientService, "impersonation:start users:read", nil, nil, nil
+				c.GrantTypes, c.AllowImpersonation, c.RequirePKCE = storage.List{"client_credentials"}, false, false
+			})
+			return impersonation.Caller{ID: id, Standing: storage.Standing{Everywhere: storage.List{"impersonation:start"}}}, func(t *testing.T, id string) error {
+				if change == nil {
+					return clients.Delete(t.Context(), id, storage.Cause{}, time.Now())
+				}
+				c, err := idp.Store.Client(t.Context(), id)
+				check(t, err)
+				change(c)
+				_, err = clients.Update(t.Context(), c, storage.Cause{}, time.Now())
+				return err
+			}
+		}
+		revoke := func(t *testing.T, id string) error { return keys.Revoke(t.Context(), id, storage.Cause{}, time.Now()) }
+		deleted, remove := program(nil)
+		disabled, disable := program(func(c *storage.Client) { c.Status = storage.ClientDisabled })
+		narrowed, narrow := program(func(c *storage.Client) { c.Scope = "users:read" })
+		renamed, rename := program(func(c *storage.Client) { c.Name = "Another name" })
+		for what, c := range map[string]struct {
+			by      impersonation.Caller
+			end     func(t *testing.T, id string) error
+			binding string
+			stands  bool
+		}{
+			"a key":                           {desk(t, idp), revoke, storage.BindingBearer, false},
+			"a key, and the actor signed in":  {desk(t, idp), revoke, storage.BindingActorSession, true},
+			"a client that is deleted":        {deleted, remove, storage.BindingBearer, false},
+			"a client that is disabled":       {disabled, disable, storage.BindingBearer, false},
+			"a client without the permission": {narrowed, narrow, storage.BindingBearer, false},
+			"a client that is renamed":        {renamed, rename, storage.BindingBearer, true},
+		} {
+			t.Run(what, func(t *testing.T) {
+				actor := agent(t, idp)
+				_, said := answered(redeems(t, actor, c.by, c.binding))
+				tokens := idp.Call("/oauth2/token", "desk-caller", idptest.Secret, idptest.Exchange(said.Get("code"), nil)).JSON(t)
+				if !runs(t, actor) {
+					t.Fatal("nothing runs")
+				}
+				check(t, c.end(t, c.by.ID))
+				if got := runs(t, actor); got != c.stands {
+					t.Errorf("it runs: %v", got)
+				}
+				for _, kind := range []string{"access_token", "refresh_token"} {
+					if w := idp.Call("/oauth2/introspect", "desk-caller", idptest.Secret, url.Values{"token": {str(t, tokens, kind)}}); w.JSON(t)["active"] != c.stands {
+						t.Errorf("%s: %s", kind, w.Body)
+					}
+				}
+			})
+		}
+		t.Run("T15 at the same moment", func(t *testing.T) {
+			for range 10 {
+				actor, by := agent(t, idp), desk(t, idp)
+				issued, token, err := idp.Provider.CreateTicket(t.Context(), by, aTicket("usr_"+actor, "desk-caller", nil), storage.Request{}, time.Now())
+				check(t, err)
+				b := idp.Browser(t)
+				b.Post("/impersonate/"+token, nil)
+				revoked := make(chan error, 1)
+				parallel(2, func(n int) *idptest.Response {
+					if n == 0 {
+						revoked <- revoke(t, by.ID)
+						return &idptest.Response{Status: http.StatusOK}
+					}
+					return b.Get(asking("client_id", "desk-caller", "login_hint", issued.ID))
+				})
+				check(t, <-revoked)
+				if runs(t, actor) {
+					t.Fatal("it runs on")
+				}
+			}
+		})
+	})
+}
+
 // A12, A21: how long a ticket waits, before the button and behind it, and that its
 // impersonation ends in time.
 func TestTicketRunsOut(t *testing.T) {

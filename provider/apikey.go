@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -57,7 +58,7 @@ func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Caus
 	})
 }
 
-// Revoke ends a key at once. storage.ErrNotFound: there is none with this id within
+// Revoke ends a key at once, and the impersonations that only it vouches for. storage.ErrNotFound: there is none with this id within
 // reach. It is no error that it was revoked before.
 func (a *APIKeys) Revoke(ctx context.Context, id string, by storage.Cause, now time.Time) error {
 	return a.store.Write(ctx, func(tx *storage.Tx) error {
@@ -73,7 +74,10 @@ func (a *APIKeys) Revoke(ctx context.Context, id string, by storage.Cause, now t
 		} else if err != nil {
 			return fmt.Errorf("API key %q: %w", id, err)
 		}
-		return recordAPIKey(ctx, tx, storage.EventAPIKeyRevoked, k, storage.Data{"name": k.Name}, by, now)
+		if err := recordAPIKey(ctx, tx, storage.EventAPIKeyRevoked, k, storage.Data{"name": k.Name}, by, now); err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: id}, by, now)
 	})
 }
 

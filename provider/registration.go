@@ -304,7 +304,10 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		if err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Client: c.ID}, by, now)
+		if err := impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Client: c.ID}, by, now); err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: c.ID}, by, now)
 	})
 	if err == nil {
 		*c = stored
@@ -322,7 +325,10 @@ func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, 
 		if err := tx.DeleteClient(ctx, id, by, now); err != nil {
 			return fmt.Errorf("client %q: %w", id, err)
 		}
-		return recordClient(ctx, tx, storage.EventClientDeleted, id, withOrigin(c, storage.Data{}), by, now)
+		if err := recordClient(ctx, tx, storage.EventClientDeleted, id, withOrigin(c, storage.Data{}), by, now); err != nil {
+			return err
+		}
+		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: id}, by, now)
 	})
 }
 

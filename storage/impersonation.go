@@ -83,6 +83,7 @@ func (c Cause) With(r EndReason) Cause {
 type ImpersonationFilter struct {
 	ID, Actor, Subject, Client, LoginSID string
 	Party                                string // actor or subject
+	Caller                               string // who asked for it by the API
 	Browser                              []byte // in which they were started without a sign-in, by its hash; nil: any
 	Running                              bool
 	Due                                  bool     // time ran out, end not recorded
@@ -94,7 +95,7 @@ type ImpersonationFilter struct {
 
 func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 	for column, value := range map[string]string{
-		"id": f.ID, "actor_id": f.Actor, "subject_id": f.Subject, "client_id": f.Client, "login_sid": f.LoginSID,
+		"id": f.ID, "actor_id": f.Actor, "subject_id": f.Subject, "client_id": f.Client, "login_sid": f.LoginSID, "created_by": f.Caller,
 	} {
 		if value != "" {
 			db = db.Where(column+" = ?", value)
@@ -186,6 +187,18 @@ func (tx *Tx) HoldForStart(ctx context.Context, actorID, subjectID, clientID str
 	}
 	_, err := tx.exec(ctx, `SELECT 1 FROM settings s, clients c, users u WHERE s.key = ? AND c.id = ? AND u.id = ? FOR SHARE`,
 		impersonationEnabled, clientID, subjectID)
+	return err
+}
+
+// HoldCaller is HoldForStart for the key or the client that vouches for the actor.
+func (tx *Tx) HoldCaller(ctx context.Context, id string) error {
+	if tx.dialect == SQLite {
+		return nil
+	}
+	if _, err := tx.exec(ctx, `SELECT 1 FROM api_keys WHERE id = ? FOR SHARE`, id); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, `SELECT 1 FROM clients WHERE id = ? FOR SHARE`, id)
 	return err
 }
 

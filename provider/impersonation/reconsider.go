@@ -58,8 +58,16 @@ func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now ti
 	if err != nil {
 		return Attempt{}, fmt.Errorf("load client: %w", err)
 	}
+	var caller *Caller
+	if i.CreatedBy != "" && i.LoginSID == "" { // nobody else vouches for the actor
+		standing, err := from.CallerStanding(ctx, i.CreatedBy, now)
+		if err != nil {
+			return Attempt{}, fmt.Errorf("load standing of caller: %w", err)
+		}
+		caller = &Caller{ID: i.CreatedBy, Standing: standing}
+	}
 	return gather(ctx, from, Ask{
-		Actor: actor, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Reason: i.Reason, Access: Access(i.Access),
+		Actor: actor, Caller: caller, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Reason: i.Reason, Access: Access(i.Access),
 		Duration: i.ExpiresAt.Time().Sub(i.StartedAt.Time()), Entry: i.Entry, IP: i.IP,
 	}, Limits{}, i, now)
 }

@@ -278,6 +278,9 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	}
 	ask.Actor, ask.Client = fresh, client
 	if t := ask.Ticket; t != nil && t.CreatedBy != "" { // what vouched for the actor has to stand still
+		if err := tx.HoldCaller(ctx, t.CreatedBy); err != nil {
+			return Attempt{}, err
+		}
 		standing, err := tx.CallerStanding(ctx, t.CreatedBy, now)
 		if err != nil {
 			return Attempt{}, fmt.Errorf("load standing of caller: %w", err)
