@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 // startDemo runs the demo until the test ends.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	d, err := newDemo(t.Context(), "127.0.0.1:0", "127.0.0.1:0", t.Output())
+	d, err := newDemo(t.Context(), "127.0.0.1:0", "127.0.0.1:0", nil, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type demoAddresses struct {
 
 func newDemoCmd() *cobra.Command {
 	var listen, appListen string
+	var dialects []string
 	var tour, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -45,7 +46,7 @@ func newDemoCmd() *cobra.Command {
 			"switches signing in as someone else on, and prints where to click. It listens on loopback only.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := newDemo(cmd.Context(), listen, appListen, cmd.ErrOrStderr())
+			d, err := newDemo(cmd.Context(), listen, appListen, dialects, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -63,6 +64,7 @@ func newDemoCmd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the provider; port 0 takes a free one")
 	cmd.Flags().StringVar(&appListen, "app-listen", "127.0.0.1:8081", "address of the example application")
+	cmd.Flags().StringSliceVar(&dialects, "dialects", nil, "vendors whose SDKs are answered: clerk, workos, descope, auth0")
 	cmd.Flags().BoolVar(&tour, "tour", false, "play the story without a browser, check it and exit")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the addresses as one line of JSON")
 	return cmd
@@ -83,7 +85,7 @@ type demo struct {
 	configuration string
 }
 
-func newDemo(ctx context.Context, listen, appListen string, log io.Writer) (d *demo, err error) {
+func newDemo(ctx context.Context, listen, appListen string, dialects []string, log io.Writer) (d *demo, err error) {
 	d = &demo{}
 	defer func() {
 		if err != nil {
@@ -108,7 +110,7 @@ func newDemo(ctx context.Context, listen, appListen string, log io.Writer) (d *d
 	if err := ops.Close(); err != nil {
 		return d, err
 	}
-	c, err := d.configure(opsAddress)
+	c, err := d.configure(opsAddress, dialects)
 	if err != nil {
 		return d, err
 	}
@@ -135,8 +137,12 @@ func newDemo(ctx context.Context, listen, appListen string, log io.Writer) (d *d
 
 // configure writes the configuration that the demo runs with, so that the other
 // commands can be tried on it.
-func (d *demo) configure(opsAddress string) (*config.Config, error) {
+func (d *demo) configure(opsAddress string, dialects []string) (*config.Config, error) {
 	d.configuration = filepath.Join(d.directory, "config.yaml")
+	list, err := json.Marshal(append([]string{}, dialects...))
+	if err != nil {
+		return nil, err
+	}
 	text := fmt.Sprintf(`# The configuration of this demo; it goes when the demo ends.
 issuer: %s
 listen: %s
@@ -145,7 +151,8 @@ database:
   dsn: sqlite:%s
 secrets:
   system: %s
-`, d.providerURL, d.listener.Addr(), opsAddress, filepath.Join(d.directory, "understudy.db"), provider.NewSecret(""))
+dialects: %s
+`, d.providerURL, d.listener.Addr(), opsAddress, filepath.Join(d.directory, "understudy.db"), provider.NewSecret(""), list)
 	if err := os.WriteFile(d.configuration, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -156,6 +156,8 @@ func cell(value any) string {
 			all = append(all, cell(v.Index(i).Interface()))
 		}
 		return strings.Join(all, ", ")
+	} else if v.Kind() == reflect.Pointer && !v.IsNil() {
+		return cell(v.Elem().Interface())
 	}
 	return fmt.Sprint(value)
 }

@@ -23,15 +23,16 @@ const (
 	startURI    = "https://shop.example/login"
 )
 
-// scripts by the directory they are in, each with an application of its own.
+// scripts by the directory they are in, each with an application of its own, and whom
+// they act as, in which organization.
 var scripts = []struct {
-	name   string
-	change func(*storage.Client)
+	name, subject, organization string
+	change                      func(*storage.Client)
 }{
-	{"clerk", func(c *storage.Client) { c.InitiateLoginURI = startURI }},
-	{"workos", func(c *storage.Client) { c.ImpersonationRefresh = true }},
-	{"descope", func(*storage.Client) {}},
-	{"auth0", func(c *storage.Client) {
+	{"clerk", "ada", "org_globex", func(c *storage.Client) { c.InitiateLoginURI = startURI }},
+	{"workos", "ada", "org_globex", func(c *storage.Client) { c.ImpersonationRefresh = true }},
+	{"descope", "linus", "org_initech", func(*storage.Client) {}}, // who says what staff may do
+	{"auth0", "ada", "org_globex", func(c *storage.Client) {
 		c.Delivery, c.ResponseTypes = provider.DeliveryCallback, storage.List{"code", "id_token token"}
 		c.GrantTypes = append(c.GrantTypes, "implicit")
 	}},
@@ -67,8 +68,8 @@ func TestDialects(t *testing.T) {
 			program := nodetest.Program(t, script.name, "script.mjs")
 			program.Env = append(os.Environ(),
 				"NODE_EXTRA_CA_CERTS="+authority, "ISSUER="+issuer, "CLIENT_ID="+client, "CLIENT_SECRET="+idptest.Secret,
-				"API_KEY="+apiKey(t, idp, client), "REDIRECT_URI="+redirectURI, "PASSWORD="+idptest.Password, "TENANT=org_globex",
-				"ACTOR=sam@example.test", "ACTOR_ID=usr_sam", "SUBJECT=ada@example.test", "SUBJECT_ID=usr_ada")
+				"API_KEY="+apiKey(t, idp, client), "REDIRECT_URI="+redirectURI, "PASSWORD="+idptest.Password, "TENANT="+script.organization,
+				"ACTOR=sam@example.test", "ACTOR_ID=usr_sam", "SUBJECT="+script.subject+"@example.test", "SUBJECT_ID=usr_"+script.subject)
 			stop := time.AfterFunc(2*time.Minute, func() { _ = program.Process.Kill() })
 			defer stop.Stop()
 			said, err := program.CombinedOutput()

@@ -9,8 +9,20 @@ const { ISSUER, CLIENT_ID, API_KEY, ACTOR, SUBJECT, TENANT } = process.env;
 const descope = DescopeClient({ projectId: CLIENT_ID, managementKey: API_KEY, baseUrl: ISSUER });
 const { jwt } = descope.management;
 
-// 1. With validateConsent the user has to have allowed it. They have not said anything.
+// consent says in the user's place whether they allow it. The SDK for Node.js has no
+// method for that; those of other languages do.
+async function consent(impersonationConsent) {
+  const answer = await fetch(`${ISSUER}/v1/mgmt/user/update/impersonationConsent`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${CLIENT_ID}:${API_KEY}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ loginId: SUBJECT, impersonationConsent }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+// 1. With validateConsent the user has to have allowed it.
 {
+  await consent(false);
   const refused = await jwt.impersonate(ACTOR, SUBJECT, true, {}, TENANT);
   assert.equal(refused.ok, false);
   assert.equal(refused.code, 403);
@@ -18,15 +30,8 @@ const { jwt } = descope.management;
   console.log(`refused: ${refused.error.errorMessage}`);
 }
 
-// 2. They allow it. The SDK for Node.js has no method for that; those of other languages do.
-{
-  const answer = await fetch(`${ISSUER}/v1/mgmt/user/update/impersonationConsent`, {
-    method: 'POST',
-    headers: { Authorization: `Bearer ${CLIENT_ID}:${API_KEY}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ loginId: SUBJECT, impersonationConsent: true }),
-  });
-  assert.equal(answer.status, 200, await answer.text());
-}
+// 2. They allow it.
+await consent(true);
 
 // 3. Support signs in as them, with a claim of ours.
 const started = await jwt.impersonate(ACTOR, SUBJECT, true, { plan: 'gold', impersonation_reason: 'Cannot see invoice 4711' }, TENANT);
