@@ -303,7 +303,7 @@ func FuzzDialects(f *testing.F) {
 	for i, c := range calls {
 		body, err := json.Marshal(c.body)
 		check(f, err)
-		f.Add(uint8(i), string(body)) //nolint:gosec // six
+		f.Add(uint8(i), string(body))
 	}
 	f.Add(uint8(1), `{"customClaims":{"a":{"b":[1e999,null,{"act":1}]}},"refreshDuration":1e3}`)
 	f.Fuzz(func(t *testing.T, which uint8, body string) {

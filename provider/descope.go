@@ -114,7 +114,7 @@ func (p *Provider) DescopeStop(ctx context.Context, c *storage.Client, token, or
 			return err
 		}
 		if refusal != nil {
-			return nil // it ends all the same
+			return nil //nolint:nilerr // it ends all the same
 		}
 		if err := tx.CreateGrant(ctx, bareGrant(own, c, now)); err != nil {
 			return fmt.Errorf("create grant: %w", err)
