@@ -31,6 +31,7 @@ type Config struct {
 	Sessions      Sessions      `koanf:"sessions"`
 	Keys          Keys          `koanf:"keys"`
 	Registration  Registration  `koanf:"registration"`
+	API           API           `koanf:"api"`
 	Outgoing      Outgoing      `koanf:"outgoing"`
 	Impersonation Impersonation `koanf:"impersonation"`
 	Login         Login         `koanf:"login"`
@@ -117,6 +118,13 @@ type Registration struct {
 	// The scopes that applications that registered themselves may ask for, with spaces
 	// between them.
 	Scope string `koanf:"scope" default:"openid profile email address phone offline_access" validate:"printable"`
+}
+
+// API sets the limits of the management API.
+type API struct {
+	// How many requests each caller may send in a second, in the long run; for a moment
+	// it may be twice as many. Each server counts by itself.
+	RequestsPerSecond int `koanf:"requests_per_second" default:"100" validate:"min=1,max=1000000"`
 }
 
 // Outgoing says whom this server may call: applications that publish keys or request

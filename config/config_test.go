@@ -193,7 +193,7 @@ func TestDefaults(t *testing.T) {
 		"impersonation.max_starts_per_hour": 10, "impersonation.max_concurrent": 3, "impersonation.max_concurrent_per_client": 1,
 		"impersonation.prompt": "always", "impersonation.ticket_ref_pattern": "", "impersonation.ticket_ref_required": false, "impersonation.policy_authors_at_once": false, "impersonation.dialect_reason": "generated", "impersonation.approval_wait": "24h",
 		"impersonation.notify": "none", "impersonation.notify_requests": false, "impersonation.report_to": "",
-		"keys.rotation_interval": "2160h", "registration.mode": "off",
+		"keys.rotation_interval": "2160h", "registration.mode": "off", "api.requests_per_second": 100,
 		"registration.scope": "openid profile email address phone offline_access", "outgoing.allowed_networks": []any{},
 		"login.max_concurrent_hashes": 0, "login.queue_timeout": "2s", "mail.smtp_url": "", "mail.from": "",
 		"log.level": "info", "log.format": "json", "branding.name": "Understudy", "branding.logo": "", "branding.accent": "#1f5fbf",

@@ -138,6 +138,7 @@ const (
 
 type shownSecret struct {
 	Client, Secret string
+	Key            string // an API key's, in place of a client's
 	By             string // a user
 	New            bool   // the client is
 	Kept           bool   // the one before works on
@@ -161,12 +162,22 @@ func (s *Server) setSecretCookie(w http.ResponseWriter, value string, age time.D
 }
 
 // handedOver returns the secret of a client that this person may see now.
-func (s *Server) handedOver(r *http.Request, st *staff, c *storage.Client) (shown shownSecret) {
-	b, err := base64.RawURLEncoding.DecodeString(s.cookie(r, secretCookie))
-	if err != nil || json.Unmarshal(b, &shown) != nil || shown.By != st.User.ID || shown.Client != c.ID {
+func (s *Server) handedOver(r *http.Request, st *staff, c *storage.Client) shownSecret {
+	shown := s.shown(r, st, c.SecretHash)
+	if shown.Client != c.ID {
 		return shownSecret{}
 	}
-	if c.SecretHash != nil && !bytes.Equal(storage.Hash(shown.Secret), c.SecretHash) {
+	return shown
+}
+
+// shown returns the secret in this browser, if it is the person's and has this hash; a
+// nil one is of what has none.
+func (s *Server) shown(r *http.Request, st *staff, hash []byte) (shown shownSecret) {
+	b, err := base64.RawURLEncoding.DecodeString(s.cookie(r, secretCookie))
+	if err != nil || json.Unmarshal(b, &shown) != nil || shown.By != st.User.ID {
+		return shownSecret{}
+	}
+	if hash != nil && !bytes.Equal(storage.Hash(shown.Secret), hash) {
 		return shownSecret{}
 	}
 	return shown

@@ -211,6 +211,7 @@ var consoleSections = []struct{ label, url string }{
 	{"Record", "/admin/events"},
 	{"Webhooks", "/admin/webhooks"},
 	{"Signing keys", "/admin/keys"},
+	{"API keys", "/admin/api-keys"},
 	{"Settings", "/admin/settings"},
 }
 

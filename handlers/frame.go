@@ -147,6 +147,7 @@ var notices = map[string]string{
 	"approval_given":     "You have approved it.", "approval_denied": "You have denied it.",
 	"access_requested": "The user was asked. The answer shows here.",
 	"stopped":          "It was stopped.", "had_ended": "It had ended already.", "all_stopped": "All were stopped.",
+	"key-revoked":          "The key opens nothing any more.",
 	"ended":                "It has ended. Whoever was signed in as you is not any more.",
 	"reported":             "Thank you. Your report is on the record.",
 	"support_access":       "Your choice holds from now on.",

@@ -43,7 +43,7 @@ func TestConsoleMatrix(t *testing.T) {
 			b := inConsole(t, idp, name)
 			for _, rt := range table {
 				method, path, _ := strings.Cut(rt.Pattern, " ")
-				path = strings.NewReplacer("{id}", "nobody", "{client}", "nothing", "{organization}", "nowhere", "{user}", "nobody", "{event}", "nothing").Replace(path)
+				path = strings.NewReplacer("{id}", "nobody", "{client}", "nothing", "{organization}", "nowhere", "{user}", "nobody", "{event}", "nothing", "{key}", "nothing").Replace(path)
 				w := b.Get(path)
 				if method == http.MethodPost {
 					w = b.Post(path, url.Values{})
