@@ -483,7 +483,10 @@ func TestAPIStatements(t *testing.T) {
 					if o.Method != http.MethodGet || !o.HasParameter("limit") || !o.Within && what != "everywhere" {
 						continue
 					}
-					path := placeholders.ReplaceAllString(o.Path, "org_globex") + "?limit=1"
+					path := strings.ReplaceAll(o.Path, "{organization_id}", "org_globex") + "?limit=1"
+					if strings.Contains(path, "{") {
+						continue // of something that has to be found first
+					}
 					c.take()
 					w := idp.API(t, key, http.MethodGet, path, nil)
 					if reads, writes, all := c.take(); w.Status != http.StatusOK || reads > 2 || writes > 0 {
