@@ -242,7 +242,8 @@ func TestAPIDocument(t *testing.T) {
 		if operation.Summary == "" || len(operation.Tags) != 1 || !slices.ContainsFunc(d.Tags, func(tag *openapi3.Tag) bool { return tag.Name == operation.Tags[0] }) {
 			t.Errorf("%s: has no summary, or not one tag", o.ID)
 		}
-		if post := o.Method == http.MethodPost; post != (operation.Parameters.GetByInAndName("header", "Idempotency-Key") != nil) {
+		asks := slices.Contains([]string{"explainImpersonation", "validatePolicy"}, o.ID) // changes nothing
+		if post := o.Method == http.MethodPost && !asks; post != (operation.Parameters.GetByInAndName("header", "Idempotency-Key") != nil) {
 			t.Errorf("%s: takes an Idempotency-Key: %v", o.ID, !post)
 		}
 		if strings.HasPrefix(o.ID, "list") {
