@@ -109,7 +109,7 @@ func assemble(ctx context.Context, c *config.Config, store *storage.Store, log *
 		TrustedProxies: c.TrustedProxies, OfferOnRequest: c.Impersonation.Prompt == "on_request", ReportTo: c.Impersonation.ReportTo,
 		Auditor: auditor, RotationInterval: c.Keys.RotationInterval, LongestToken: longestUse(c), Settings: shownSettings(c),
 		CallsPerSecond: c.API.RequestsPerSecond,
-		Dialects: c.Dialects, DialectReasonRequired: c.Impersonation.DialectReason == "required",
+		Dialects:       c.Dialects, DialectReasonRequired: c.Impersonation.DialectReason == "required",
 		Findings: func(ctx context.Context) []handlers.Finding {
 			return (&examination{config: c, now: time.Now(), store: store}).complaints(ctx)
 		},
