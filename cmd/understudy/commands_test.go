@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -471,6 +472,54 @@ func TestWebhookCommands(t *testing.T) {
 	}
 	want(t, "deleted", s.object("webhook", "delete", id)["deleted"], true)
 	want(t, "left", len(s.list("webhook", "list")), 0)
+}
+
+func TestPolicyCommands(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.ok("user", "create", "--id", "usr_sam", "--email", "sam@example.test", "--role", "support")
+	s.ok("user", "create", "--id", "usr_ada", "--email", "ada@example.test")
+	s.ok("client", "create", "--id", "shop", "--name", "Shop", "--redirect-uri", "https://shop.example/callback", "--allow-impersonation")
+	s.ok("impersonation", "enable")
+	try := []string{"policy", "test", "--actor", "sam@example.test", "--subject", "usr_ada", "--client", "shop"}
+	want(t, "without rules", s.object(try...)["allowed"], true)
+	want(t, "rules", s.ok("policy", "show"), "rules: []\n")
+
+	rules := s.file("rules.yaml", "# at night nobody acts as anybody\nrules:\n  - {name: night, when: now.getHours(\"Europe/Berlin\") < 6, effect: deny, message: Too early.}\n")
+	night := append(slices.Clone(try), "--at", "2026-03-14T03:00:00Z", "--file", rules, "--json")
+	out, err := s.run("", night...)
+	want(t, "exit code of a refusal", exitCode(err), exitFailure)
+	if !strings.Contains(fmt.Sprint(err), `the rule "night": Too early.`) || !strings.Contains(out, `"denial": "policy"`) {
+		t.Errorf("got %s, %v", out, err)
+	}
+	want(t, "the rules in force", s.object(append(slices.Clone(try), "--at", "2026-03-14T03:00:00Z")...)["allowed"], true)
+	saved := s.object("policy", "set", "--file", rules, "--note", "closed at night")
+	want(t, "version", saved["version"], float64(1))
+	if _, err := s.run("", "policy", "set", "--file", rules, "--based-on", "0"); exitCode(err) != exitFailure || !strings.Contains(err.Error(), "is not the newest") {
+		t.Errorf("got %v", err)
+	}
+	_, err = s.run("", append(slices.Clone(try), "--at", "2026-03-14T03:00:00Z")...)
+	want(t, "exit code under the rules in force", exitCode(err), exitFailure)
+	s.file("rules.yaml", "rules:\n  - {name: x, when: nothing, effect: deny}\n")
+	if _, err := s.run("", "policy", "set", "--file", rules); exitCode(err) != exitFailure || !strings.Contains(err.Error(), "line 1, column 1") {
+		t.Errorf("got %v", err)
+	}
+	history := s.list("policy", "history")
+	if len(history) != 1 || history[0]["note"] != "closed at night" || history[0]["rules"] != nil {
+		t.Errorf("got %v", history)
+	}
+	if text := s.ok("policy", "show", "--version", "1"); !strings.Contains(text, "name: night") {
+		t.Errorf("got %s", text)
+	}
+	for _, usage := range [][]string{
+		{"policy", "test", "--actor", "x"}, {"policy", "set"}, append(slices.Clone(try), "--at", "now"), append(slices.Clone(try), "--ip", "here"), append(slices.Clone(try), "--access", "all"),
+	} {
+		_, err := s.run("", usage...)
+		want(t, strings.Join(usage, " "), exitCode(err), exitUsage)
+	}
+	if got := s.ok("audit", "export"); !strings.Contains(got, "policy.updated") {
+		t.Error("nothing of it is on the record")
+	}
 }
 
 func TestRegistrationTokenCommands(t *testing.T) {

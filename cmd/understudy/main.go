@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // rules of the policy name time zones, and a container may have none
 
 	"github.com/understudy-id/understudy/config"
 )
