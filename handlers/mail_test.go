@@ -375,7 +375,7 @@ func TestNotices(t *testing.T) {
 	})
 }
 
-// T11: what people wrote begins no header, ends no line, and turns nothing around.
+// T11, A27: what people wrote begins no header, ends no line, and turns nothing around.
 func TestHostileMail(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, tellingOptions())
