@@ -23,20 +23,26 @@ type EventFeed struct {
 
 // clockSkew is how far the clocks of those who record may be apart, and how long a
 // commit may take: events have their places in the order of time but for that.
-const clockSkew = 10 * time.Minute
+const clockSkew = time.Minute
 
 // EventFeed returns the events that f selects, in the order of their places.
 func (q Queries) EventFeed(ctx context.Context, f EventFeed) ([]Event, error) {
 	var events []Event
-	err := f.scope(q.conn(ctx)).Find(&events).Error
+	err := f.scope(q.conn(ctx), q.dialect).Find(&events).Error
 	return events, translate(err)
 }
 
 // scope adds the conditions. Times are looked up as places, so that no more is read
 // than what lies between them; that a column is not empty is said once more for the
 // indexes that have only such rows.
-func (f EventFeed) scope(db *gorm.DB) *gorm.DB {
-	db = db.Where("position IS NOT NULL AND position >= ?", f.From)
+func (f EventFeed) scope(db *gorm.DB, dialect string) *gorm.DB {
+	if f.Since.Set() { // of two lower bounds SQLite would use one
+		greatest := map[string]string{SQLite: "MAX", Postgres: "GREATEST"}[dialect]
+		db = db.Where(`time >= ? AND position IS NOT NULL AND position >= `+greatest+`(?, COALESCE((SELECT e.position FROM events e
+			WHERE e.time < ? AND e.position IS NOT NULL ORDER BY e.time DESC, e.id DESC LIMIT 1), 0))`, f.Since, f.From, At(f.Since.Time().Add(-clockSkew)))
+	} else {
+		db = db.Where("position IS NOT NULL AND position >= ?", f.From)
+	}
 	if f.Type != "" {
 		db = db.Where("type = ?", f.Type)
 	}
@@ -50,10 +56,6 @@ func (f EventFeed) scope(db *gorm.DB) *gorm.DB {
 		if c.value != "" {
 			db = db.Where(c.column+" = ? AND "+c.column+" <> ''", c.value)
 		}
-	}
-	if f.Since.Set() {
-		db = db.Where(`time >= ? AND position >= COALESCE((SELECT e.position FROM events e
-			WHERE e.time < ? AND e.position IS NOT NULL ORDER BY e.time DESC, e.id DESC LIMIT 1), 0)`, f.Since, At(f.Since.Time().Add(-clockSkew)))
 	}
 	if f.Until.Set() {
 		db = db.Where(`time < ? AND position <= COALESCE((SELECT e.position FROM events e
