@@ -249,8 +249,9 @@ func (d *demo) explain(w io.Writer) {
                      ada@globex.test, grace@globex.test, linus@initech.test; the same password
   Other commands     %s impersonation list --config %s
                      %s audit verify --config %s
+                     %s apikey create --name trial --permission impersonation:start --config %s
 
   Ctrl-C ends the demo and removes its data.
 
-`, d.appURL, demoPassword, d.providerURL, d.providerURL, d.providerURL, os.Args[0], d.configuration, os.Args[0], d.configuration)
+`, d.appURL, demoPassword, d.providerURL, d.providerURL, d.providerURL, os.Args[0], d.configuration, os.Args[0], d.configuration, os.Args[0], d.configuration)
 }

@@ -102,7 +102,7 @@ func demoApplication(url, secret string) *storage.Client {
 		ID: demoClient, Name: "Demo App", Type: "web", SecretHash: storage.Hash(secret),
 		TokenEndpointAuthMethod: "client_secret_basic",
 		RedirectURIs:            storage.List{url + "/callback"}, PostLogoutRedirectURIs: storage.List{url + "/"},
-		GrantTypes: storage.List{"authorization_code", "refresh_token"}, ResponseTypes: storage.List{"code"},
+		GrantTypes: storage.List{"authorization_code", "refresh_token", grantTokenExchange}, ResponseTypes: storage.List{"code"},
 		Scope:       "openid profile email address phone offline_access invoices:read invoices:write",
 		RequirePKCE: true, FirstParty: true, IDTokenSignedResponseAlg: "ES256", AccessTokenFormat: "jwt",
 		ClientURI: url + "/", InitiateLoginURI: url + "/initiate-login", BackchannelLogoutURI: url + "/backchannel-logout",

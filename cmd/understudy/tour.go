@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -40,6 +39,9 @@ func runTour(ctx context.Context, w io.Writer, d *demo) error {
 		{"A stop at the provider reaches the application", (*visitor).isToldOfTheStop},
 		{"Sam signs in as Grace, from the console", (*visitor).comesFromTheConsole},
 		{"Stop, seen from the token endpoint", (*visitor).tokensDie},
+		{"An application's server exchanges Sam's token for one of Ada's", (*visitor).exchanges},
+		{"A helpdesk asks for a ticket, and hears of what came of it", (*visitor).beginsAtTheHelpdesk},
+		{"The operator has rules, and they can be asked", (*visitor).followsRules},
 		{"The record is complete and nobody changed it", (*visitor).recordHolds},
 	} {
 		fmt.Fprintf(w, "\n== %s\n", chapter.title)
@@ -63,8 +65,9 @@ type visitor struct {
 	page   *html.Node // what it shows
 	status int
 
-	impersonation string // the id of the one that ran
-	catch         string // an address at which the browser does not go on
+	impersonation string     // the id of the one that ran
+	catch         string     // an address at which the browser does not go on
+	redeemed      url.Values // the token request that redeemed the last code
 }
 
 func newVisitor(ctx context.Context, w io.Writer, d *demo) (*visitor, error) {
@@ -281,27 +284,7 @@ const toldWithin = 10 * time.Second
 // tokensDie plays the application's part too: it exchanges the code itself, and
 // looks at the tokens before and after the stop page was used.
 func (v *visitor) tokensDie() error {
-	verifier, callback := strings.Repeat("tour-", 10), v.d.appURL+"/callback"
-	sum := sha256.Sum256([]byte(verifier))
-	v.catch = callback
-	defer func() { v.catch = "" }()
-	err := v.open(v.d.providerURL + "/oauth2/authorize?" + url.Values{
-		"client_id": {demoClient}, "response_type": {"code"}, "redirect_uri": {callback}, "scope": {"openid email"}, "state": {"tour"},
-		"prompt": {"select_account"}, "code_challenge_method": {"S256"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])},
-	}.Encode())
-	if err != nil {
-		return err
-	}
-	if err := v.submit("consent-form", v.wish("usr_linus", "Looking at what the token endpoint says")); err != nil {
-		return err
-	}
-	answer := v.at.Query()
-	if err := v.check("the answer has a code, the state and the issuer", answer.Get("code") != "" && answer.Get("state") == "tour" && answer.Get("iss") == v.d.providerURL); err != nil {
-		return err
-	}
-	tokens, _, err := v.call("/oauth2/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier},
-	})
+	tokens, err := v.codeFlow("openid email", url.Values{"prompt": {"select_account"}}, v.wish("usr_linus", "Looking at what the token endpoint says"))
 	if err != nil {
 		return err
 	}
@@ -334,9 +317,7 @@ func (v *visitor) tokensDie() error {
 	if err := v.check("after the stop: not active, and nothing else is said", len(dead) == 1 && dead["active"] == false); err != nil {
 		return err
 	}
-	_, status, err := v.call("/oauth2/token", url.Values{
-		"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier},
-	})
+	_, status, err := v.call("/oauth2/token", v.redeemed)
 	if err != nil {
 		return err
 	}
@@ -351,12 +332,17 @@ func (v *visitor) call(path string, form url.Values) (map[string]any, int, error
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(demoClient, url.QueryEscape(v.d.clientSecret))
+	return v.send(request)
+}
+
+// send makes a request that no browser makes and returns the JSON of its answer.
+func (v *visitor) send(request *http.Request) (map[string]any, int, error) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer response.Body.Close()
-	fmt.Fprintf(v.w, "   POST %d  %s\n", response.StatusCode, request.URL)
+	fmt.Fprintf(v.w, "   %-4s %d  %s\n", request.Method, response.StatusCode, request.URL)
 	var body map[string]any
 	return body, response.StatusCode, json.NewDecoder(response.Body).Decode(&body)
 }
@@ -374,7 +360,7 @@ func (v *visitor) recordHolds() error {
 		story = append(story, string(e.Type))
 		fmt.Fprintf(v.w, "   event %d  %s  %s as %s\n", *e.Position, e.Type, e.ActorID, e.SubjectID)
 	}
-	want := "impersonation.started token.issued impersonation.stopped"
+	want := "impersonation.started session.created token.issued impersonation.stopped"
 	if err := v.check("start, tokens and stop are on the record", strings.Join(story, " ") == want); err != nil {
 		return err
 	}
@@ -382,7 +368,7 @@ func (v *visitor) recordHolds() error {
 	if err != nil {
 		return err
 	}
-	if err := v.check("and what was refused", len(denied) == 6); err != nil {
+	if err := v.check("and what was refused", len(denied) == 10); err != nil {
 		return err
 	}
 	verified, err := v.d.service.store.VerifyEvents(v.ctx, nil)
@@ -403,7 +389,7 @@ func (v *visitor) wish(subject, reason string) url.Values {
 // check prints whether something holds, and fails the tour when it does not.
 func (v *visitor) check(what string, holds bool) error {
 	if !holds {
-		fmt.Fprintf(v.w, "   FAILED  %s (at %s, status %d)\n", what, v.at, v.status)
+		fmt.Fprintf(v.w, "   FAILED  %s (at %s, status %d)\n", what, secretInAddress.ReplaceAllString(v.at.String(), "$1…"), v.status)
 		if os.Getenv("UNDERSTUDY_TOUR_DEBUG") != "" {
 			fmt.Fprintln(v.w, v.whole())
 		}
@@ -543,8 +529,10 @@ func textOf(n *html.Node) string {
 }
 
 // claims prints and returns the JSON that the page shows under an id.
-func (v *visitor) claims(id string) map[string]any {
-	text := v.text(id)
+func (v *visitor) claims(id string) map[string]any { return v.decoded(id, v.text(id)) }
+
+// decoded prints and returns the claims of a token, or JSON as it is.
+func (v *visitor) decoded(id, text string) map[string]any {
 	var claims map[string]any
 	if json.Unmarshal([]byte(text), &claims) != nil {
 		if _, payload, ok := strings.Cut(text, "."); ok {
