@@ -55,6 +55,7 @@ func (s *Server) auth0Impersonate(w http.ResponseWriter, r *http.Request, call *
 		Protocol     string          `json:"protocol"`
 		Impersonator string          `json:"impersonator_id"`
 		ClientID     string          `json:"client_id"`
+		Client       string          `json:"clientID"` // a setting that the SDK hands on
 		Parameters   auth0Parameters `json:"additionalParameters"`
 	}
 	if err := readWords(r, &q); err != nil {
@@ -68,7 +69,7 @@ func (s *Server) auth0Impersonate(w http.ResponseWriter, r *http.Request, call *
 	if !known {
 		return invalidField("additionalParameters.response_mode", "want GET, POST, query, fragment or form_post")
 	}
-	c, err := s.clientFor(r, call, q.ClientID)
+	c, err := s.clientFor(r, call, cmp.Or(q.ClientID, q.Client))
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,10 @@ func TestAuth0Impersonate(t *testing.T) {
 		"no parameters":             setBody("additionalParameters", nil),
 		"a client's token":          bearer(serviceToken(t, idp, "impersonation:start")),
 		"its application not named": setBody("client_id", nil),
+		"named in the SDK's words": func(c *spoken) {
+			bearer(idp.APIKey(t, "impersonation:start"))(c)
+			setBody("client_id", nil, "clientID", "app")(c)
+		},
 	} {
 		c := auth0Call(key)
 		change(&c)
