@@ -290,6 +290,10 @@ var mistakes = []struct {
 	{"a ticket, and another duration", func(t *testing.T, x *trade) { x.ticket(t, nil); x.set("duration", "11") }, "invalid_request", ""},
 	{"a ticket, and other access", func(t *testing.T, x *trade) { x.ticket(t, nil); x.set("access", "read_only") }, "invalid_request", ""},
 	{"a ticket, and another reference", func(t *testing.T, x *trade) { x.ticket(t, nil); x.set("ticket_ref", "SUP-2") }, "invalid_request", ""},
+	{"a ticket, and more scope", func(t *testing.T, x *trade) {
+		x.ticket(t, func(k *storage.Ticket) { k.Scope = "openid email" })
+		x.set("scope", "openid api:read")
+	}, "invalid_scope", ""},
 	{"a ticket, and an organization", func(t *testing.T, x *trade) { x.ticket(t, nil); x.set("organization", "org_globex") }, "invalid_request", ""},
 	{"A21 somebody else's ticket", func(t *testing.T, x *trade) {
 		x.ticket(t, func(k *storage.Ticket) { k.ActorID = "usr_sam" })
@@ -913,8 +917,10 @@ func testForeignTicketIsWithdrawn(t *testing.T, idp *idptest.IDP) {
 
 func testExchangedRecord(t *testing.T, idp *idptest.IDP) {
 	x := newTrade(t, idp, nil)
-	k := x.ticket(t, nil)
-	x.exchanged(t)
+	k := x.ticket(t, func(k *storage.Ticket) { k.Scope = "openid api:read" })
+	if got := x.exchanged(t)["scope"]; got != "api:read openid" {
+		t.Errorf("A25: granted %v of a ticket for openid api:read", got)
+	}
 	found := x.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventTokenIssued)
 	start, issued := found[0], found[2]
 	if start.Data["entry"] != "token_exchange" || start.Data["ticket"] != k.ID || private(t, start).Reason != "Cannot see invoice 4711" || private(t, start).TicketRef != "SUP-1" {

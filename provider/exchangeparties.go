@@ -170,6 +170,8 @@ func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 		return x.p.refuseExchange(ctx, impersonation.DenyStepUp, *x.ask)
 	case !x.fits(x.ask):
 		return errTermsOfTicket
+	case t.Scope != "":
+		return x.narrow(t.Scope)
 	}
 	return nil
 }
