@@ -45,7 +45,7 @@ func (h *tokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err != nil {
 		return err
 	}
-	x := &exchange{exchangeRequest: asked, p: h.p, client: c, request: r.(*fosite.AccessRequest), now: time.Now(), told: map[string]any{}}
+	x := &exchange{exchangeRequest: asked, p: h.p, client: c, request: r.(*fosite.AccessRequest), now: time.Now()}
 	if asked.requestedSubject != "" {
 		err = x.prepareReturn(ctx)
 	} else {
@@ -155,7 +155,7 @@ func (x *exchange) carryOut(ctx context.Context, tx *storage.Tx) error {
 		}
 	}
 	w, s := workOf(ctx), x.session
-	x.request.GrantedScope = x.scopes
+	x.told, x.request.GrantedScope = map[string]any{}, x.scopes
 	if x.ask != nil {
 		i, err := x.p.Impersonation.Start(ctx, tx, *x.ask, s.ImpersonationID, w.info, x.now)
 		if err != nil {
