@@ -327,6 +327,16 @@ func TestBearerTicketGuards(t *testing.T) {
 					t.Errorf("%s: it still works", what)
 				}
 			}
+			// Nobody has to sign in for that, so it must not fill the record.
+			_, issued, _ := taken(t)
+			for range 100 {
+				wantStatus(t, "tried again", idp.Browser(t).Get(hinted("desk-a", issued.ID)), http.StatusForbidden)
+			}
+			if n := len(events(t, idp, func(e storage.Event) bool {
+				return e.Data["denial"] == "ticket_foreign" && e.Data["ticket"] == issued.ID
+			})); n < 1 || n > 40 {
+				t.Errorf("tried 100 times: %d times on the record", n)
+			}
 		})
 		t.Run("A18 A10 what cannot be met", func(t *testing.T) {
 			for what, pairs := range map[string][]string{

@@ -382,6 +382,11 @@ func refusals(ask Ask) storage.ThrottleLimit {
 	if ask.Caller != nil {
 		who = ask.Caller.ID + " for " + who
 	}
+	return refusalsOf(who)
+}
+
+// refusalsOf bounds what is refused under one name.
+func refusalsOf(who string) storage.ThrottleLimit {
 	return storage.ThrottleLimit{
 		Key: storage.Hash("impersonation refused:" + who), Free: 30, Memory: time.Hour,
 		Delay: func(int64) time.Duration { return 15 * time.Minute },

@@ -157,8 +157,16 @@ func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, no
 // elsewhere than it was made, and puts that on the record. by is their id, empty where
 // nobody is signed in. It returns DenyTicketForeign.
 func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by string, r storage.Request, now time.Time) error {
+	limit := refusalsOf("ticket " + t.ID)
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) { // a spent one is tried, too
+			return err
+		}
+		until, err := tx.Blocked(ctx, [][]byte{limit.Key}, now)
+		if err != nil || !until.IsZero() {
+			return err // as for refusals: it takes no sign-in to try a bearer's ticket again and again
+		}
+		if err := tx.Fail(ctx, []storage.ThrottleLimit{limit}, now); err != nil {
 			return err
 		}
 		return tx.Record(ctx, storage.Event{
