@@ -513,6 +513,37 @@ func TestTicketAfterAChange(t *testing.T) {
 	})
 }
 
+// An application that takes no unasked answers any more gets none, also where a ticket
+// was made for one.
+func TestCallbackSwitchedOff(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		for _, binding := range []string{storage.BindingBearer, storage.BindingActorSession} {
+			client, actor := unique("desk-off"), agent(t, idp)
+			addClient(t, idp, client, byCallback)
+			issued, link := ticketed(t, idp, aTicket("usr_"+actor, client, func(q *provider.TicketRequest) { q.Binding = binding }))
+			c, err := idp.Store.Client(t.Context(), client)
+			check(t, err)
+			started(c)
+			c.Delivery = provider.DeliveryInitiateLogin
+			_, err = provider.NewRegistration(idp.Store).Update(t.Context(), c, storage.Cause{}, time.Now())
+			check(t, err)
+			b := idp.Browser(t)
+			if binding == storage.BindingActorSession {
+				b = person(t, idp, actor)
+			}
+			w := b.Post(link, nil)
+			if w.Status != http.StatusConflict || w.Element("error-code") == nil || !strings.Contains(w.Body, "did not ask for") {
+				t.Errorf("%s: %d %s %s", binding, w.Status, w.Location(), w.Body)
+			}
+			kept, err := idp.Store.TicketNamed(t.Context(), issued.ID)
+			check(t, err)
+			if kept.ImpersonationID != "" {
+				t.Errorf("%s: it started", binding)
+			}
+		}
+	})
+}
+
 // What vouches for an actor who has not signed in has to stand: a key that was stolen is
 // revoked, and with it goes what somebody does with it.
 func TestEndOfACaller(t *testing.T) {

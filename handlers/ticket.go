@@ -154,6 +154,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.
 		return nil
 	}
 	request, err := s.provider.Unasked(r.Context(), t, time.Now())
+	if why, ok := errors.AsType[provider.Undeliverable](err); ok {
+		return &pageErr{Status: http.StatusConflict, Code: "undeliverable", Heading: "Nothing has started", Message: why.Message(), Cause: err}
+	}
 	if err == nil {
 		err = request.Err
 	}

@@ -30,6 +30,7 @@ const (
 	undeliverablePublic   Undeliverable = "It wants a callback, which needs an application that can keep a secret."
 	undeliverablePKCE     Undeliverable = "It wants a callback, and requires PKCE, which a callback cannot have."
 	undeliverableCallback Undeliverable = "It wants a callback, and has no callback URL."
+	undeliverableUnasked  Undeliverable = "It takes no answers any more that it did not ask for."
 	undeliverableMember   Undeliverable = "The user may not use it: it is for other organizations."
 )
 
@@ -171,6 +172,9 @@ func (p *Provider) Unasked(ctx context.Context, t *storage.Ticket, now time.Time
 	c, err := p.authorizeClient(ctx, form)
 	if err != nil {
 		return nil, err
+	}
+	if c.Delivery != DeliveryCallback {
+		return nil, undeliverableUnasked
 	}
 	return p.authorizeRequest(ctx, c, form, now, nil)
 }
