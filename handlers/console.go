@@ -189,7 +189,7 @@ func (s *Server) consoleFrame(r *http.Request, st *staff) templates.Page {
 			to = "/admin/impersonations/approvals" // all of it that is theirs
 		}
 		if s.opens(st, to) {
-			p.Sections = append(p.Sections, templates.Section{Label: section.label, URL: to, Current: inSection(r.URL.Path, section.url)})
+			p.Sections = append(p.Sections, templates.Section{Label: section.label, URL: to, Current: inSection(r.URL.Path, section.url) || section.url == "/admin/impersonations" && inSection(r.URL.Path, "/admin/approvals")})
 		}
 	}
 	return p

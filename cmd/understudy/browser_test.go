@@ -487,6 +487,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.click("#logout-submit")
 	b.until(`!document.querySelector("#logout-form")`)
 	recordPages(b, d, visit)
+	approvalPages(b, d, visit)
 }
 
 // setupLink is the address at which somebody becomes administrator.
