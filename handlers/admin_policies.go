@@ -55,7 +55,7 @@ func (s *Server) policies(w http.ResponseWriter, r *http.Request, st *staff) err
 		Page: s.consoleFrame(r, st), Version: current.Version, ChangedAt: current.CreatedAt.Time(), Now: now, Note: current.Note,
 		Confirm: s.mustConfirm(st.Login),
 	}
-	if current.Version > 0 {
+	if current.Version > 1 { // or there is nothing before it
 		p.Bound = s.provider.Impersonation.OwnChangeHolds(current.AuthorID, current.CreatedAt.Time(), st.User.ID, now)
 	}
 	if p.Author, err = s.policyAuthor(r.Context(), current); err != nil {

@@ -39,4 +39,5 @@ func recordPages(b *tab, d *demo, visit func(b *tab, name string)) {
 	visit(b, "console-settings")
 	b.open(d.providerURL+"/admin/settings/acting", "#acting-form")
 	visit(b, "console-settings-acting")
+	policyPages(b, d, visit)
 }

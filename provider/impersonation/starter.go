@@ -59,15 +59,15 @@ func BuildRule(kind RuleKind, p RuleParts) (Rule, error) {
 		}
 		zone := quoted(p.Zone)
 		open := fmt.Sprintf("now.getHours(%s) >= %d && now.getHours(%s) < %d", zone, p.From, zone, p.Until)
-		days := "every day"
+		days := ""
 		if !p.Weekends {
 			open = fmt.Sprintf("now.getDayOfWeek(%s) in [1, 2, 3, 4, 5] && %s", zone, open)
-			days = "Monday to Friday"
+			days = "Monday to Friday, "
 		}
 		return Rule{
 			Name: "Office hours", Comment: "What runs at closing time ends when its tokens are next renewed.",
 			When: "!(" + open + ")", Effect: EffectDeny,
-			Message: fmt.Sprintf("Only %s, %d to %d o'clock (%s).", days, p.From, p.Until, p.Zone),
+			Message: fmt.Sprintf("Only %s%d to %d o'clock (%s).", days, p.From, p.Until, p.Zone),
 		}, nil
 	case KindTicket:
 		r := Rule{

@@ -1,0 +1,36 @@
+package main
+
+// policyPages visits the console's pages about the policy, as an administrator in an open
+// console. The rule that it leaves never applies.
+func policyPages(b *tab, d *demo, visit func(b *tab, name string)) {
+	b.t.Helper()
+	b.open(d.providerURL+"/admin/policies", "#rules .empty")
+	visit(b, "console-policies-none")
+	b.open(d.providerURL+"/admin/policies/new", "#kind-office_hours")
+	visit(b, "console-policy-new")
+	b.write("#office_hours_from", "0")
+	b.write("#office_hours_until", "24")
+	b.click("#office_hours_weekends")
+	b.click("#kind-office_hours button")
+	b.see("#rule-form")
+	visit(b, "console-policy-rule")
+	b.click("#rule-submit")
+	b.see(".notice.done")
+	visit(b, "console-policies")
+	b.open(d.providerURL+"/admin/policies/rule", "#rule-form")
+	b.write("#name", "Broken")
+	b.write("#when", "actor.rolez == []")
+	b.click("#rule-submit")
+	b.see("#error-summary")
+	visit(b, "console-policy-rule-wrong")
+	b.open(d.providerURL+"/admin/policies/test", "#test-form")
+	visit(b, "console-policy-test")
+	b.write("#subject", "ada@globex.test")
+	b.click("#test-submit")
+	b.see("#verdict")
+	visit(b, "console-policy-verdict")
+	b.open(d.providerURL+"/admin/policies/history", ".table")
+	visit(b, "console-policy-history")
+	b.open(d.providerURL+"/admin/policies/history/1", ".diff")
+	visit(b, "console-policy-version")
+}
