@@ -355,7 +355,13 @@ func TestAPIIdempotency(t *testing.T) {
 func TestAPIKeysOfKeys(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
-	global, local := idp.APIKey(t, "apikeys:write", "users:read"), idp.LocalAPIKey(t, "org_globex", "apikeys:write", "users:read")
+	global, local := idp.APIKey(t, "apikeys:write", "users:read"), idp.LocalAPIKey(t, "org_globex", "apikeys:write", "users:read", "clients:write")
+	clients := idp.APIKey(t, "apikeys:write", "users:read", "clients:write")
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+		machine := idptest.Service()
+		machine.ID, machine.Scope = "machine", "users:read users:write"
+		return tx.CreateClient(ctx, machine, time.Now())
+	})
 	for _, c := range []struct {
 		what, key, body string
 		status          int
@@ -367,6 +373,11 @@ func TestAPIKeysOfKeys(t *testing.T) {
 		{"its own organization", local, `{"name": "a", "permissions": ["users:read"], "organization_id": "org_globex"}`, http.StatusCreated},
 		{"another organization", local, `{"name": "a", "permissions": ["users:read"], "organization_id": "org_initech"}`, http.StatusForbidden},
 		{"an organization that is not there", local, `{"name": "a", "permissions": ["users:read"], "organization_id": "org_nowhere"}`, http.StatusForbidden},
+		{"to stand in for a client", clients, `{"name": "a", "permissions": ["users:read"], "client_id": "app"}`, http.StatusCreated},
+		{"for a client, who may not change clients", global, `{"name": "a", "permissions": ["users:read"], "client_id": "app"}`, http.StatusForbidden},
+		{"for a client, who may not change clients everywhere", local, `{"name": "a", "permissions": ["users:read"], "client_id": "app"}`, http.StatusForbidden},
+		{"for a client that may do more", clients, `{"name": "a", "permissions": ["users:read"], "client_id": "machine"}`, http.StatusForbidden},
+		{"for a client that is not there", clients, `{"name": "a", "permissions": ["users:read"], "client_id": "nothing"}`, http.StatusBadRequest},
 	} {
 		w := idp.API(t, c.key, http.MethodPost, "/api-keys", c.body)
 		if w.Status != c.status {

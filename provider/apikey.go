@@ -36,7 +36,8 @@ func (a *APIKeys) For(by storage.Standing) *APIKeys { return &APIKeys{a.store, &
 
 // Create makes a key with the name, permissions, organization, client and expiry of k.
 // It fills in the rest of k and returns the secret, which is not kept.
-// ErrMoreThanHeld: k has permissions that its maker does not hold there.
+// ErrMoreThanHeld: k has permissions that its maker does not hold there, or stands in for
+// a client that they may not change.
 // storage.ErrReference: there is no such organization or client.
 func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Cause, now time.Time) (string, error) {
 	k.CreatedAt = storage.At(now)
@@ -49,6 +50,9 @@ func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Caus
 	secret := NewSecret(prefixAPIKey)
 	k.ID, k.SecretHash, k.CreatedBy = storage.NewID("key"), storage.Hash(secret), by.By
 	return secret, a.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := a.maySpeak(ctx, tx, k); err != nil {
+			return err
+		}
 		if err := tx.CreateAPIKey(ctx, k); err != nil {
 			return fmt.Errorf("API key %q: organization or client: %w", k.Name, err)
 		}
@@ -84,6 +88,23 @@ func (a *APIKeys) Revoke(ctx context.Context, id string, by storage.Cause, now t
 // reaches reports whether a key is one that whoever acts may make and end.
 func (a *APIKeys) reaches(k *storage.APIKey) bool {
 	return a.by == nil || a.by.May(PermissionAPIKeysWrite, organizationOf(k))
+}
+
+// maySpeak asks whether a key may stand in for its client, whose codes it then opens
+// where another product's API takes it for the client's secret: only who can get at that
+// secret makes one.
+func (a *APIKeys) maySpeak(ctx context.Context, tx *storage.Tx, k *storage.APIKey) error {
+	if a.by == nil || k.ClientID == nil {
+		return nil
+	}
+	if !a.by.May(PermissionClientsWrite, "") {
+		return ErrMoreThanHeld
+	}
+	c, err := tx.Client(ctx, *k.ClientID)
+	if err != nil {
+		return fmt.Errorf("client %q: %w", *k.ClientID, referred(err))
+	}
+	return (&Registration{by: a.by}).mayChange(c)
 }
 
 func organizationOf(k *storage.APIKey) string {
