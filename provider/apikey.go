@@ -15,6 +15,9 @@ import (
 // prefixAPIKey is what an API key begins with.
 const prefixAPIKey = "usk_"
 
+// prefixAPIKeyID begins the id of an API key, and of nothing else.
+const prefixAPIKeyID = "key"
+
 // maxAPIKeyLifetime is how long a key that expires may live.
 const maxAPIKeyLifetime = 10 * 365 * 24 * time.Hour
 
@@ -48,7 +51,7 @@ func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Caus
 		return "", ErrMoreThanHeld
 	}
 	secret := NewSecret(prefixAPIKey)
-	k.ID, k.SecretHash, k.CreatedBy = storage.NewID("key"), storage.Hash(secret), by.By
+	k.ID, k.SecretHash, k.CreatedBy = storage.NewID(prefixAPIKeyID), storage.Hash(secret), by.By
 	return secret, a.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := a.maySpeak(ctx, tx, k); err != nil {
 			return err

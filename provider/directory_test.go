@@ -111,6 +111,7 @@ func TestCreateUser(t *testing.T) {
 	}{
 		"e-mail taken, spelled otherwise": {user: storage.User{Email: "ADA@globex.test"}, want: "already exists"},
 		"id taken":                        {user: storage.User{ID: u.ID, Email: "x@globex.test"}, want: "already exists"},
+		"id of an API key":                {user: storage.User{ID: "key_lixeum3zmc4eiin7tbseq7ljal", Email: "x@globex.test"}, want: "only API keys"},
 		"no such role":                    {user: storage.User{Email: "x@globex.test"}, roles: []string{"king"}, want: "there are admin, app-admin"},
 		"no such organization":            {user: storage.User{Email: "x@globex.test"}, orgs: []OrgRole{{"Initech", ""}}, want: `organization "Initech"`},
 		"no such role there":              {user: storage.User{Email: "x@globex.test"}, orgs: []OrgRole{{"org_1", "king"}}, want: `role "king"`},

@@ -209,6 +209,15 @@ func checkUserID(id string) error {
 	if id != "" && !identifier.MatchString(id) {
 		return errors.New("want up to 255 letters, digits and . _ ~ | : -, beginning with a letter or digit")
 	}
+	return notOfKey(id)
+}
+
+// notOfKey keeps the ids of API keys their own: the record names a user, a client or a
+// key as who did something, by id alone, and rules ask by that id what they may do.
+func notOfKey(id string) error {
+	if strings.HasPrefix(id, prefixAPIKeyID+"_") {
+		return errors.New("only API keys have ids like this")
+	}
 	return nil
 }
 

@@ -576,6 +576,8 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
 func (p *problems) identity(c *storage.Client) {
 	p.unless(clientID.MatchString(c.ID), "client_id %q: want 1 to 128 letters, digits and . _ ~ -", c.ID)
+	ofKey := notOfKey(c.ID)
+	p.unless(ofKey == nil, "client_id %q: %w", c.ID, ofKey)
 	name := checkText(c.Name, maxClaim)
 	p.unless(c.Name != "", "client_name: is missing")
 	p.unless(name == nil, "client_name %q: %w", c.Name, name)
