@@ -379,11 +379,22 @@ func TestAPISettings(t *testing.T) {
 	if r.Status != "pending" || r.ActorID != "usr_sam" || r.UserID != "usr_ada" || *r.ClientID != "app" {
 		t.Errorf("asked: %+v", r)
 	}
+	caller, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))
+	check(t, err)
+	if e := about(t, idp, "usr_ada", storage.EventSupportAccessRequested); len(e) != 1 || e[0].ActorID != "usr_sam" || e[0].Data["caller"] != caller.ID {
+		t.Errorf("that a program asked is not on the record: %+v", e)
+	}
 	for actor, client := range map[string]string{"usr_ada": "app", "usr_linus": "app", "usr_nobody": "app"} {
 		w := ask(t, idp, key, http.StatusForbidden, http.MethodPost, "/users/usr_ada/support-access/requests", fmt.Sprintf(wish, actor, client))
 		if p := w.Problem(t); p.Code != "impersonation_denied" || p.Denial == nil {
 			t.Errorf("%s: %s", actor, w.Body)
 		}
+	}
+	denied := events(t, idp, func(e storage.Event) bool {
+		return e.Type == storage.EventImpersonationDenied && e.Data["caller"] == caller.ID
+	})
+	if len(denied) != 3 {
+		t.Errorf("refusals on the record: %+v", denied)
 	}
 	ask(t, idp, key, http.StatusBadRequest, http.MethodPost, "/users/usr_ada/support-access/requests", fmt.Sprintf(wish, "usr_sam", "nothing"))
 	ask(t, idp, key, http.StatusOK, http.MethodPatch, "/settings", `{"support_access": "managed"}`)

@@ -40,15 +40,13 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
 		return nil, err
 	}
-	actor, err := a.store.User(ctx, r.Body.ActorID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, impersonation.DenyPermission // who is nobody has none
+	c := callOf(ctx)
+	ask := impersonation.Ask{
+		Actor: &storage.User{ID: r.Body.ActorID}, Caller: &impersonation.Caller{ID: c.ID, Standing: c.Standing},
+		SubjectID: r.UserID, Reason: r.Body.Reason, TicketRef: value(r.Body.TicketRef),
 	}
-	if err != nil {
-		return nil, err
-	}
-	ask := impersonation.Ask{Actor: actor, SubjectID: r.UserID, Reason: r.Body.Reason, TicketRef: value(r.Body.TicketRef)}
 	if r.Body.ClientID != nil {
+		var err error
 		if ask.Client, err = a.store.Client(ctx, *r.Body.ClientID); errors.Is(err, storage.ErrNotFound) {
 			return nil, storage.ErrReference
 		}
@@ -57,7 +55,7 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 		}
 	}
 	now := time.Now()
-	request, err := a.provider.Impersonation.RequestSupport(ctx, ask, callOf(ctx).request, now)
+	request, err := a.provider.Impersonation.RequestSupport(ctx, ask, c.request, now)
 	switch {
 	case errors.Is(err, impersonation.ErrManaged):
 		return nil, (&problemErr{Code: "conflict", Detail: "Support access is managed for everybody: users are not asked."}).because(err)

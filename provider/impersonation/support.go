@@ -236,9 +236,12 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 				return fmt.Errorf("tell the user: %w", err)
 			}
 		}
+		data := storage.Data{"request": request.ID}
+		if ask.Caller != nil {
+			data["caller"] = ask.Caller.ID
+		}
 		return tx.Record(ctx, storage.Event{
-			Type: storage.EventSupportAccessRequested, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID,
-			Data: storage.Data{"request": request.ID},
+			Type: storage.EventSupportAccessRequested, ActorID: a.Actor.ID, SubjectID: a.Subject.ID, ClientID: a.Client.ID, Data: data,
 		}, storage.Private{Reason: a.Reason, TicketRef: a.TicketRef}, r, now)
 	})
 	if err = s.Refused(ctx, err, ask, r, now); err != nil {
