@@ -62,6 +62,8 @@ func operation(rt api.Route) func(*Server, http.ResponseWriter, *http.Request) e
 			rt.Serve(w, r)
 			return nil
 		}
+		// First, at the pace of whoever sends it: a key that is revoked meanwhile opens nothing.
+		body, unread := io.ReadAll(r.Body)
 		now := time.Now()
 		caller, err := s.provider.Caller(r, now)
 		if err != nil {
@@ -73,8 +75,7 @@ func operation(rt api.Route) func(*Server, http.ResponseWriter, *http.Request) e
 		if !permits(rt.Operation, caller) {
 			return &problemErr{Code: "insufficient_permission", Detail: "This operation needs the permission " + rt.Permission + "."}
 		}
-		body, err := checkRequest(rt.Operation, r)
-		if err != nil {
+		if err := checkRequest(rt.Operation, r, body, unread); err != nil {
 			return err
 		}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller, s.info(r), body, listName(rt.ID, caller, r.URL.Query())}))
@@ -141,52 +142,50 @@ func (k *keeper) Write(b []byte) (int, error) {
 	return k.body.Write(b)
 }
 
-// checkRequest holds a request against the document and returns its body, which can be
-// read once more.
-func checkRequest(o *api.Operation, r *http.Request) ([]byte, error) {
-	body, err := readBody(o, r)
-	if err != nil {
-		return nil, err
+// checkRequest holds a request with this body, or with what was wrong with reading it,
+// against the document. Its body can be read once more.
+func checkRequest(o *api.Operation, r *http.Request, body []byte, unread error) error {
+	if err := checkBody(o, r, body, unread); err != nil {
+		return err
 	}
 	if err := checkQuery(o, r); err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range []string{"Idempotency-Key"} {
 		if len(r.Header.Values(name)) > 1 {
-			return nil, invalidField(name, "was given more than once")
+			return invalidField(name, "was given more than once")
 		}
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	if wrong := o.Check(r); len(wrong) > 0 {
-		return nil, &problemErr{Code: "invalid_request", Detail: "The request is not what the operation takes.", Errors: wrong}
+		return &problemErr{Code: "invalid_request", Detail: "The request is not what the operation takes.", Errors: wrong}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return body, nil
+	return nil
 }
 
-// readBody reads a body of JSON, or none.
-func readBody(o *api.Operation, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, &problemErr{Code: "body_too_large", Detail: "A body may have 65536 bytes."}
+// checkBody wants a body of JSON, or none.
+func checkBody(o *api.Operation, r *http.Request, body []byte, unread error) error {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](unread); tooLarge {
+		return &problemErr{Code: "body_too_large", Detail: "A body may have 65536 bytes."}
 	}
-	if err != nil {
-		return nil, (&problemErr{Code: "invalid_request", Detail: "The body ended early."}).because(err)
+	if unread != nil {
+		return (&problemErr{Code: "invalid_request", Detail: "The body ended early."}).because(unread)
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	if len(body) == 0 {
-		return body, nil
+		return nil
 	}
 	if kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" ||
 		!slices.Contains([]string{"", "utf-8"}, strings.ToLower(parameters["charset"])) {
-		return nil, &problemErr{Code: "unsupported_media_type", Detail: "Send the body as application/json."}
+		return &problemErr{Code: "unsupported_media_type", Detail: "Send the body as application/json."}
 	}
 	if err := provider.CheckJSON(body); err != nil {
-		return nil, &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
+		return &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
 	}
 	if !o.TakesBody() && string(bytes.TrimSpace(body)) != "{}" {
-		return nil, &problemErr{Code: "invalid_request", Detail: "This operation takes no body."}
+		return &problemErr{Code: "invalid_request", Detail: "This operation takes no body."}
 	}
-	return body, nil
+	return nil
 }
 
 // checkQuery refuses parameters that the operation does not have or that are given twice

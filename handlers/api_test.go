@@ -3,7 +3,9 @@ package handlers_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -197,6 +199,28 @@ func TestAPICallers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever begins a request and holds its end back does nothing with a key that is revoked
+// before it comes.
+func TestAPIKeyRevokedDuringRequest(t *testing.T) {
+	t.Parallel()
+	idp := idptest.New(t, idptest.Options{})
+	key := idp.APIKey(t, "apikeys:write")
+	k, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))
+	check(t, err)
+	body, rest := io.Pipe()
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/api-keys", body)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+key)
+	go func() {
+		_, _ = io.WriteString(rest, `{"name": "late", `) // until it is read
+		err := provider.NewAPIKeys(idp.Store).Revoke(context.Background(), k.ID, storage.Cause{}, time.Now())
+		_, _ = io.WriteString(rest, `"permissions": ["apikeys:write"]}`)
+		_ = rest.CloseWithError(err)
+	}()
+	wantStatus(t, "revoked meanwhile", idp.Hold(t, r), http.StatusUnauthorized)
+	wantStatus(t, "afterwards", idp.API(t, key, http.MethodGet, "/api-keys", nil), http.StatusUnauthorized)
 }
 
 // F08, D14: every operation of the document, with a key that holds its permission, with
