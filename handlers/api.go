@@ -78,7 +78,7 @@ func operation(rt api.Route) func(*Server, http.ResponseWriter, *http.Request) e
 		if err := checkRequest(rt.Operation, r, body, unread); err != nil {
 			return err
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller, s.info(r), body, listName(rt.ID, caller, r.URL.Query())}))
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{caller, s.info(r), body, listName(r.URL.Path, caller, r.URL.Query())}))
 		keys := r.Header.Values("Idempotency-Key")
 		if len(keys) == 0 || r.Method != http.MethodPost {
 			rt.Serve(w, r)
@@ -211,12 +211,12 @@ func checkQuery(o *api.Operation, r *http.Request) error {
 	return nil
 }
 
-// listName is what a cursor is of: the operation, who reads it, and everything in the
-// query that selects or sorts.
-func listName(id string, c *provider.Caller, q url.Values) string {
+// listName is what a cursor is of: the list's address, who reads it, and everything in
+// the query that selects or sorts.
+func listName(path string, c *provider.Caller, q url.Values) string {
 	q.Del("cursor")
 	q.Del("limit")
-	return strings.Join([]string{id, c.ID, q.Encode()}, "\n")
+	return strings.Join([]string{path, c.ID, q.Encode()}, "\n")
 }
 
 // pageLimit is how many rows a page has.

@@ -291,7 +291,10 @@ func TestAPICursors(t *testing.T) {
 			t.Errorf("got %v, want %v", seen, whole)
 		}
 		cursor := cursors[0]
+		list.Next = nil
+		idp.API(t, key, http.MethodGet, "/organizations/org_globex/members?limit=1", nil).Into(t, &list)
 		for what, w := range map[string]*idptest.Response{
+			"another path":   idp.API(t, key, http.MethodGet, "/organizations/org_initech/members?cursor="+*list.Next, nil),
 			"another list":   idp.API(t, key, http.MethodGet, "/api-keys?cursor="+cursor, nil),
 			"another caller": idp.API(t, other, http.MethodGet, "/users?cursor="+cursor, nil),
 			"changed":        idp.API(t, key, http.MethodGet, "/users?cursor="+cursor[:20]+"x"+cursor[21:], nil),
