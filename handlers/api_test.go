@@ -378,6 +378,25 @@ func TestAPIIdempotency(t *testing.T) {
 	})
 }
 
+// Who was told to wait, waits and sends the same again is answered.
+func TestAPIIdempotencyOfWaiting(t *testing.T) {
+	t.Parallel()
+	v := newReceiver(t)
+	clocked(t, idptest.Options{Provider: provider.Config{Transport: v}}, func(t *testing.T, idp *idptest.IDP) {
+		key := idp.APIKey(t, "webhooks:write")
+		_, w := hooked(t, idp, v)
+		send := func(header ...string) *idptest.Response {
+			return idp.API(t, key, http.MethodPost, "/webhooks/"+w.ID+"/test", nil, header...)
+		}
+		for range 5 {
+			wantStatus(t, "within the limit", send(), http.StatusOK)
+		}
+		wantStatus(t, "beyond it", send("Idempotency-Key", "a"), http.StatusTooManyRequests)
+		time.Sleep(11 * time.Minute)
+		wantStatus(t, "later", send("Idempotency-Key", "a"), http.StatusOK)
+	})
+}
+
 // A key can do no more than whoever made it, and reaches no further.
 func TestAPIKeysOfKeys(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,8 @@ type Reply struct {
 // Once runs what answers a request, unless it was sent before with the same key: then
 // it returns the answer of that time, and that it did. key names who sends it and their
 // Idempotency-Key, request what is asked for. Of many that send it at once one runs.
-// Failures of ours are not kept: they may be tried again.
+// Failures of ours are not kept, nor is it that somebody has to wait: they may be tried
+// again.
 //
 // The answer is kept for a day, encrypted under a key that the database does not have.
 func (p *Provider) Once(ctx context.Context, key, request string, now time.Time, run func() Reply) (a Reply, again bool, err error) {
@@ -60,7 +61,7 @@ func (p *Provider) Once(ctx context.Context, key, request string, now time.Time,
 		}
 	}()
 	a = run()
-	if a.Status >= http.StatusInternalServerError {
+	if a.Status >= http.StatusInternalServerError || a.Status == http.StatusTooManyRequests {
 		return a, false, nil
 	}
 	done = true
