@@ -609,9 +609,9 @@ CREATE UNIQUE INDEX used_assertions_pkey ON public.used_assertions USING btree (
 CREATE UNIQUE INDEX user_roles_pkey ON public.user_roles USING btree (user_id, role);
 CREATE INDEX users_created ON public.users USING btree (created_at, id) WHERE (deleted_at = 0);
 CREATE UNIQUE INDEX users_email_key_key ON public.users USING btree (email_key);
-CREATE INDEX users_email_prefix ON public.users USING btree (email_key COLLATE "C", id) WHERE (deleted_at = 0);
+CREATE INDEX users_email_prefix ON public.users USING btree (email_key COLLATE "C") WHERE (deleted_at = 0);
 CREATE INDEX users_name ON public.users USING btree (name, id);
-CREATE INDEX users_name_prefix ON public.users USING btree (lower(name) COLLATE "C", id) WHERE (deleted_at = 0);
+CREATE INDEX users_name_prefix ON public.users USING btree ((((lower(name) || chr(1)) || id)) COLLATE "C") WHERE (deleted_at = 0);
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
 CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (webhook_id, created_at, event_id);
 CREATE INDEX webhook_deliveries_expiry ON public.webhook_deliveries USING btree (expires_at);

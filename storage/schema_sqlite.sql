@@ -491,7 +491,7 @@ CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX tokens_grant ON tokens (grant_id);
 CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;
 CREATE INDEX users_name ON users (name, id);
-CREATE INDEX users_name_prefix ON users (LOWER(name), id) WHERE deleted_at = 0;
+CREATE INDEX users_name_prefix ON users (LOWER(name) || char(1) || id) WHERE deleted_at = 0;
 CREATE INDEX webhook_deliveries_created ON webhook_deliveries (webhook_id, created_at, event_id);
 CREATE INDEX webhook_deliveries_expiry ON webhook_deliveries (expires_at);
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, position) WHERE status = 'pending';

@@ -42,48 +42,57 @@ func (u PlacedUser) Place() KeyPlace { return KeyPlace{u.SortKey, u.ID} }
 // last is a text that comes behind every other one with the same beginning.
 const last = "\U0010FFFF"
 
-// UserPage returns a page of users, and whether there are more.
+// UserPage returns a page of users, and whether there are more. Each order but the one by
+// time is by one expression that no two users have the same of, with an index: SQLite
+// finds its place in an index of expressions by no more than one.
 func (q Queries) UserPage(ctx context.Context, p UserPage) ([]PlacedUser, bool, error) {
 	db := q.conn(ctx).Table("users u").Where("u.deleted_at = 0")
-	id := "u.id"
+	key := "u.id"
 	if p.Organization != "" {
 		// CROSS: begin with the members.
 		db = q.conn(ctx).Table("memberships m CROSS JOIN users u").
 			Where("m.organization_id = ? AND u.id = m.user_id AND u.deleted_at = 0", p.Organization)
-		id = "m.user_id"
+		key = "m.user_id"
 	}
-	key, prefix, order, behind := id, p.Prefix, "", ">"
+	prefix := p.Prefix
 	switch p.Sort {
 	case UsersByName:
-		key = q.binary("LOWER(u.name)")
+		key = q.foldedName()
 	case UsersByEmail:
 		key, prefix = q.binary("u.email_key"), EmailKey(p.Prefix)
-	case UsersByCreated:
-		key, order, behind = "u.created_at", " DESC", "<"
 	}
 	if p.Email != "" {
 		db = db.Where("u.email_key = ?", EmailKey(p.Email))
 	}
 	if p.Prefix != "" {
-		db = db.Where(key+" >= LOWER(?) AND "+key+" < LOWER(?)", prefix, prefix+last)
+		db = db.Where(key+" < LOWER(?)", prefix+last)
 	}
 	switch {
-	case p.At == nil:
-	case key == id:
-		db = db.Where(id+" > ?", p.At.ID)
 	case p.Sort == UsersByCreated:
-		created, err := strconv.ParseInt(p.At.Key, 10, 64)
-		if err != nil {
-			return nil, false, err
+		if p.At != nil {
+			created, err := strconv.ParseInt(p.At.Key, 10, 64)
+			if err != nil {
+				return nil, false, err
+			}
+			db = db.Where("(u.created_at, u.id) < (?, ?)", created, p.At.ID)
 		}
-		db = db.Where("("+key+", "+id+") "+behind+" (?, ?)", created, p.At.ID)
+		key, db = "u.created_at", db.Order("u.created_at DESC, u.id DESC")
+	case p.At != nil:
+		db = db.Where(key+" > ?", p.At.Key).Order(key)
+	case p.Prefix != "":
+		db = db.Where(key+" >= LOWER(?)", prefix).Order(key)
 	default:
-		db = db.Where("("+key+", "+id+") "+behind+" (?, ?)", p.At.Key, p.At.ID)
+		db = db.Order(key)
 	}
-	if key != id {
-		db = db.Order(key + order)
+	return upTo[PlacedUser](db.Select(userColumns+", "+key+" AS sort_key"), p.Limit)
+}
+
+// foldedName is the name whatever its case, and behind it the id, as the index has it.
+func (q Queries) foldedName() string {
+	if q.dialect == Postgres {
+		return `(LOWER(u.name) || chr(1) || u.id) COLLATE "C"`
 	}
-	return upTo[PlacedUser](db.Select(userColumns+", "+key+" AS sort_key").Order(id+order), p.Limit)
+	return `LOWER(u.name) || char(1) || u.id`
 }
 
 // binary is an expression that compares as its bytes do, on which a range of texts with

@@ -33,8 +33,8 @@ CREATE INDEX idempotent_requests_expiry ON idempotent_requests (expires_at);
 
 -- What the API's lists are read by, each in one order: a page costs what it holds.
 CREATE INDEX users_created ON users (created_at, id) WHERE deleted_at = 0;
-CREATE INDEX users_name_prefix ON users ((LOWER(name) COLLATE "C"), id) WHERE deleted_at = 0;
-CREATE INDEX users_email_prefix ON users ((email_key COLLATE "C"), id) WHERE deleted_at = 0;
+CREATE INDEX users_name_prefix ON users (((LOWER(name) || chr(1) || id) COLLATE "C")) WHERE deleted_at = 0;
+CREATE INDEX users_email_prefix ON users ((email_key COLLATE "C")) WHERE deleted_at = 0;
 CREATE INDEX clients_name ON clients (name, id);
 CREATE INDEX impersonations_client ON impersonations (client_id, started_at, id);
 CREATE INDEX impersonations_organization ON impersonations (organization_id, started_at, id) WHERE organization_id <> '';
