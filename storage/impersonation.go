@@ -156,13 +156,18 @@ type Usage struct {
 // same Tx, the count stands until the commit.
 func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (Usage, error) {
 	var u Usage
-	err := q.scan(ctx, []any{&u.Started, &u.Running, &u.RunningAtClient}, `SELECT
-		COALESCE(SUM(CASE WHEN started_at > ? THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? AND client_id = ? THEN 1 ELSE 0 END), 0)
-		FROM impersonations WHERE actor_id = ? AND started_at > ?`,
-		At(now.Add(-time.Hour)), At(now), At(now), clientID, actorID, At(now.Add(-2*time.Hour)))
+	err := q.scan(ctx, []any{&u.Started, &u.Running, &u.RunningAtClient}, usageQuery, usageArgs(actorID, clientID, now)...)
 	return u, translate(err)
+}
+
+const usageQuery = `SELECT
+	COALESCE(SUM(CASE WHEN started_at > ? THEN 1 ELSE 0 END), 0) AS started,
+	COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? THEN 1 ELSE 0 END), 0) AS running,
+	COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? AND client_id = ? THEN 1 ELSE 0 END), 0) AS here
+	FROM impersonations WHERE actor_id = ? AND started_at > ?`
+
+func usageArgs(actorID, clientID string, now time.Time) []any {
+	return []any{At(now.Add(-time.Hour)), At(now), At(now), clientID, actorID, At(now.Add(-2 * time.Hour))}
 }
 
 // LockUser makes other changes of what a user may do, and other starts by them,

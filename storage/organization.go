@@ -72,35 +72,52 @@ func (s Standing) MayAnywhere(permission string) bool {
 // Standing returns where a user belongs and what they may do. A user nobody
 // knows has none.
 func (q Queries) Standing(ctx context.Context, userID string) (Standing, error) {
+	s, _, err := q.standings(ctx, userID, userID)
+	return s, err
+}
+
+// standings returns those of two users, who may be the same.
+func (q Queries) standings(ctx context.Context, oneID, otherID string) (one, other Standing, err error) {
 	rows, err := q.query(ctx, `
-		SELECT '', r.name, r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id = ?
+		SELECT ur.user_id, '', r.name, r.permissions FROM user_roles ur JOIN roles r ON r.name = ur.role WHERE ur.user_id IN (?, ?)
 		UNION ALL
-		SELECT m.organization_id, COALESCE(r.name, ''), COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role WHERE m.user_id = ?`,
-		userID, userID)
+		SELECT m.user_id, m.organization_id, COALESCE(r.name, ''), COALESCE(r.permissions, '[]') FROM memberships m LEFT JOIN roles r ON r.name = m.role
+			WHERE m.user_id IN (?, ?)`,
+		oneID, otherID, oneID, otherID)
 	if err != nil {
-		return Standing{}, err
+		return Standing{}, Standing{}, err
 	}
 	defer rows.Close()
-	s := Standing{Within: map[string]List{}}
+	one, other = Standing{Within: map[string]List{}}, Standing{Within: map[string]List{}}
 	for rows.Next() {
-		var organization, role string
+		var user, organization, role string
 		var permissions List
-		if err := rows.Scan(&organization, &role, &permissions); err != nil {
-			return Standing{}, translate(err)
+		if err := rows.Scan(&user, &organization, &role, &permissions); err != nil {
+			return Standing{}, Standing{}, translate(err)
 		}
-		if role != "" {
-			if s.Roles == nil {
-				s.Roles = map[string]List{}
-			}
-			s.Roles[organization] = append(s.Roles[organization], role)
+		if user == oneID {
+			one.add(organization, role, permissions)
 		}
-		if organization == "" {
-			s.Everywhere = append(s.Everywhere, permissions...)
-		} else {
-			s.Within[organization] = permissions
+		if user == otherID {
+			other.add(organization, role, permissions)
 		}
 	}
-	return s, translate(rows.Err())
+	return one, other, translate(rows.Err())
+}
+
+// add adds a membership, or a role that is held everywhere where organization is empty.
+func (s *Standing) add(organization, role string, permissions List) {
+	if role != "" {
+		if s.Roles == nil {
+			s.Roles = map[string]List{}
+		}
+		s.Roles[organization] = append(s.Roles[organization], role)
+	}
+	if organization == "" {
+		s.Everywhere = append(s.Everywhere, permissions...)
+	} else {
+		s.Within[organization] = permissions
+	}
 }
 
 // Organization returns the organization with the given id, else name, or ErrNotFound.

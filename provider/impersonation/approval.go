@@ -333,7 +333,7 @@ func (s *Service) WithdrawApproval(ctx context.Context, id, actorID string, r st
 // ApprovalWaiting returns the request that waits for a decision about exactly this, nil
 // where there is none.
 func (s *Service) ApprovalWaiting(ctx context.Context, ask Ask, now time.Time) (*storage.Approval, error) {
-	a, err := gather(ctx, s.store, ask, s.limits, nil, now)
+	a, err := gather(ctx, s.store, ask, s.limits, now)
 	if err != nil {
 		return nil, err
 	}

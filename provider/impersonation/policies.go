@@ -120,7 +120,7 @@ func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, base
 // about. Nothing is changed or recorded. The actor is taken to have just shown their
 // password. rules, where given, take the place of those in force.
 func (s *Service) Explain(ctx context.Context, ask Ask, rules *Policy, now time.Time) (Verdict, error) {
-	a, err := gather(ctx, s.store, ask, s.limits, nil, now)
+	a, err := gather(ctx, s.store, ask, s.limits, now)
 	if err != nil {
 		return Verdict{}, err
 	}

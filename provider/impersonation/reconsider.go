@@ -47,9 +47,12 @@ func Reconsider(ctx context.Context, tx *storage.Tx, f storage.ImpersonationFilt
 
 // attemptOf gathers what decides about a running impersonation.
 func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now time.Time) (Attempt, error) {
-	actor, err := from.User(ctx, i.ActorID)
+	g, err := from.Grounds(ctx, storage.Question{ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID}, now)
 	if err != nil {
-		return Attempt{}, fmt.Errorf("load actor: %w", err)
+		return Attempt{}, fmt.Errorf("load grounds: %w", err)
+	}
+	if g.Actor == nil {
+		return Attempt{}, fmt.Errorf("load actor: %w", storage.ErrNotFound)
 	}
 	client, err := from.Client(ctx, i.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -66,8 +69,8 @@ func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now ti
 		}
 		caller = &Caller{ID: i.CreatedBy, Standing: standing}
 	}
-	return gather(ctx, from, Ask{
-		Actor: actor, Caller: caller, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Reason: i.Reason, Access: Access(i.Access),
+	return attemptOn(ctx, from, g, Ask{
+		Actor: g.Actor, Caller: caller, Client: client, SubjectID: i.SubjectID, Organization: i.OrganizationID, Reason: i.Reason, Access: Access(i.Access),
 		Duration: i.ExpiresAt.Time().Sub(i.StartedAt.Time()), Entry: i.Entry, IP: i.IP,
 	}, Limits{}, i, now)
 }

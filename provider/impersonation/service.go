@@ -109,26 +109,40 @@ func (s *Service) Offered(ctx context.Context, actor *storage.User, client *stor
 
 // reads are what gathering an attempt needs; a Store and a Tx have them.
 type reads interface {
+	Grounds(ctx context.Context, about storage.Question, now time.Time) (*storage.Grounds, error)
+	Client(ctx context.Context, id string) (*storage.Client, error)
 	User(ctx context.Context, id string) (*storage.User, error)
 	Standing(ctx context.Context, userID string) (storage.Standing, error)
-	Client(ctx context.Context, id string) (*storage.Client, error)
-	ImpersonationTerms(ctx context.Context, userID string) (storage.ImpersonationSettings, *storage.SupportAccess, error)
 	ApprovalsFor(ctx context.Context, want storage.Approval, status storage.ApprovalStatus, now time.Time) ([]storage.Approval, error)
 	CallerStanding(ctx context.Context, id string, now time.Time) (storage.Standing, error)
 	MakerOf(ctx context.Context, id string) (string, error)
-	ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (storage.Usage, error)
 	PolicyNamed(ctx context.Context, id string) (*storage.Policy, error)
 	PolicyBefore(ctx context.Context, version int64, saved time.Time, actorID string) (*storage.Policy, error)
 	Derived(id string, make func() (any, error)) (any, error)
 }
 
-// gather reads what Decide needs: about an ask, or about one that runs.
-func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *storage.Impersonation, now time.Time) (Attempt, error) {
+// question is what is to be decided about an ask that starts something.
+func (a Ask) question() storage.Question {
+	return storage.Question{ActorID: a.Actor.ID, SubjectID: a.SubjectID, ClientID: a.Client.ID, Starts: true}
+}
+
+// gather reads what Decide needs about an ask.
+func gather(ctx context.Context, from reads, ask Ask, limits Limits, now time.Time) (Attempt, error) {
+	g, err := from.Grounds(ctx, ask.question(), now)
+	if err != nil {
+		return Attempt{}, fmt.Errorf("load grounds: %w", err)
+	}
+	return attemptOn(ctx, from, g, ask, limits, nil, now)
+}
+
+// attemptOn is what Decide decides about, on what was read: an ask, or one that runs.
+func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, limits Limits, running *storage.Impersonation, now time.Time) (Attempt, error) {
 	a := Attempt{
 		Now: now, Chained: ask.Chained, Limits: limits, Running: running,
 		Actor: ask.Actor, Client: ask.Client, Organization: ask.Organization,
 		Access: ask.Access, Duration: ask.Duration, RequireSupportAccess: ask.RequireSupportAccess, ActorAuthTime: ask.SignedIn(),
 		Entry: ask.Entry, IP: ask.IP,
+		Enabled: g.Enabled, SupportRule: g.Support, SupportAccess: g.Said, ActorStanding: g.ActorStanding, Subject: g.Subject,
 	}
 	if ask.Caller != nil {
 		a.Caller = &ask.Caller.Standing
@@ -139,50 +153,32 @@ func gather(ctx context.Context, from reads, ask Ask, limits Limits, running *st
 	a.Reason, _ = CleanReason(ask.Reason)
 	ref, ok := CleanTicketRef(ask.TicketRef)
 	a.TicketRef, a.BadTicketRef = ref, !ok
+	var err error
 	if running != nil {
 		a.TicketRef = running.TicketRef
-	}
-	settings, said, err := from.ImpersonationTerms(ctx, ask.SubjectID)
-	if err != nil {
-		return a, fmt.Errorf("load settings: %w", err)
-	}
-	a.Enabled, a.SupportRule, a.SupportAccess = settings.Enabled, settings.Support, said
-	if a.ActorStanding, err = from.Standing(ctx, ask.Actor.ID); err != nil {
-		return a, fmt.Errorf("load standing of actor: %w", err)
-	}
-	if running == nil {
-		a.Policy, err = policyFor(ctx, from, settings.PolicyID, ask, a.ActorStanding, limits, now)
+		a.Policy, err = policyNamed(ctx, from, g.PolicyID)
 	} else {
-		a.Policy, err = policyNamed(ctx, from, settings.PolicyID)
+		a.Policy, err = policyFor(ctx, from, g.PolicyID, ask, a.ActorStanding, limits, now)
 	}
-	if err != nil {
+	if err != nil || a.Subject == nil {
 		return a, err
 	}
-	if a.Subject, err = from.User(ctx, ask.SubjectID); errors.Is(err, storage.ErrNotFound) {
+	a.SubjectStanding = g.SubjectStanding
+	if running != nil {
+		a.Approved = running.ApprovalID != ""
 		return a, nil
-	} else if err != nil {
-		return a, fmt.Errorf("load subject: %w", err)
 	}
-	if a.SubjectStanding, err = from.Standing(ctx, a.Subject.ID); err != nil {
-		return a, fmt.Errorf("load standing of subject: %w", err)
-	}
-	if a.Organization == "" && len(a.SubjectStanding.Within) == 1 && running == nil {
+	if a.Organization == "" && len(a.SubjectStanding.Within) == 1 {
 		for only := range a.SubjectStanding.Within {
 			a.Organization = only
 		}
 	}
-	if running == nil {
-		if a.Usage, err = from.ImpersonationUsage(ctx, ask.Actor.ID, ask.Client.ID, now); err != nil {
-			return a, fmt.Errorf("count impersonations: %w", err)
-		}
-		if a.Policy.wantsApproval() {
-			a.approval, err = approvedFor(ctx, from, a)
-		}
-		a.Approved = a.approval != ""
-		return a, err
+	a.Usage = g.Usage
+	if a.Policy.wantsApproval() {
+		a.approval, err = approvedFor(ctx, from, a)
 	}
-	a.Approved = running.ApprovalID != ""
-	return a, nil
+	a.Approved = a.approval != ""
+	return a, err
 }
 
 // Start decides, and adds the impersonation and its event to the unit of work
@@ -265,41 +261,49 @@ func (s *Service) attempt(ctx context.Context, tx *storage.Tx, ask Ask, now time
 	if err := tx.HoldForStart(ctx, ask.Actor.ID, ask.SubjectID, ask.Client.ID); err != nil {
 		return Attempt{}, err
 	}
-	if err := notRefused(ctx, tx, ask, now); err != nil {
-		return Attempt{}, err
-	}
-	fresh, err := actorOf(ctx, tx, ask)
-	if err != nil {
-		return Attempt{}, err
-	}
-	client, err := tx.ClientAgain(ctx, ask.Client)
-	if err != nil {
-		return Attempt{}, fmt.Errorf("load client: %w", err)
-	}
-	ask.Actor, ask.Client = fresh, client
 	if t := ask.Ticket; t != nil && t.CreatedBy != "" { // what vouched for the actor has to stand still
 		if err := tx.HoldCaller(ctx, t.CreatedBy); err != nil {
 			return Attempt{}, err
 		}
+	}
+	g, err := grounds(ctx, tx, &ask, now)
+	if err != nil {
+		return Attempt{}, err
+	}
+	if !g.Same(ask.Client) {
+		if ask.Client, err = tx.Client(ctx, ask.Client.ID); err != nil {
+			return Attempt{}, fmt.Errorf("load client: %w", err)
+		}
+	}
+	if t := ask.Ticket; t != nil && t.CreatedBy != "" {
 		standing, err := tx.CallerStanding(ctx, t.CreatedBy, now)
 		if err != nil {
 			return Attempt{}, fmt.Errorf("load standing of caller: %w", err)
 		}
 		ask.Caller = &Caller{ID: t.CreatedBy, Standing: standing}
 	}
-	return gather(ctx, tx, ask, s.limits, nil, now)
+	return attemptOn(ctx, tx, g, ask, s.limits, nil, now)
 }
 
-// actorOf returns the actor of an ask as tx sees them. A caller may name anybody.
-func actorOf(ctx context.Context, tx *storage.Tx, ask Ask) (*storage.User, error) {
-	u, err := tx.User(ctx, ask.Actor.ID)
-	if errors.Is(err, storage.ErrNotFound) && ask.Caller != nil {
+// grounds reads what decides about an ask, and sets its actor as tx sees them.
+// DenyRefusals: they were refused too often. DenyActor: there is no such user, whom a
+// caller named.
+func grounds(ctx context.Context, tx *storage.Tx, ask *Ask, now time.Time) (*storage.Grounds, error) {
+	about := ask.question()
+	about.Throttle = refusals(*ask).Key
+	g, err := tx.Grounds(ctx, about, now)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("load grounds: %w", err)
+	case !g.Blocked.IsZero():
+		return nil, DenyRefusals
+	case g.Actor == nil && ask.Caller != nil:
 		return nil, DenyActor
+	case g.Actor == nil:
+		return nil, fmt.Errorf("load actor: %w", storage.ErrNotFound)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("load actor: %w", err)
-	}
-	return u, nil
+	ask.Actor = g.Actor
+	return g, nil
 }
 
 // ends is when an impersonation that starts now has to end: it lies over the actor's
@@ -391,18 +395,6 @@ func refusalsOf(who string) storage.ThrottleLimit {
 		Key: storage.Hash("impersonation refused:" + who), Free: 30, Memory: time.Hour,
 		Delay: func(int64) time.Duration { return 15 * time.Minute },
 	}
-}
-
-// notRefused returns DenyRefusals to somebody who was refused too often.
-func notRefused(ctx context.Context, tx *storage.Tx, ask Ask, now time.Time) error {
-	until, err := tx.Blocked(ctx, [][]byte{refusals(ask).Key}, now)
-	if err != nil {
-		return fmt.Errorf("count refusals: %w", err)
-	}
-	if !until.IsZero() {
-		return DenyRefusals
-	}
-	return nil
 }
 
 // Recheck decides again about an impersonation that runs, at code exchange and

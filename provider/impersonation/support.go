@@ -252,11 +252,8 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 
 // asked gathers what decides about a request, and decides.
 func (s *Service) asked(ctx context.Context, tx *storage.Tx, ask Ask, now time.Time) (Attempt, error) {
-	if err := notRefused(ctx, tx, ask, now); err != nil {
-		return Attempt{}, err
-	}
-	var err error
-	if ask.Actor, err = actorOf(ctx, tx, ask); err != nil {
+	g, err := grounds(ctx, tx, &ask, now)
+	if err != nil {
 		return Attempt{}, err
 	}
 	if ask.Client.ID != "" {
@@ -264,7 +261,7 @@ func (s *Service) asked(ctx context.Context, tx *storage.Tx, ask Ask, now time.T
 			return Attempt{}, fmt.Errorf("load client: %w", err)
 		}
 	}
-	a, err := gather(ctx, tx, ask, s.limits, nil, now)
+	a, err := attemptOn(ctx, tx, g, ask, s.limits, nil, now)
 	if err != nil {
 		return a, err
 	}
