@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -259,4 +260,34 @@ func TestDescopeEnds(t *testing.T) {
 			wantStatus(t, "after", say(t, idp, call), http.StatusUnauthorized)
 		})
 	}
+}
+
+// What users said themselves about staff acting as them, nobody turns into a yes, in as
+// many steps as it takes.
+func TestDescopeConsent(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "descope")
+	key := keyFor(t, idp, "app", "impersonation:start", "users:write")
+	for _, row := range []struct {
+		yes    bool
+		status int
+	}{{false, http.StatusOK}, {true, http.StatusOK}, {false, http.StatusOK}, {true, http.StatusOK}} {
+		wantStatus(t, "in the place of who said nothing", consent(t, idp, key, "linus@example.test", row.yes), row.status)
+	}
+	check(t, idp.Provider.Impersonation.Allow(t.Context(), "usr_ada", impersonation.SupportChoice{Mode: storage.SupportDenied}, storage.Request{}, time.Now()))
+	for _, row := range []struct {
+		yes    bool
+		status int
+	}{{true, http.StatusConflict}, {false, http.StatusOK}, {true, http.StatusConflict}} {
+		wantStatus(t, "against a no of their own", consent(t, idp, key, "usr_ada", row.yes), row.status)
+	}
+	c := descopeCall(key)
+	setBody("validateConsent", true)(&c)
+	wantStatus(t, "with the consent that there is not", say(t, idp, c), http.StatusForbidden)
+}
+
+// consent says in a user's place whether staff may act as them.
+func consent(t *testing.T, idp *idptest.IDP, key, user string, yes bool) *idptest.Response {
+	t.Helper()
+	return say(t, idp, spoken{http.MethodPost, "/v1/mgmt/user/update/impersonationConsent", "app:" + key, object{"loginId": user, "impersonationConsent": yes}})
 }

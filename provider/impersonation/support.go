@@ -110,7 +110,8 @@ func (s *Service) Allow(ctx context.Context, userID string, c SupportChoice, r s
 
 // SetSupportAccessFor says it in the user's place, for programs that ask users elsewhere.
 // It is kept as said by by, and the user is shown that. Nobody says yes against what the
-// user has said themselves and still holds: ErrSaid. check says whether by may change the
+// user has said themselves and still holds: ErrSaid. Who says no after the user did
+// changes nothing. check says whether by may change the
 // user, in the same Write. Otherwise it is as Allow.
 func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c SupportChoice, check func(*storage.Tx) error, by storage.Cause, now time.Time) error {
 	a, err := c.access(userID, s.limits, now)
@@ -122,8 +123,13 @@ func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c Supp
 		if err := check(tx); err != nil {
 			return err
 		}
-		if said != nil && said.SetBy == "" && !said.ExpiresAt.Passed(now) && a.Mode != storage.SupportDenied {
-			return ErrSaid
+		if said != nil && said.SetBy == "" && !said.ExpiresAt.Passed(now) {
+			switch {
+			case a.Mode != storage.SupportDenied:
+				return ErrSaid
+			case said.Mode == storage.SupportDenied:
+				return nil // it stays theirs: what by said could be taken back by a yes
+			}
 		}
 		return say(ctx, tx, a, nil, by.Request, now)
 	})
