@@ -173,6 +173,9 @@ func (s *Server) descopeSetConsent(w http.ResponseWriter, r *http.Request, call 
 	if err != nil {
 		return err
 	}
+	if _, err := (apiServer{s}).reachableUser(call.operation(r), user.ID); err != nil {
+		return err // out of reach is as good as unknown
+	}
 	choice := impersonation.SupportChoice{Mode: storage.SupportDenied}
 	if *q.Consent {
 		choice = impersonation.SupportChoice{Mode: storage.SupportUntil, For: descopeConsent}

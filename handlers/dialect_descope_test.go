@@ -291,3 +291,20 @@ func consent(t *testing.T, idp *idptest.IDP, key, user string, yes bool) *idptes
 	t.Helper()
 	return say(t, idp, spoken{http.MethodPost, "/v1/mgmt/user/update/impersonationConsent", "app:" + key, object{"loginId": user, "impersonationConsent": yes}})
 }
+
+// F08: whom a key does not reach, it does not find.
+func TestDescopeConsentReach(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "descope")
+	app, local := "app", "org_initech"
+	near := idp.MakeKey(t, storage.APIKey{ClientID: &app, OrganizationID: &local, Permissions: storage.List{"users:write"}})
+	wantStatus(t, "within reach", consent(t, idp, near, "linus@example.test", true), http.StatusOK)
+	nobody := consent(t, idp, near, "nobody@example.test", true)
+	wantStatus(t, "F08: nobody", nobody, http.StatusNotFound)
+	for _, user := range []string{"usr_ada", "ada@example.test"} {
+		if w := consent(t, idp, near, user, true); w.Status != nobody.Status || w.Body != nobody.Body {
+			t.Errorf("F08: %s is told apart from nobody: %d %s", user, w.Status, w.Body)
+		}
+	}
+	wantStatus(t, "a key that may not", consent(t, idp, keyFor(t, idp, "app", "impersonation:start"), "usr_linus", true), http.StatusForbidden)
+}
