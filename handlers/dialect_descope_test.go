@@ -91,6 +91,12 @@ func TestDescopeImpersonate(t *testing.T) {
 				return tx.PutSupportAccess(ctx, &storage.SupportAccess{UserID: "usr_ada", Mode: storage.SupportDenied, UpdatedAt: storage.At(time.Now())})
 			})
 		}},
+		{"the policy lets them look only", 403, "fewer rights", nil, func(t *testing.T, idp *idptest.IDP) {
+			setPolicy(t, idp, impersonation.Rule{Name: "look", When: "true", Effect: impersonation.EffectOblige, Oblige: impersonation.Obligations{ReadOnly: true}})
+		}},
+		{"the policy leaves them few scopes", 403, "fewer rights", nil, func(t *testing.T, idp *idptest.IDP) {
+			setPolicy(t, idp, impersonation.Rule{Name: "few", When: "true", Effect: impersonation.EffectOblige, Oblige: impersonation.Obligations{Scopes: []string{"email"}}})
+		}},
 		{"another tenant", 403, "organization", setBody("selectedTenant", "org_initech"), nil},
 		{"no tenant, and they have two", 400, "organization", setBody("loginId", "usr_grace", "selectedTenant", nil), nil},
 		{"A06: a reason that says nothing", 400, "reason", claims(object{"impersonation_reason": "x"}), nil},

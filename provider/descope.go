@@ -46,10 +46,16 @@ var descopeTypes = map[string]string{descopeRefresh: typRefresh, descopeSession:
 var (
 	errNoRefreshJWT = errInvalidRequest.with("This is not a refresh JWT of this project.")
 	errDescopeEnded = errInvalidToken.with("The session of this JWT has ended.")
+	// errDescopeLess keeps what the policy left of an actor's access from being lost.
+	errDescopeLess = &Error{
+		Code: "access_denied", Status: http.StatusForbidden,
+		Description: "The policy allows this with fewer rights than the user's, and a JWT of this kind cannot say so. Start it in another way.",
+	}
 )
 
 // DescopeImpersonate starts an impersonation without a browser, of the usual duration
-// where ask has none, and returns the subject's refresh JWT, which ends with it. What is
+// where ask has none, and returns the subject's refresh JWT, which ends with it. It has no scopes
+// that could be fewer: where the policy leaves less than full access there is none. What is
 // wrong with the request is Invalid. A refusal is a Denial, on the record.
 func (p *Provider) DescopeImpersonate(ctx context.Context, ask impersonation.Ask, custom map[string]any, info storage.Request, now time.Time) (string, error) {
 	var err error
@@ -66,6 +72,9 @@ func (p *Provider) DescopeImpersonate(ctx context.Context, ask impersonation.Ask
 		if err != nil {
 			return err
 		}
+		if i.Access != string(impersonation.Full) || len(i.Scopes) > 0 {
+			return impersonation.DenyAccess
+		}
 		s.Organization, s.NotAfter = i.OrganizationID, i.ExpiresAt.Time()
 		if err := tx.CreateGrant(ctx, bareGrant(s, ask.Client, now)); err != nil {
 			return fmt.Errorf("create grant: %w", err)
@@ -73,7 +82,11 @@ func (p *Provider) DescopeImpersonate(ctx context.Context, ask impersonation.Ask
 		return recordIssued(ctx, tx, s, ask.Client.ID, "descope", info)
 	})
 	if err != nil {
-		return "", Malformed(p.Impersonation.Refused(ctx, err, ask, info, now))
+		err = Malformed(p.Impersonation.Refused(ctx, err, ask, info, now))
+		if errors.Is(err, impersonation.DenyAccess) {
+			err = errDescopeLess.because(err)
+		}
+		return "", err
 	}
 	return p.signDescope(s, ask.Client, descopeRefresh, s.NotAfter, now)
 }
