@@ -193,7 +193,9 @@ func readWords(r *http.Request, into any) error {
 	if err := provider.CheckJSON(body); err != nil {
 		return &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
 	}
-	if err := json.NewDecoder(bytes.NewReader(body)).Decode(into); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber() // a claim is said again as it was said to us
+	if err := decoder.Decode(into); err != nil {
 		detail := "The body is not what this takes."
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 			detail = fmt.Sprintf("%s cannot be a %s.", wrong.Field, wrong.Value)

@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -110,6 +111,15 @@ func TestDescopeImpersonate(t *testing.T) {
 		{"shorter than a minute", 403, "duration", setBody("refreshDuration", 59), nil},
 		{"a duration that is none", 400, "refreshDuration", setBody("refreshDuration", -1), nil},
 	})
+	exact := descopeCall(key)
+	exact.body = `{"impersonatorId": "usr_sam", "loginId": "usr_ada", "customClaims": {"account": 9007199254740993}}`
+	w := say(t, idp, exact)
+	wantStatus(t, "a number beyond a float's", w, http.StatusOK)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(str(t, w.JSON(t), "jwt"), ".")[1])
+	check(t, err)
+	if !strings.Contains(string(payload), `"account":9007199254740993`) {
+		t.Errorf("a number beyond a float's became another: %s", payload)
+	}
 	for what, change := range map[string]func(*spoken){
 		"by e-mail":                   setBody("impersonatorId", "SAM@example.test"),
 		"by id":                       setBody("loginId", "usr_ada"),
