@@ -131,9 +131,10 @@ type descopeAnswer struct {
 // descopeStop ends the impersonation of a refresh JWT and answers with the actor's own.
 func (s *Server) descopeStop(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
 	var q struct {
-		JWT            string         `json:"jwt"`
-		CustomClaims   map[string]any `json:"customClaims"`
-		SelectedTenant string         `json:"selectedTenant"`
+		JWT             string         `json:"jwt"`
+		CustomClaims    map[string]any `json:"customClaims"`
+		SelectedTenant  string         `json:"selectedTenant"`
+		RefreshDuration int64          `json:"refreshDuration"` // seconds
 	}
 	if err := readWords(r, &q); err != nil {
 		return err
@@ -142,8 +143,12 @@ func (s *Server) descopeStop(w http.ResponseWriter, r *http.Request, call *diale
 	if err != nil {
 		return err
 	}
+	lives, err := secondsIn("refreshDuration", q.RefreshDuration)
+	if err != nil {
+		return err
+	}
 	by := storage.Cause{By: call.ID, Request: call.request}
-	token, err := s.provider.DescopeStop(r.Context(), c, q.JWT, q.SelectedTenant, q.CustomClaims, by, call.now)
+	token, err := s.provider.DescopeStop(r.Context(), c, q.JWT, q.SelectedTenant, q.CustomClaims, lives, by, call.now)
 	if err != nil {
 		return err
 	}

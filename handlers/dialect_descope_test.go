@@ -237,6 +237,17 @@ func TestDescopeStop(t *testing.T) {
 		wantStatus(t, "the actor's own refreshes", w, http.StatusOK)
 		w = say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": str(t, won[0].JSON(t), "jwt")}})
 		wantStatus(t, "nobody acts by it", w, http.StatusBadRequest)
+		for what, row := range map[string]struct{ seconds, status, most int }{
+			"for less": {60, http.StatusOK, 60}, "for more": {3600, http.StatusOK, 600}, "for no time": {-1, http.StatusBadRequest, 0},
+		} {
+			more := descopeJWT(t, idp, key)
+			w := say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": more, "refreshDuration": row.seconds}})
+			if wantStatus(t, what, w, row.status); w.Status == http.StatusOK {
+				if c := idptest.Claims(t, w.JSON(t)["jwt"]); c["exp"].(float64)-c["iat"].(float64) > float64(row.most) {
+					t.Errorf("%s: %v", what, c)
+				}
+			}
+		}
 		kinds := map[storage.EventType]int{}
 		for _, e := range events(t, idp, func(e storage.Event) bool { return e.ImpersonationID == id }) {
 			kinds[e.Type]++

@@ -102,8 +102,11 @@ func descopeCustom(claims map[string]any) (string, error) {
 
 // DescopeStop ends the impersonation that a refresh JWT is of, for a client's key, and
 // returns one of the actor's own. Nobody signed in for that, so it says so, gives no
-// scopes, and lives no longer than the impersonation would have.
-func (p *Provider) DescopeStop(ctx context.Context, c *storage.Client, token, organization string, custom map[string]any, by storage.Cause, now time.Time) (string, error) {
+// scopes, and lives no longer than the impersonation would have, or than asked for; zero:
+// nothing was.
+func (p *Provider) DescopeStop(
+	ctx context.Context, c *storage.Client, token, organization string, custom map[string]any, lives time.Duration, by storage.Cause, now time.Time,
+) (string, error) {
 	claims, err := descopeCustom(custom)
 	if err != nil {
 		return "", err
@@ -118,6 +121,9 @@ func (p *Provider) DescopeStop(ctx context.Context, c *storage.Client, token, or
 	own, refusal := p.descopeOwn(ctx, c, g, organization)
 	if refusal == nil && claims != "" {
 		own.Custom = json.RawMessage(claims)
+	}
+	if ends := now.Add(lives); refusal == nil && lives > 0 && ends.Before(own.NotAfter) {
+		own.NotAfter = ends
 	}
 	if refusal != nil && !isRefusal(refusal) {
 		return "", refusal
