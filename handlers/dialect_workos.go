@@ -79,6 +79,7 @@ func (s *Server) workosAuthenticate(w http.ResponseWriter, r *http.Request, call
 		Code         string `json:"code"`
 		CodeVerifier string `json:"code_verifier"`
 		RefreshToken string `json:"refresh_token"`
+		Organization string `json:"organization_id"`
 	}
 	if err := readWords(r, &q); err != nil {
 		return err
@@ -93,7 +94,7 @@ func (s *Server) workosAuthenticate(w http.ResponseWriter, r *http.Request, call
 			form.Set(name, value)
 		}
 	}
-	answer, err := s.provider.TokenFor(r.Context(), provider.TokenRequest{Client: c, Form: form, ActorByEmail: true}, call.request)
+	answer, err := s.provider.TokenFor(r.Context(), provider.TokenRequest{Client: c, Form: form, Organization: q.Organization, ActorByEmail: true}, call.request)
 	if err != nil {
 		return provider.AsError(err)
 	}

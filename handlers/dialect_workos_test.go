@@ -49,6 +49,7 @@ func TestWorkOSAuthenticate(t *testing.T) {
 		{"the client's own secret", 401, "", secret(idptest.Secret), nil},
 		{"a key of another application", 403, "speaks for another", secret(keyFor(t, idp, "other", "events:read")), nil},
 		{"a token of another client", 403, "speaks for another", func(c *spoken) { secret(serviceToken(t, idp, "impersonation:start"))(c) }, nil},
+		{"an organization of an ordinary sign-in", 400, "organization", setBody("organization_id", "org_globex"), nil},
 		{"a key of no application", 403, "speaks for no", secret(idp.APIKey(t, "events:read", "impersonation:start")), nil},
 		{"a key that was revoked", 401, "", nil, func(t *testing.T, idp *idptest.IDP) {
 			k, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(key))
@@ -126,6 +127,9 @@ func TestWorkOSImpersonation(t *testing.T) {
 	refresh := spoken{http.MethodPost, "/user_management/authenticate", key, object{
 		"grant_type": "refresh_token", "client_id": "shop", "client_secret": key, "refresh_token": body["refresh_token"],
 	}}
+	elsewhere := say(t, idp, spoken{refresh.method, refresh.path, key, but(refresh.body.(object), object{"organization_id": "org_initech"})})
+	wantStatus(t, "in another organization", elsewhere, http.StatusBadRequest)
+	setBody("organization_id", "org_globex")(&refresh) // as the SDK's session.refresh has it
 	renewed := say(t, idp, refresh).JSON(t)
 	everywhere("renewed", str(t, renewed, "access_token"))
 	if renewed["authentication_method"] != "Impersonation" || renewed["impersonator"] == nil {

@@ -32,6 +32,9 @@ func (p *Provider) token(ctx context.Context, r *http.Request) (map[string]any, 
 	if err != nil {
 		return nil, err
 	}
+	if err := workOf(ctx).keepsOrganization(); err != nil {
+		return nil, err
+	}
 	response, err := p.newAccessResponse(ctx, request)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ import (
 type TokenRequest struct {
 	Client *storage.Client
 	Form   url.Values // as the token endpoint takes it, without the client's credentials
+	// Organization is the one that the tokens have to be for, empty where it does not matter.
+	// A grant stays in the one in which it began.
+	Organization string
 	// ActorByEmail makes the actor's e-mail address the sub of act, in everything that
 	// comes of the grant.
 	ActorByEmail bool
@@ -85,4 +88,13 @@ func directRequest(form url.Values) *http.Request {
 // row says.
 func (w *work) renamesActor(grantType string) bool {
 	return w.translated != nil && w.translated.ActorByEmail && grantType == grantCode
+}
+
+// keepsOrganization refuses a request for tokens of another organization than the
+// grant's, before anything is spent.
+func (w *work) keepsOrganization() error {
+	if q := w.translated; q != nil && q.Organization != "" && q.Organization != w.granted.OrganizationID {
+		return errInvalidRequest.with("This sign-in is not one for that organization, and stays in the one in which it began.")
+	}
+	return nil
 }
