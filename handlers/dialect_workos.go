@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
@@ -141,8 +142,16 @@ func (s *Server) workosClient(w http.ResponseWriter, r *http.Request, call *dial
 	default:
 		return nil, errOtherClient(id)
 	}
-	return s.clientFor(r, call, id)
+	c, err = s.clientFor(r, call, id)
+	if err == nil && call.Organization != "" && !slices.Equal(c.Organizations, []string{call.Organization}) {
+		return nil, errLocalKey
+	}
+	return c, err
 }
+
+// errLocalKey is the answer to a key of one organization where people of others sign in:
+// their codes are not within its reach (SECURITY F08).
+var errLocalKey = &problemErr{Code: "not_permitted", Detail: "This key is of one organization, and the application is not limited to that."}
 
 // workosKeys is the JSON Web Key Set, which is the same for all clients.
 func (s *Server) workosKeys(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {

@@ -40,6 +40,8 @@ func TestWorkOSAuthenticate(t *testing.T) {
 	expires := storage.At(time.Now().Add(time.Hour))
 	app := "app"
 	dying := idp.MakeKey(t, storage.APIKey{Name: "dying", ClientID: &app, Permissions: storage.List{"events:read"}, ExpiresAt: expires})
+	globex := "org_globex"
+	local := idp.MakeKey(t, storage.APIKey{ClientID: &app, OrganizationID: &globex, Permissions: storage.List{"events:read"}})
 	addClient(t, idp, "other", nil)
 	addClient(t, idp, "hybrid", func(c *storage.Client) { c.ResponseTypes = storage.List{"code", "code id_token"} })
 	secret := func(key string) func(*spoken) { return setBody("client_secret", key) }
@@ -49,6 +51,7 @@ func TestWorkOSAuthenticate(t *testing.T) {
 		{"the client's own secret", 401, "", secret(idptest.Secret), nil},
 		{"a key of another application", 403, "speaks for another", secret(keyFor(t, idp, "other", "events:read")), nil},
 		{"a token of another client", 403, "speaks for another", func(c *spoken) { secret(serviceToken(t, idp, "impersonation:start"))(c) }, nil},
+		{"F08: a key of one organization", 403, "of one organization", secret(local), nil},
 		{"an organization of an ordinary sign-in", 400, "organization", setBody("organization_id", "org_globex"), nil},
 		{"a key of no application", 403, "speaks for no", secret(idp.APIKey(t, "events:read", "impersonation:start")), nil},
 		{"a key that was revoked", 401, "", nil, func(t *testing.T, idp *idptest.IDP) {
@@ -74,6 +77,11 @@ func TestWorkOSAuthenticate(t *testing.T) {
 		t.Errorf("with a key that lives: %d %s", w.Status, w.Body)
 	}
 
+	t.Run("F08: a key of the organization that the application is limited to", func(t *testing.T) {
+		idp := idp.Copy(t)
+		altered("app", func(c *storage.Client) { c.Organizations = storage.List{globex} })(t, idp)
+		wantStatus(t, "its own", say(t, idp, workosCall("app", local)(t, idp)), http.StatusOK)
+	})
 	t.Run("B03: the code once more", func(t *testing.T) {
 		c := workosCall("app", key)(t, idp)
 		first := say(t, idp, c).JSON(t)
