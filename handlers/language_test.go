@@ -266,8 +266,9 @@ var notOnPages = []string{
 	"ops.go", "approve.go", "assertion.go", "caller.go", "clientauth.go", "clientmetadata.go", "dynamicregistration.go", "exchange.go", "exchangeparties.go", "exchangerequest.go", "introspect.go", "revoke.go", "token.go", "userinfo.go",
 }
 
-// ofAPI are the files of the management API, whose errors programs read.
-var ofAPI = regexp.MustCompile(`^api(_.*)?\.go$`)
+// ofAPI are the files of the management API and of the dialects, whose errors programs
+// read.
+var ofAPI = regexp.MustCompile(`^(api|dialect|descope)(_.*)?\.go$`)
 
 var (
 	prose    = regexp.MustCompile(`^\p{Lu}[\p{Ll}’'-]*,? [^=]*[^ ]$`) // begins as a sentence does, and is whole

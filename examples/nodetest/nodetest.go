@@ -38,9 +38,23 @@ func Node(t testing.TB, directory, script string) *exec.Cmd {
 	return program
 }
 
-// Build installs the packages of a directory and runs its script "build". Tests of
-// several packages may ask for it at once: one after the other gets it.
+// Build installs the packages of a directory and runs its script "build".
 func Build(t testing.TB, directory string) {
+	t.Helper()
+	alone(t, directory, func() {
+		update(t, directory)
+		Command(t, directory, 3*time.Minute, "npm", "run", "build")
+	})
+}
+
+func install(t testing.TB, directory string) {
+	t.Helper()
+	alone(t, directory, func() { update(t, directory) })
+}
+
+// alone runs fn while nobody else does anything to the packages of a directory: tests,
+// also of several packages, ask for the same at once.
+func alone(t testing.TB, directory string, fn func()) {
 	t.Helper()
 	lock, err := os.OpenFile(filepath.Join(directory, "package-lock.json"), os.O_RDWR, 0)
 	if err == nil {
@@ -50,11 +64,10 @@ func Build(t testing.TB, directory string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	install(t, directory)
-	Command(t, directory, 3*time.Minute, "npm", "run", "build")
+	fn()
 }
 
-func install(t testing.TB, directory string) {
+func update(t testing.TB, directory string) {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
