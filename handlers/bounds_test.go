@@ -268,7 +268,10 @@ func TestApproveWithoutASignIn(t *testing.T) {
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
 		sam, err := idp.Store.User(t.Context(), "usr_sam")
 		check(t, err)
-		caller := &impersonation.Caller{ID: "key_test", Standing: storage.Standing{Everywhere: storage.List{impersonation.PermissionStart}}}
+		key := storage.APIKey{Name: "Help desk", Permissions: storage.List{impersonation.PermissionStart}}
+		_, err = provider.NewAPIKeys(idp.Store).Create(t.Context(), &key, storage.Cause{}, time.Now())
+		check(t, err)
+		caller := &impersonation.Caller{ID: key.ID, Standing: storage.Standing{Everywhere: key.Permissions}}
 		asked := time.Now().Add(-time.Minute)
 		for what, c := range map[string]struct {
 			caller   *impersonation.Caller

@@ -41,7 +41,7 @@ func TestAppendOnly(t *testing.T) {
 		}
 		refused = append(refused, `UPDATE events SET time = time + 1`)
 		if s.Dialect() == Postgres {
-			refused = append(refused, `TRUNCATE events`, `TRUNCATE tree_hashes`, `TRUNCATE checkpoints`)
+			refused = append(refused, `TRUNCATE events CASCADE`, `TRUNCATE tree_hashes`, `TRUNCATE checkpoints`)
 		} else {
 			refused = append(refused, `INSERT OR REPLACE INTO checkpoints (size, note, created_at) VALUES (3, '', 0)`)
 		}
