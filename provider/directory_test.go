@@ -439,3 +439,49 @@ func TestStillAllowed(t *testing.T) {
 		}
 	}
 }
+
+// Whether somebody may give or take a role is asked within the change: what they held
+// when a page was made for them does not count any more.
+func TestRolesOnBehalf(t *testing.T) {
+	t.Parallel()
+	s := migratedStore(t)
+	operator := NewDirectory(s)
+	if err := operator.CreateOrganization(t.Context(), &storage.Organization{ID: "org_a", Name: "A"}, byRoot, testTime); err != nil {
+		t.Fatal(err)
+	}
+	addUser(t, operator, "usr_boss", []string{"admin"})
+	addUser(t, operator, "usr_one", []string{"support"}, OrgRole{"org_a", "support"})
+	boss := operator.OnBehalfOf("usr_boss")
+	by := storage.Cause{By: "usr_boss"}
+	changes := map[string]func() error{
+		"grant everywhere": func() error { return boss.GrantRole(t.Context(), "usr_one", "auditor", "", by, testTime) },
+		"grant there":      func() error { return boss.GrantRole(t.Context(), "usr_one", "auditor", "org_a", by, testTime) },
+		"revoke":           func() error { return boss.RevokeRole(t.Context(), "usr_one", "support", "", by, testTime) },
+		"revoke there":     func() error { return boss.RevokeRole(t.Context(), "usr_one", "support", "org_a", by, testTime) },
+		"create": func() error {
+			return boss.CreateUser(t.Context(), &storage.User{Email: "new@example.test"}, "", []string{"support"}, nil, by, testTime)
+		},
+		"end sign-ins": func() error { return boss.EndSignIns(t.Context(), "usr_one", by, testTime) },
+	}
+	own := boss.GrantRole(t.Context(), "usr_boss", "support", "", by, testTime)
+	if !errors.Is(own, DenyOwnRole) {
+		t.Errorf("their own: got %v", own)
+	}
+	if err := operator.RevokeRole(t.Context(), "usr_boss", "admin", "", byRoot, testTime); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range changes {
+		_, denied := errors.AsType[RoleDenial](change())
+		if err := change(); !denied && !errors.Is(err, ErrMayNotChange) {
+			t.Errorf("%s without the right: got %v", what, err)
+		}
+	}
+	if err := operator.GrantRole(t.Context(), "usr_boss", "admin", "", byRoot, testTime); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"grant everywhere", "revoke there", "grant there", "revoke", "create", "end sign-ins"} {
+		if err := changes[what](); err != nil {
+			t.Errorf("%s with the right: %v", what, err)
+		}
+	}
+}
