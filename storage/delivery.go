@@ -125,8 +125,9 @@ func (q Queries) DueWebhooks(ctx context.Context, now time.Time) ([]Webhook, err
 	return due, translate(err)
 }
 
-// ClaimDeliveries takes up to limit waiting deliveries of a webhook in the order of
-// their events, for one attempt each. Nobody else takes them before until; whoever is
+// ClaimDeliveries takes up to limit waiting deliveries of a webhook, for one attempt each:
+// whoever waits longest first, so that events that fail again and again are not in the way
+// of others, and those that wait as long in the order of their events. Nobody else takes them before until; whoever is
 // gone by then only delayed them.
 func (tx *Tx) ClaimDeliveries(ctx context.Context, webhookID string, limit int, now, until time.Time) ([]Delivery, error) {
 	lock := ""
@@ -137,7 +138,7 @@ func (tx *Tx) ClaimDeliveries(ctx context.Context, webhookID string, limit int, 
 	args = append(args, limit, At(until), At(now), webhookID)
 	var claimed []Delivery
 	err := tx.conn(ctx).Raw(`
-		WITH due AS (SELECT event_id FROM webhook_deliveries WHERE webhook_id = ? AND `+waiting+` ORDER BY position LIMIT ?`+lock+`)
+		WITH due AS (SELECT event_id FROM webhook_deliveries WHERE webhook_id = ? AND `+waiting+` ORDER BY next_attempt_at, position LIMIT ?`+lock+`)
 		UPDATE webhook_deliveries SET attempts = attempts + 1, claimed_until = ?, tried_since = CASE WHEN tried_since = 0 THEN ? ELSE tried_since END
 		WHERE webhook_id = ? AND event_id IN (SELECT event_id FROM due) RETURNING *`, args...).Scan(&claimed).Error
 	slices.SortFunc(claimed, func(a, b Delivery) int { return int(a.Position - b.Position) })

@@ -615,7 +615,7 @@ CREATE INDEX users_name_prefix ON public.users USING btree ((((lower(name) || ch
 CREATE UNIQUE INDEX users_pkey ON public.users USING btree (id);
 CREATE INDEX webhook_deliveries_created ON public.webhook_deliveries USING btree (webhook_id, created_at, event_id);
 CREATE INDEX webhook_deliveries_expiry ON public.webhook_deliveries USING btree (expires_at);
-CREATE INDEX webhook_deliveries_pending ON public.webhook_deliveries USING btree (webhook_id, "position") WHERE (status = 'pending'::text);
+CREATE INDEX webhook_deliveries_pending ON public.webhook_deliveries USING btree (webhook_id, next_attempt_at, "position") WHERE (status = 'pending'::text);
 CREATE UNIQUE INDEX webhook_deliveries_pkey ON public.webhook_deliveries USING btree (webhook_id, event_id);
 CREATE INDEX webhook_deliveries_status ON public.webhook_deliveries USING btree (webhook_id, status, created_at, event_id);
 CREATE UNIQUE INDEX webhooks_pkey ON public.webhooks USING btree (id);

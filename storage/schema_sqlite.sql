@@ -494,7 +494,7 @@ CREATE INDEX users_name ON users (name, id);
 CREATE INDEX users_name_prefix ON users (LOWER(name) || char(1) || id) WHERE deleted_at = 0;
 CREATE INDEX webhook_deliveries_created ON webhook_deliveries (webhook_id, created_at, event_id);
 CREATE INDEX webhook_deliveries_expiry ON webhook_deliveries (expires_at);
-CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, position) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, next_attempt_at, position) WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_status ON webhook_deliveries (webhook_id, status, created_at, event_id);
 CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints
 BEGIN

@@ -47,7 +47,7 @@ CREATE TABLE webhook_deliveries (
     expires_at      INTEGER NOT NULL,
     PRIMARY KEY (webhook_id, event_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, position) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook_id, next_attempt_at, position) WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_created ON webhook_deliveries (webhook_id, created_at, event_id);
 CREATE INDEX webhook_deliveries_status ON webhook_deliveries (webhook_id, status, created_at, event_id);
 CREATE INDEX webhook_deliveries_expiry ON webhook_deliveries (expires_at);
