@@ -157,8 +157,14 @@ func clerkUsersQuery(q url.Values) (storage.UserSelection, error) {
 			return sel, invalidField(name, "users cannot be selected by this here")
 		}
 	}
-	sel.IDs, sel.Emails, sel.Organizations = q["user_id"], q["email_address"], q["organization_id"]
 	var err error
+	if sel.IDs, err = clerkIncluded("user_id", q["user_id"]); err != nil {
+		return sel, err
+	}
+	if sel.Organizations, err = clerkIncluded("organization_id", q["organization_id"]); err != nil {
+		return sel, err
+	}
+	sel.Emails = q["email_address"]
 	if sel.Limit, err = numberIn(q, "limit", 1, 500, sel.Limit); err != nil {
 		return sel, err
 	}
@@ -175,6 +181,19 @@ func clerkUsersQuery(q url.Values) (storage.UserSelection, error) {
 		}
 	}
 	return sel, nil
+}
+
+// clerkIncluded reads ids that select users. In Clerk's words +id includes one, as id
+// does, and -id excludes one.
+func clerkIncluded(name string, ids []string) ([]string, error) {
+	var included []string
+	for _, id := range ids {
+		if strings.HasPrefix(id, "-") {
+			return nil, invalidField(name, "nobody can be excluded by this here")
+		}
+		included = append(included, strings.TrimPrefix(id, "+"))
+	}
+	return included, nil
 }
 
 // clerkOrders are the columns that users can be sorted by, by Clerk's names.

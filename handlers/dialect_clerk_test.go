@@ -151,6 +151,8 @@ func TestClerkUsers(t *testing.T) {
 			"user_id=usr_ada&user_id=usr_sam&order_by=email_address": "ada sam 2",
 			"email_address=ADA@":                                     "ada 1",
 			"organization_id=org_initech&order_by=email_address":     "grace linus 2",
+			"organization_id=%2Borg_initech&order_by=email_address":  "grace linus 2",
+			"user_id=%2Busr_ada":                                     "ada 1",
 		} {
 			if ids, n := list(key, query); strings.Join(ids, " ")+" "+strconv.Itoa(n) != want {
 				t.Errorf("%s: %v of %d, want %s", query, ids, n, want)
@@ -166,7 +168,7 @@ func TestClerkUsers(t *testing.T) {
 		wantStatus(t, "F08: one of elsewhere", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", local, nil}), http.StatusNotFound)
 		wantStatus(t, "nobody", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_nobody", key, nil}), http.StatusNotFound)
 		for _, query := range []string{
-			"phone_number=1", "external_id=x", "last_active_at_since=1", "limit=0", "limit=501", "limit=x", "offset=-1", "order_by=password_hash",
+			"organization_id=org_initech&organization_id=-org_globex", "user_id=-usr_ada", "phone_number=1", "external_id=x", "last_active_at_since=1", "limit=0", "limit=501", "limit=x", "offset=-1", "order_by=password_hash",
 			"order_by=id;drop", "order_by=-", "limit=1&limit=2", "%zz", "x=" + strings.Repeat("y", 9000),
 		} {
 			w := say(t, idp, spoken{http.MethodGet, "/v1/users?" + query, key, nil})
