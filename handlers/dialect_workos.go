@@ -113,7 +113,7 @@ func (s *Server) workosAuthenticate(w http.ResponseWriter, r *http.Request, call
 		Impersonator         any        `json:"impersonator,omitempty"`
 		Impersonation        any        `json:"impersonation,omitempty"` // ours: until when
 	}{
-		workosUserOf(&answer.User), unlessEmpty(answer.Organization), tokens["access_token"], tokens["refresh_token"],
+		workosUserOf(answer), unlessEmpty(answer.Organization), tokens["access_token"], tokens["refresh_token"],
 		method, tokens["impersonator"], tokens["impersonation"],
 	})
 	return nil
@@ -186,11 +186,19 @@ type workosUser struct {
 	UpdatedAt         string         `json:"updated_at"`
 }
 
-func workosUserOf(u *storage.User) workosUser {
+// workosUserOf is whom tokens are about, as far as the application was granted to know
+// them: the address by the scope email, the rest by profile.
+func workosUserOf(answer *provider.TokenAnswer) workosUser {
+	u := &answer.User
 	user := workosUser{
-		Object: "user", ID: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, Name: unlessEmpty(u.Name), FirstName: unlessEmpty(u.GivenName),
-		LastName: unlessEmpty(u.FamilyName), ProfilePictureURL: unlessEmpty(u.Picture), Locale: unlessEmpty(u.Locale), Metadata: map[string]any{},
-		CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
+		Object: "user", ID: u.ID, Metadata: map[string]any{}, CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
+	}
+	if slices.Contains(answer.Scopes, "email") {
+		user.Email, user.EmailVerified = u.Email, u.EmailVerified
+	}
+	if slices.Contains(answer.Scopes, "profile") {
+		user.Name, user.FirstName, user.LastName = unlessEmpty(u.Name), unlessEmpty(u.GivenName), unlessEmpty(u.FamilyName)
+		user.ProfilePictureURL, user.Locale = unlessEmpty(u.Picture), unlessEmpty(u.Locale)
 	}
 	if u.LastSignInAt.Set() {
 		at := workosTime(u.LastSignInAt.Time())

@@ -96,6 +96,20 @@ func TestWorkOSAuthenticate(t *testing.T) {
 			t.Error(w.Body)
 		}
 	})
+	t.Run("what the scopes say nothing of", func(t *testing.T) {
+		for scope, want := range map[string][2]any{
+			"openid": {"", nil}, "openid email": {"ada@example.test", nil}, "openid profile": {"", "ada"}, "openid profile email": {"ada@example.test", "ada"},
+		} {
+			client := strings.ReplaceAll("scoped "+scope, " ", "-")
+			addClient(t, idp, client, func(c *storage.Client) { c.Scope = scope })
+			w := say(t, idp, workosCall(client, keyFor(t, idp, client, "events:read"))(t, idp))
+			wantStatus(t, scope, w, http.StatusOK)
+			user, _ := w.JSON(t)["user"].(map[string]any)
+			if user["email"] != want[0] || user["email_verified"] != (want[0] != "") || user["first_name"] != want[1] || user["name"] != want[1] {
+				t.Errorf("%s: %v", scope, user)
+			}
+		}
+	})
 	t.Run("without a key, by its verifier", func(t *testing.T) {
 		addClient(t, idp, "mobile", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.SecretHash = "none", nil })
 		c := workosCall("mobile", "")(t, idp)
