@@ -191,7 +191,7 @@ type workosUser struct {
 func workosUserOf(answer *provider.TokenAnswer) workosUser {
 	u := &answer.User
 	user := workosUser{
-		Object: "user", ID: u.ID, Metadata: map[string]any{}, CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
+		Object: "user", ID: answer.Sub, Metadata: map[string]any{}, CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
 	}
 	if slices.Contains(answer.Scopes, "email") {
 		user.Email, user.EmailVerified = u.Email, u.EmailVerified

@@ -110,6 +110,14 @@ func TestWorkOSAuthenticate(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the user goes by the name that the client knows", func(t *testing.T) {
+		addClient(t, idp, "pairwise", func(c *storage.Client) { c.SubjectType = storage.SubjectPairwise })
+		body := say(t, idp, workosCall("pairwise", keyFor(t, idp, "pairwise", "events:read"))(t, idp)).JSON(t)
+		sub := idptest.Claims(t, body["access_token"])["sub"]
+		if user, _ := body["user"].(map[string]any); user["id"] != sub || sub == "usr_ada" {
+			t.Errorf("user %v, sub %v", user["id"], sub)
+		}
+	})
 	t.Run("without a key, by its verifier", func(t *testing.T) {
 		addClient(t, idp, "mobile", func(c *storage.Client) { c.TokenEndpointAuthMethod, c.SecretHash = "none", nil })
 		c := workosCall("mobile", "")(t, idp)

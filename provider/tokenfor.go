@@ -30,6 +30,7 @@ type TokenRequest struct {
 type TokenAnswer struct {
 	Tokens       map[string]any
 	User         storage.User
+	Sub          string   // what the application knows User by
 	Scopes       []string // that were granted: what the application may know of User
 	Organization string
 	// Acting: somebody acts as User; impersonator and impersonation in Tokens say who,
@@ -73,7 +74,7 @@ func (p *Provider) TokenFor(ctx context.Context, q TokenRequest, info storage.Re
 		return nil, err
 	}
 	g := workOf(ctx).granted
-	return &TokenAnswer{Tokens: tokens, User: g.User, Scopes: strings.Fields(g.Grant.Scope), Organization: g.OrganizationID, Acting: g.ImpersonationID != ""}, nil
+	return &TokenAnswer{Tokens: tokens, User: g.User, Sub: newSession(&g.Grant).Sub, Scopes: strings.Fields(g.Grant.Scope), Organization: g.OrganizationID, Acting: g.ImpersonationID != ""}, nil
 }
 
 // directRequest makes a request of a direct endpoint of a form.
