@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
@@ -33,6 +34,9 @@ func (e *problemErr) Error() string {
 		text += ": " + e.Detail
 	}
 	for _, f := range e.Errors {
+		if strings.HasPrefix(f.Message, "there is no such") { // its name is anything, also a secret
+			f.Field = "?"
+		}
 		text += fmt.Sprintf(" %s: %s;", f.Field, f.Message)
 	}
 	if e.Cause != nil {

@@ -531,3 +531,24 @@ func TestAPIKeyUse(t *testing.T) {
 		}
 	})
 }
+
+// G04: a key is in no line of the log, wherever it was put, and on the pages of the record
+// has its name.
+func TestAPIKeysInLogAndRecord(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	idp := idptest.New(t, idptest.Options{Log: &log})
+	key := idp.MakeKey(t, storage.APIKey{Name: "Helpdesk", Permissions: provider.Permissions()})
+	for _, path := range []string{"/users/" + key, "/nothing/" + key, "/users?cursor=" + key, "/users?" + key + "=1"} {
+		if w := idp.API(t, key, http.MethodGet, path, nil); w.Status < http.StatusBadRequest {
+			t.Errorf("%s: %d", path, w.Status)
+		}
+	}
+	if log.Len() == 0 || strings.Contains(log.String(), key) {
+		t.Errorf("the log: %s", log.String())
+	}
+	wantStatus(t, "disable", idp.API(t, key, http.MethodPost, "/users/usr_ada/disable", nil), http.StatusOK)
+	if w := inConsole(t, idp, "olga").Get("/admin/events?type=user.disabled"); !strings.Contains(w.Body, "Helpdesk") {
+		t.Errorf("the record: %s", w.Body)
+	}
+}

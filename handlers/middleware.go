@@ -218,7 +218,7 @@ func (s *Server) logAnswer(r *http.Request, status int, code string, err error) 
 
 // loggedPath is a request's path without what opens something (SECURITY G04).
 func loggedPath(r *http.Request) string {
-	for _, secret := range []struct{ folder, prefix string }{{"/setup/", "usl_"}, {"/impersonate/", linkPrefix}, {"/impersonate/", provider.PrefixTicket}} {
+	for _, secret := range []struct{ folder, prefix string }{{"/setup/", "usl_"}, {"/usk_", "usk_"}, {"/impersonate/", linkPrefix}, {"/impersonate/", provider.PrefixTicket}} {
 		if strings.HasPrefix(r.URL.Path, secret.folder) {
 			return secret.folder + "{token}"
 		}

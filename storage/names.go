@@ -24,15 +24,17 @@ func named(names map[string]string, id string) string {
 	return id
 }
 
-// NamesOf returns what users, clients and organizations are called, in one statement.
+// NamesOf returns what users, clients and organizations are called, in one statement. An
+// API key among the users has its own name: it does what a user does.
 func (q Queries) NamesOf(ctx context.Context, users, clients, organizations []string) (Names, error) {
 	n := Names{map[string]string{}, map[string]string{}, map[string]string{}}
 	var found []struct{ Kind, ID, Name string }
 	err := q.conn(ctx).Raw(`
 		SELECT 'user' AS kind, id, CASE WHEN name <> '' THEN name WHEN email <> '' THEN email ELSE id END AS name FROM users WHERE id IN ?
+		UNION ALL SELECT 'user', id, name FROM api_keys WHERE id IN ?
 		UNION ALL SELECT 'client', id, name FROM clients WHERE id IN ?
 		UNION ALL SELECT 'organization', id, name FROM organizations WHERE id IN ?`,
-		distinct(users), distinct(clients), distinct(organizations)).Scan(&found).Error
+		distinct(users), distinct(users), distinct(clients), distinct(organizations)).Scan(&found).Error
 	of := map[string]map[string]string{"user": n.Users, "client": n.Clients, "organization": n.Organizations}
 	for _, f := range found {
 		of[f.Kind][f.ID] = f.Name
