@@ -149,10 +149,13 @@ func TestClerkUsers(t *testing.T) {
 			"query=nobody":                                           " 0",
 			"query=%25":                                              " 0",
 			"user_id=usr_ada&user_id=usr_sam&order_by=email_address": "ada sam 2",
-			"email_address=ADA@":                                     "ada 1",
-			"organization_id=org_initech&order_by=email_address":     "grace linus 2",
-			"organization_id=%2Borg_initech&order_by=email_address":  "grace linus 2",
-			"user_id=%2Busr_ada":                                     "ada 1",
+			"email_address=ADA@example.test":                         "ada 1",
+			"email_address=da@example.test":                          " 0",
+			"email_address=":                                         " 0",
+			"email_address=ada@example.test&email_address=sam@example.test&order_by=email_address": "ada sam 2",
+			"organization_id=org_initech&order_by=email_address":                                   "grace linus 2",
+			"organization_id=%2Borg_initech&order_by=email_address":                                "grace linus 2",
+			"user_id=%2Busr_ada": "ada 1",
 		} {
 			if ids, n := list(key, query); strings.Join(ids, " ")+" "+strconv.Itoa(n) != want {
 				t.Errorf("%s: %v of %d, want %s", query, ids, n, want)

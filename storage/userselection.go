@@ -11,7 +11,7 @@ import (
 // values select all.
 type UserSelection struct {
 	Text          string   // part of the name or e-mail, or the whole id
-	IDs, Emails   []string // one of these; an e-mail address by any part of it
+	IDs, Emails   []string // one of these; an e-mail address however it is spelled
 	Organizations []string // members of any of these
 	Within        []string // nil: all; else members of these, and nothing outside counts
 	Order         string   // a column
@@ -25,11 +25,13 @@ func (q Queries) selected(ctx context.Context, s UserSelection) *gorm.DB {
 		db = db.Where("id IN "+q.among(), List(s.IDs))
 	}
 	if len(s.Emails) > 0 {
-		one := q.conn(ctx)
+		keys := List{}
 		for _, e := range s.Emails {
-			one = one.Or(`email_key LIKE ? ESCAPE '\'`, "%"+escapeLike(EmailKey(e))+"%")
+			if key := EmailKey(e); key != "" { // nobody's
+				keys = append(keys, key)
+			}
 		}
-		db = db.Where(one)
+		db = db.Where("email_key IN "+q.among(), keys)
 	}
 	for _, organizations := range [][]string{s.Organizations, s.Within} {
 		if organizations != nil {
