@@ -488,6 +488,7 @@ func everyPage(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.until(`!document.querySelector("#logout-form")`)
 	recordPages(b, d, visit)
 	approvalPages(b, d, visit)
+	webhookPages(b, d, visit)
 }
 
 // setupLink is the address at which somebody becomes administrator.
