@@ -144,15 +144,8 @@ func (x *exchange) secrets() {
 // carryOut is what the unit of work tx holds: what was presented still stands, the
 // impersonation starts or ends, and there is a grant with its tokens. It may run again.
 func (x *exchange) carryOut(ctx context.Context, tx *storage.Tx) error {
-	if x.login != "" {
-		if err := tx.HoldLogin(ctx, x.login, x.now); err != nil {
-			return err
-		}
-	}
-	for _, id := range x.grants {
-		if err := tx.HoldGrant(ctx, id, x.now); err != nil {
-			return err
-		}
+	if err := x.hold(ctx, tx); err != nil {
+		return err
 	}
 	w, s := workOf(ctx), x.session
 	x.told, x.request.GrantedScope = map[string]any{}, x.scopes
@@ -181,6 +174,28 @@ func (x *exchange) carryOut(ctx context.Context, tx *storage.Tx) error {
 		return nil
 	}
 	return recordIssued(ctx, tx, s, x.client.ID, grantTokenExchange, w.info)
+}
+
+// hold makes sure that what was presented still stands when the commit happens.
+func (x *exchange) hold(ctx context.Context, tx *storage.Tx) error {
+	grants := x.grants
+	switch {
+	case x.login != "" && len(grants) > 0:
+		if err := tx.HoldSignIn(ctx, x.login, grants[0], x.now); err != nil {
+			return err
+		}
+		grants = grants[1:]
+	case x.login != "":
+		if err := tx.HoldLogin(ctx, x.login, x.now); err != nil {
+			return err
+		}
+	}
+	for _, id := range grants {
+		if err := tx.HoldGrant(ctx, id, x.now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plan plans the tokens, and returns those that are stored.

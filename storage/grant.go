@@ -138,6 +138,21 @@ func (tx *Tx) HoldGrant(ctx context.Context, id string, now time.Time) error {
 	return err
 }
 
+// HoldSignIn is HoldLogin and HoldGrant in one.
+func (tx *Tx) HoldSignIn(ctx context.Context, sid, grantID string, now time.Time) error {
+	lock := ""
+	if tx.dialect == Postgres {
+		lock = " FOR SHARE"
+	}
+	var one int
+	err := tx.scan(ctx, []any{&one}, `SELECT 1 FROM login_sessions s, grants g WHERE s.sid = ? AND s.revoked_at = 0 AND s.expires_at > ?
+		AND g.id = ? AND g.revoked_at = 0 AND g.expires_at > ?`+lock, sid, At(now), grantID, At(now))
+	if errors.Is(err, ErrNotFound) {
+		return ErrSpent
+	}
+	return err
+}
+
 // SetGrantAct replaces the act claim of a grant's tokens. ErrSpent: it has none.
 func (tx *Tx) SetGrantAct(ctx context.Context, id, act string) error {
 	return tx.spend(ctx, `UPDATE grants SET act = ? WHERE id = ? AND act <> '' AND ? <> ''`, act, id, act)
