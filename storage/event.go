@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -115,12 +116,35 @@ func (d Data) text() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if d.plain() {
+		return string(b), nil
+	}
 	var plain Data
 	if err := plain.parse(b); err != nil {
 		return "", err
 	}
 	b, err = json.Marshal(map[string]any(plain))
 	return string(b), err
+}
+
+// plain reports whether d is certain to spell the same after it was read, as nearly
+// always.
+func (d Data) plain() bool {
+	for name, value := range d {
+		switch v := value.(type) {
+		case string:
+			if !utf8.ValidString(v) {
+				return false
+			}
+		case bool, int, int64:
+		default:
+			return false
+		}
+		if !utf8.ValidString(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // Scan implements sql.Scanner.
@@ -165,27 +189,73 @@ type Private struct {
 // fills ID, Time, RequestID and the private part. ErrRecord: there is no event,
 // and must be no change.
 func (tx *Tx) Record(ctx context.Context, e Event, p Private, r Request, now time.Time) error {
-	if err := e.complete(p, r, now); err != nil {
-		return err
-	}
-	return unrecorded(insert(ctx, tx, []Event{e}))
+	return tx.RecordEach(ctx, []Entry{{e, p}}, r, now)
 }
 
 // RecordAll writes events of one request as Record does, many with each statement.
-// Their ids ascend, so that the tree keeps their order.
+// Their ids ascend, so that the tree keeps their order. It fills events, too.
 func (tx *Tx) RecordAll(ctx context.Context, events []Event, p Private, r Request, now time.Time) error {
-	ids := make([]string, len(events))
-	for i := range events {
-		if err := events[i].complete(p, r, now); err != nil {
+	entries := make([]Entry, len(events))
+	for i, e := range events {
+		entries[i] = Entry{e, p}
+	}
+	if err := tx.RecordEach(ctx, entries, r, now); err != nil {
+		return err
+	}
+	for i := range entries {
+		events[i] = entries[i].Event
+	}
+	return nil
+}
+
+// Entry is an event with what is personal about it.
+type Entry struct {
+	Event   Event
+	Private Private
+}
+
+// RecordEach is RecordAll for events that do not share what is personal. It fills
+// entries.
+func (tx *Tx) RecordEach(ctx context.Context, entries []Entry, r Request, now time.Time) error {
+	ids := make([]string, len(entries))
+	for i := range entries {
+		if err := entries[i].Event.complete(entries[i].Private, r, now); err != nil {
 			return err
 		}
-		ids[i] = events[i].ID
+		ids[i] = entries[i].Event.ID
 	}
 	slices.Sort(ids)
-	for i := range events {
-		events[i].ID = ids[i]
+	for i := range entries {
+		entries[i].Event.ID = ids[i]
 	}
-	return unrecorded(createAll(ctx, tx, events))
+	for some := range slices.Chunk(entries, rowsPerStatement) {
+		if err := tx.insertEvents(ctx, some); err != nil {
+			return unrecorded(err)
+		}
+	}
+	return nil
+}
+
+const (
+	eventInsert = `INSERT INTO events (id, position, time, type, actor_id, subject_id, client_id, organization_id, impersonation_id, request_id,
+		data, private_hash, private) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	eventMore = `, (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+// insertEvents is spelled out because there is hardly a request without it.
+func (tx *Tx) insertEvents(ctx context.Context, entries []Entry) error {
+	args := make([]any, 0, 13*len(entries))
+	for i := range entries {
+		e := &entries[i].Event
+		data, err := e.Data.text()
+		if err != nil {
+			return err
+		}
+		args = append(args, e.ID, e.Position, e.Time, e.Type, e.ActorID, e.SubjectID, e.ClientID, e.OrganizationID, e.ImpersonationID, e.RequestID,
+			data, e.PrivateHash, e.Private)
+	}
+	_, err := tx.exec(ctx, eventInsert+strings.Repeat(eventMore, len(entries)-1), args...)
+	return err
 }
 
 // complete fills what Record fills.

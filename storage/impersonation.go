@@ -122,10 +122,22 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 // Impersonation returns the impersonation with the given id, or ErrNotFound.
 func (q Queries) Impersonation(ctx context.Context, id string) (*Impersonation, error) {
 	var i Impersonation
-	if err := q.conn(ctx).Take(&i, "id = ?", id).Error; err != nil {
-		return nil, translate(err)
+	err := q.scan(ctx, i.fields(), `SELECT `+impersonationColumns+` FROM impersonations WHERE id = ?`, id)
+	if err != nil {
+		return nil, err
 	}
 	return &i, nil
+}
+
+const impersonationColumns = `id, actor_id, subject_id, client_id, organization_id, login_sid, entry, ticket_id, binding, created_by,
+	browser_hash, reason, ticket_ref, access, scopes, ip, started_at, expires_at, ended_at, ended_by, end_reason, approval_id, notify_end`
+
+func (i *Impersonation) fields() []any {
+	return []any{
+		&i.ID, &i.ActorID, &i.SubjectID, &i.ClientID, &i.OrganizationID, &i.LoginSID, &i.Entry, &i.TicketID, &i.Binding, &i.CreatedBy,
+		&i.BrowserHash, &i.Reason, &i.TicketRef, &i.Access, &i.Scopes, &i.IP, &i.StartedAt, &i.ExpiresAt, &i.EndedAt, &i.EndedBy, &i.EndReason,
+		&i.ApprovalID, &i.NotifyEnd,
+	}
 }
 
 // Impersonations returns those that the filter selects, latest first.
@@ -209,7 +221,12 @@ func (tx *Tx) HoldCaller(ctx context.Context, id string) error {
 
 // CreateImpersonation adds an impersonation.
 func (tx *Tx) CreateImpersonation(ctx context.Context, i *Impersonation) error {
-	return insert(ctx, tx, []Impersonation{*i})
+	_, err := tx.exec(ctx, `INSERT INTO impersonations (`+impersonationColumns+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		i.ID, i.ActorID, i.SubjectID, i.ClientID, i.OrganizationID, i.LoginSID, i.Entry, i.TicketID, i.Binding, i.CreatedBy,
+		i.BrowserHash, i.Reason, i.TicketRef, i.Access, i.Scopes, i.IP, i.StartedAt, i.ExpiresAt, i.EndedAt, i.EndedBy, i.EndReason,
+		i.ApprovalID, i.NotifyEnd)
+	return err
 }
 
 // StopImpersonation ends one impersonation and everything derived from it.

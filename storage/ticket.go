@@ -106,10 +106,22 @@ func (q Queries) TicketNamed(ctx context.Context, id string) (*Ticket, error) {
 
 func (q Queries) ticket(ctx context.Context, where string, arg any) (*Ticket, error) {
 	var t Ticket
-	if err := q.conn(ctx).Where(where, arg).Take(&t).Error; err != nil {
-		return nil, translate(err)
+	err := q.scan(ctx, t.fields(), `SELECT id, token_hash, actor_id, subject_id, client_id, organization_id, login_sid, binding, reason, ticket_ref,
+		access, duration, created_at, expires_at, redeemed_at, revoked_at, updated_at, kept_until, entry, dialect, created_by, custom_claims,
+		bound_at, browser_hash, impersonation_id, delivery, redirect_uri, response_type, response_mode, state, scope, target_link_uri
+		FROM tickets WHERE `+where, arg)
+	if err != nil {
+		return nil, err
 	}
 	return &t, nil
+}
+
+func (t *Ticket) fields() []any {
+	return []any{
+		&t.ID, &t.TokenHash, &t.ActorID, &t.SubjectID, &t.ClientID, &t.OrganizationID, &t.LoginSID, &t.Binding, &t.Reason, &t.TicketRef,
+		&t.Access, &t.Duration, &t.CreatedAt, &t.ExpiresAt, &t.RedeemedAt, &t.RevokedAt, &t.UpdatedAt, &t.KeptUntil, &t.Entry, &t.Dialect, &t.CreatedBy, &t.CustomClaims,
+		&t.BoundAt, &t.BrowserHash, &t.ImpersonationID, &t.Delivery, &t.RedirectURI, &t.ResponseType, &t.ResponseMode, &t.State, &t.Scope, &t.TargetLinkURI,
+	}
 }
 
 // PendingTickets returns what a sign-in may still redeem at a client, latest first.
