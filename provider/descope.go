@@ -191,7 +191,7 @@ func (p *Provider) DescopeRefresh(ctx context.Context, c *storage.Client, token 
 	}
 	s := newSession(&g.Grant)
 	if s.ImpersonationID != "" {
-		_, err := p.Impersonation.Recheck(ctx, s.ImpersonationID, info, now)
+		_, _, err := p.Impersonation.Recheck(ctx, s.ImpersonationID, c, info, now)
 		if _, denied := impersonation.Denied(err); denied {
 			return "", errDescopeEnded.because(err)
 		}

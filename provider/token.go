@@ -332,15 +332,9 @@ func (h *impersonated) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	if err := h.p.settle(ctx, nil); err != nil { // who presents an assertion again ends nothing
 		return err
 	}
-	i, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, w.info, time.Now())
+	i, actor, err := h.p.Impersonation.Recheck(ctx, s.ImpersonationID, c, w.info, time.Now())
 	if err != nil {
 		return h.refusal(err)
-	}
-	var actor *storage.User
-	if c.ImpersonatorInResponse || w.translated != nil {
-		if actor, err = h.p.store.User(ctx, i.ActorID); err != nil {
-			return errServer.because(err)
-		}
 	}
 	if w.renamesActor(r.GetGrantTypes()[0]) {
 		s.Act = asRaw(map[string]string{"sub": actor.Email})

@@ -27,7 +27,7 @@ func Reconsider(ctx context.Context, tx *storage.Tx, f storage.ImpersonationFilt
 		return fmt.Errorf("load impersonations: %w", err)
 	}
 	for _, i := range running {
-		a, err := attemptOf(ctx, tx, &i, now)
+		a, err := attemptOf(ctx, tx, &i, nil, now)
 		if err != nil {
 			return fmt.Errorf("impersonation %s: %w", i.ID, err)
 		}
@@ -45,8 +45,9 @@ func Reconsider(ctx context.Context, tx *storage.Tx, f storage.ImpersonationFilt
 	return nil
 }
 
-// attemptOf gathers what decides about a running impersonation.
-func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now time.Time) (Attempt, error) {
+// attemptOf gathers what decides about a running impersonation. known, where it is its
+// client as it is now, is not read again; it may be nil.
+func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, known *storage.Client, now time.Time) (Attempt, error) {
 	g, err := from.Grounds(ctx, storage.Question{ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID}, now)
 	if err != nil {
 		return Attempt{}, fmt.Errorf("load grounds: %w", err)
@@ -54,7 +55,10 @@ func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, now ti
 	if g.Actor == nil {
 		return Attempt{}, fmt.Errorf("load actor: %w", storage.ErrNotFound)
 	}
-	client, err := from.Client(ctx, i.ClientID)
+	client := known
+	if known == nil || known.ID != i.ClientID || !g.Same(known) {
+		client, err = from.Client(ctx, i.ClientID)
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		client, err = &storage.Client{ID: i.ClientID}, nil // deleted, so no longer opted in
 	}

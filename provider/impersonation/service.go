@@ -399,19 +399,20 @@ func refusalsOf(who string) storage.ThrottleLimit {
 
 // Recheck decides again about an impersonation that runs, at code exchange and
 // at each refresh. When a rule now says no the impersonation ends; the Denial is
-// returned after that was recorded.
-func (s *Service) Recheck(ctx context.Context, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+// returned after that was recorded. client, as it was read for the request, need not be
+// read again. The actor comes with it.
+func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client, r storage.Request, now time.Time) (*storage.Impersonation, *storage.User, error) {
 	i, err := s.store.Impersonation(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("load impersonation: %w", err)
+		return nil, nil, fmt.Errorf("load impersonation: %w", err)
 	}
-	a, err := attemptOf(ctx, s.store, i, now)
+	a, err := attemptOf(ctx, s.store, i, client, now)
 	if err == nil {
 		err = StillAllowed(a, i)
 	}
 	denial, denied := Denied(err)
 	if !denied {
-		return i, err
+		return i, a.Actor, err
 	}
 	refusal := err
 	if denial != DenyEnded {
@@ -422,7 +423,7 @@ func (s *Service) Recheck(ctx context.Context, id string, r storage.Request, now
 		err = errors.Join(err, ended)
 	}
 	ask := Ask{Actor: a.Actor, Client: a.Client, SubjectID: i.SubjectID, Entry: i.Entry}
-	return nil, errors.Join(err, s.Denied(ctx, ask, refusal, r, now))
+	return nil, nil, errors.Join(err, s.Denied(ctx, ask, refusal, r, now))
 }
 
 // Of returns an impersonation that by may see and stop: its actor, its subject, or
