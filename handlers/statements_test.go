@@ -151,7 +151,7 @@ func TestStatements(t *testing.T) {
 
 			path := sam.Consent(asking("prompt", "select_account"))
 			w = measure("impersonated: consent", 13, 4, 17, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
-			w = measure("impersonated: code exchange", 8, 2, 10, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+			w = measure("impersonated: code exchange", 6, 2, 8, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 			access = str(t, w.JSON(t), "access_token")
 			measure("impersonated: userinfo", 2, 0, 2, func() *idptest.Response { return userinfo(idp, access) })
 			measure("impersonated: introspection", 2, 0, 2, func() *idptest.Response {
@@ -162,7 +162,7 @@ func TestStatements(t *testing.T) {
 			wantStatus(t, "stop", w, http.StatusSeeOther)
 
 			x := newTrade(t, idp, nil)
-			w = measure("token exchange", 10, 4, 14, func() *idptest.Response { return x.call(x.form) })
+			w = measure("token exchange", 9, 3, 12, func() *idptest.Response { return x.call(x.form) })
 			x.tokens = w.JSON(t)
 			measure("token exchange: back", 5, 5, 10, func() *idptest.Response { return x.call(x.back(t)) })
 		})

@@ -150,7 +150,7 @@ func (x *exchange) carryOut(ctx context.Context, tx *storage.Tx) error {
 	w, s := workOf(ctx), x.session
 	x.told, x.request.GrantedScope = map[string]any{}, x.scopes
 	if x.ask != nil {
-		i, err := x.p.Impersonation.Start(ctx, tx, *x.ask, s.ImpersonationID, w.info, x.now)
+		i, err := x.p.Impersonation.Start(ctx, tx, *x.ask, s.ImpersonationID, w.info, x.now, issued(s, x.client.ID, grantTokenExchange))
 		if err != nil {
 			return err
 		}
@@ -167,13 +167,7 @@ func (x *exchange) carryOut(ctx context.Context, tx *storage.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.CreateTokens(ctx, stored); err != nil {
-		return err
-	}
-	if x.ask == nil {
-		return nil
-	}
-	return recordIssued(ctx, tx, s, x.client.ID, grantTokenExchange, w.info)
+	return tx.CreateTokens(ctx, stored)
 }
 
 // hold makes sure that what was presented still stands when the commit happens.

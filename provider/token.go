@@ -383,11 +383,15 @@ func (h *impersonated) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 // recordIssued notes that an impersonation got tokens, and by which grant type or
 // response type.
 func recordIssued(ctx context.Context, tx *storage.Tx, s *Session, clientID, by string, info storage.Request) error {
-	return tx.Record(ctx, storage.Event{
+	return tx.Record(ctx, issued(s, clientID, by), storage.Private{}, info, time.Now())
+}
+
+func issued(s *Session, clientID, by string) storage.Event {
+	return storage.Event{
 		Type: storage.EventTokenIssued, ActorID: s.ActorID, SubjectID: s.Subject, ClientID: clientID,
 		OrganizationID: s.Organization, ImpersonationID: s.ImpersonationID,
 		Data: storage.Data{"grant": s.GrantID, "grant_type": by},
-	}, storage.Private{}, info, time.Now())
+	}
 }
 
 // refusal is what the client is told of a denial: the grant is no longer good. The

@@ -183,9 +183,9 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 
 // Start decides, and adds the impersonation and its event to the unit of work
 // tx. It decides on what tx sees, so that what was checked still holds when the
-// commit happens. What the policy obliges to narrows what is started: its Access, its end
+// commit happens. also happens with the start, in its organization, and is recorded after it. What the policy obliges to narrows what is started: its Access, its end
 // and its Scopes. A refusal is a Denial; record it with Denied after tx was undone.
-func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time) (*storage.Impersonation, error) {
+func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time, also ...storage.Event) (*storage.Impersonation, error) {
 	ask.IP = r.IP
 	a, err := s.attempt(ctx, tx, ask, now)
 	if err != nil {
@@ -239,20 +239,25 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 	if i.ApprovalID != "" {
 		data["approval"] = i.ApprovalID
 	}
-	return i, recordStart(ctx, tx, i, a.Actor, ask.Words.note(data), r, now)
+	return i, recordStart(ctx, tx, i, a.Actor, ask.Words.note(data), also, r, now)
 }
 
 // recordStart records that an impersonation started, and the session that the client
 // gets of it: whoever follows the sessions of a user sees this one with its actor.
-func recordStart(ctx context.Context, tx *storage.Tx, i *storage.Impersonation, actor *storage.User, data storage.Data, r storage.Request, now time.Time) error {
+func recordStart(ctx context.Context, tx *storage.Tx, i *storage.Impersonation, actor *storage.User, data storage.Data, also []storage.Event, r storage.Request, now time.Time) error {
 	started := storage.Event{
 		Type: storage.EventImpersonationStarted, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
 		OrganizationID: i.OrganizationID, ImpersonationID: i.ID, Data: data,
 	}
 	session := started
 	session.Type, session.Data = storage.EventSessionCreated, storage.Data{"sid": i.ID, "expires_at": data["expires_at"]}
-	return tx.RecordAll(ctx, []storage.Event{started, session},
-		storage.Private{Reason: i.Reason, TicketRef: i.TicketRef, ActorEmail: actor.Email}, r, now)
+	private := storage.Private{Reason: i.Reason, TicketRef: i.TicketRef, ActorEmail: actor.Email}
+	entries := []storage.Entry{{Event: started, Private: private}, {Event: session, Private: private}}
+	for _, e := range also {
+		e.OrganizationID = i.OrganizationID
+		entries = append(entries, storage.Entry{Event: e})
+	}
+	return tx.RecordEach(ctx, entries, r, now)
 }
 
 // attempt gathers, in the unit of work tx, what decides about a start, and makes
