@@ -123,7 +123,14 @@ func asProblem(err error) *problemErr {
 		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
 	}
 	if denied, ok := errors.AsType[impersonation.Denial](err); ok {
-		return (&problemErr{Code: "impersonation_denied", Denial: string(denied), Rule: impersonation.RuleOf(err), Detail: impersonation.MessageOf(err)}).because(err)
+		p := &problemErr{Code: "impersonation_denied", Denial: string(denied), Rule: impersonation.RuleOf(err), Detail: impersonation.MessageOf(err)}
+		if denied.OfLimits() { // SECURITY A26
+			p.Code = "rate_limited"
+		}
+		if wait, ok := errors.AsType[impersonation.Wait](err); ok {
+			p.RetryAfter = time.Until(wait.Until)
+		}
+		return p.because(err)
 	}
 	if denied, ok := errors.AsType[provider.RoleDenial](err); ok {
 		if denied == provider.DenyReach {

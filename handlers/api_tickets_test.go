@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -421,11 +422,27 @@ func TestTicketLimits(t *testing.T) {
 	if got := deny(nil); got != "concurrent" {
 		t.Errorf("a second at the client: %q", got)
 	}
+	again := func() *idptest.Response {
+		return idp.API(t, key, http.MethodPost, "/tickets", ticketBody(nil), "Idempotency-Key", "once")
+	}
+	if w := again(); w.Status != http.StatusTooManyRequests || w.Problem(t).Code != "rate_limited" {
+		t.Errorf("A26 a second at the client: %d %s", w.Status, w.Body)
+	}
+	running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Actor: "usr_sam", Running: true}, time.Now())
+	check(t, err)
+	check(t, idp.Provider.Impersonation.End(t.Context(), running[0].ID, storage.Cause{}, time.Now()))
+	wantStatus(t, "once the first has ended", again(), http.StatusCreated)
 	for range 40 {
 		deny(setting("user_id", "usr_root"))
 	}
 	if got := deny(setting("user_id", "usr_root")); got != "too_many_refusals" {
 		t.Errorf("refused too often: %q", got)
+	}
+	for _, path := range []string{"/tickets", "/approvals"} {
+		w := idp.API(t, key, http.MethodPost, path, ticketBody(setting("user_id", "usr_root")))
+		if wait, err := strconv.Atoi(w.Header.Get("Retry-After")); w.Status != http.StatusTooManyRequests || err != nil || wait < 1 || wait > 15*60 {
+			t.Errorf("A26 %s: %d, Retry-After %q", path, w.Status, w.Header.Get("Retry-After"))
+		}
 	}
 	if got := deny(setting("actor", map[string]any{"sub": "usr_root"})); got != "" {
 		t.Errorf("for another actor: %q", got)

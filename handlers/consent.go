@@ -210,7 +210,8 @@ func statusOf(d impersonation.Denial) int {
 	case impersonation.DenyReason, impersonation.DenyTicketRef, impersonation.DenyAccess, impersonation.DenyDuration,
 		impersonation.DenyOrganizationNeeds:
 		return http.StatusBadRequest
-	case impersonation.DenyRate, impersonation.DenyConcurrent, impersonation.DenyRefusals:
+	}
+	if d.OfLimits() {
 		return http.StatusTooManyRequests
 	}
 	return http.StatusForbidden

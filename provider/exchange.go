@@ -314,11 +314,12 @@ func refusedExchange(err error) error {
 	}
 	e := errInvalidRequest.with(descriptive(impersonation.MessageOf(err))).because(err)
 	e.Denial = string(denial)
+	if denial.OfLimits() {
+		e.Status = http.StatusTooManyRequests
+	}
 	switch denial {
 	case impersonation.DenyClient, impersonation.DenyClientInactive:
 		e.Code = errUnauthorizedClient.Code
-	case impersonation.DenyRate, impersonation.DenyConcurrent, impersonation.DenyRefusals:
-		e.Status = http.StatusTooManyRequests
 	case impersonation.DenyStepUp:
 		e.Description = "The sign-in behind the actor_token is too old. Ask for a new one with max_age, or prompt=login, and exchange that."
 	case impersonation.DenySubject:

@@ -40,7 +40,7 @@ const termsQuery = `
 		COALESCE((SELECT id FROM policies ORDER BY version DESC LIMIT 1), ''),
 		COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0), COALESCE(a.set_by, ''),
 		COALESCE((SELECT blocked_until FROM throttles WHERE key_hash = ? AND blocked_until > ?), 0),
-		COALESCE(c.version, 0), COALESCE(c.created_at, 0), n.started, n.running, n.here
+		COALESCE(c.version, 0), COALESCE(c.created_at, 0), n.started, n.began, n.running, n.here
 	FROM (` + usageQuery + `) n LEFT JOIN support_access a ON a.user_id = ? LEFT JOIN clients c ON c.id = ?`
 
 // Grounds returns what decides about q. In a Tx it holds until the commit, after
@@ -56,7 +56,7 @@ func (q Queries) Grounds(ctx context.Context, about Question, now time.Time) (*G
 	args := append([]any{impersonationEnabled, supportRule, about.Throttle, At(now)}, usageArgs(counted, about.ClientID, now)...)
 	err := q.scan(ctx, []any{
 		&enabled, &g.Support, &g.PolicyID, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt, &said.SetBy,
-		&blocked, &g.clientVersion, &g.clientCreated, &g.Usage.Started, &g.Usage.Running, &g.Usage.RunningAtClient,
+		&blocked, &g.clientVersion, &g.clientCreated, &g.Usage.Started, &g.Usage.FirstStarted, &g.Usage.Running, &g.Usage.RunningAtClient,
 	}, termsQuery, append(args, about.SubjectID, about.ClientID)...)
 	if err != nil {
 		return nil, err

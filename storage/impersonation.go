@@ -159,7 +159,8 @@ func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now 
 
 // Usage is how much an actor does at the moment, for the limits.
 type Usage struct {
-	Started         int // within the last hour
+	Started         int  // within the last hour
+	FirstStarted    Time // of those; zero: none
 	Running         int
 	RunningAtClient int
 }
@@ -168,18 +169,19 @@ type Usage struct {
 // same Tx, the count stands until the commit.
 func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (Usage, error) {
 	var u Usage
-	err := q.scan(ctx, []any{&u.Started, &u.Running, &u.RunningAtClient}, usageQuery, usageArgs(actorID, clientID, now)...)
+	err := q.scan(ctx, []any{&u.Started, &u.FirstStarted, &u.Running, &u.RunningAtClient}, usageQuery, usageArgs(actorID, clientID, now)...)
 	return u, translate(err)
 }
 
 const usageQuery = `SELECT
 	COALESCE(SUM(CASE WHEN started_at > ? THEN 1 ELSE 0 END), 0) AS started,
+	COALESCE(MIN(CASE WHEN started_at > ? THEN started_at END), 0) AS began,
 	COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? THEN 1 ELSE 0 END), 0) AS running,
 	COALESCE(SUM(CASE WHEN ended_at = 0 AND expires_at > ? AND client_id = ? THEN 1 ELSE 0 END), 0) AS here
 	FROM impersonations WHERE actor_id = ? AND started_at > ?`
 
 func usageArgs(actorID, clientID string, now time.Time) []any {
-	return []any{At(now.Add(-time.Hour)), At(now), At(now), clientID, actorID, At(now.Add(-2 * time.Hour))}
+	return []any{At(now.Add(-time.Hour)), At(now.Add(-time.Hour)), At(now), At(now), clientID, actorID, At(now.Add(-2 * time.Hour))}
 }
 
 // LockUser makes other changes of what a user may do, and other starts by them,

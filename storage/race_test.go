@@ -196,11 +196,11 @@ func TestLimitUnderConcurrency(t *testing.T) {
 			}
 		})
 		u, err := s.ImpersonationUsage(t.Context(), "usr_sam", "demo", t0)
-		if want := (Usage{3, 3, 3}); err != nil || u != want {
+		if want := (Usage{3, At(t0), 3, 3}); err != nil || u != want {
 			t.Errorf("got %+v, %v, want %+v", u, err, want)
 		}
 		u, err = s.ImpersonationUsage(t.Context(), "usr_sam", "other", t0.Add(time.Minute))
-		if want := (Usage{Started: 3}); err != nil || u != want {
+		if want := (Usage{Started: 3, FirstStarted: At(t0)}); err != nil || u != want {
 			t.Errorf("a minute later: got %+v, %v, want %+v", u, err, want)
 		}
 	})

@@ -1590,7 +1590,7 @@ type Problem struct {
 	// Code What programs branch on.
 	Code string `json:"code"`
 
-	// Denial With `impersonation_denied`, the guard rail or kind of rule that said no.
+	// Denial With `impersonation_denied`, the guard rail or kind of rule that said no; with `rate_limited`, the limit on impersonations, where it is one.
 	Denial *string `json:"denial,omitempty"`
 
 	// Detail What it means here, for whoever reads the log of the caller.

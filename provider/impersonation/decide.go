@@ -78,6 +78,21 @@ const (
 	DenyRefusals Denial = "too_many_refusals"
 )
 
+// OfLimits reports whether a Denial is of a limit: the same may be asked for again later
+// (SECURITY A26).
+func (d Denial) OfLimits() bool { return d == DenyRate || d == DenyConcurrent || d == DenyRefusals }
+
+// Wait is a Denial that is known to hold until a moment. It unwraps to its Denial.
+type Wait struct {
+	Denial Denial
+	Until  time.Time
+}
+
+func (w Wait) Error() string { return w.Denial.Error() }
+
+// Unwrap returns the Denial.
+func (w Wait) Unwrap() error { return w.Denial }
+
 // Limits bound impersonations. Zero values are filled in by New.
 type Limits struct {
 	DefaultDuration        time.Duration  // 30 min
@@ -181,7 +196,7 @@ func GuardRails() []string {
 }
 
 // Decide says whether the attempt is allowed: nil, or the first rule that said no: a
-// Denial of a guard rail, or a *RuleDenial of the policy. What it allows may owe
+// Denial of a guard rail, a Wait, or a *RuleDenial of the policy. What it allows may owe
 // something to the policy, which Explain says and Start sees to.
 func Decide(a Attempt) error {
 	_, err := decide(a, nil)
@@ -204,6 +219,9 @@ func decide(a Attempt, note func(Step)) (Obligations, error) {
 				note(Step{Kind: StepGuardRail, Name: rest.name, Outcome: OutcomeUnasked})
 			}
 			a.Policy.note(nil, -1, nil, note)
+		}
+		if d == DenyRate && a.Usage.FirstStarted.Set() {
+			return Obligations{}, Wait{d, a.Usage.FirstStarted.Time().Add(time.Hour)}
 		}
 		return Obligations{}, d
 	}

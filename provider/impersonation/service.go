@@ -301,7 +301,7 @@ func grounds(ctx context.Context, tx *storage.Tx, ask *Ask, now time.Time) (*sto
 	case err != nil:
 		return nil, fmt.Errorf("load grounds: %w", err)
 	case !g.Blocked.IsZero():
-		return nil, DenyRefusals
+		return nil, Wait{DenyRefusals, g.Blocked}
 	case g.Actor == nil && ask.Caller != nil:
 		return nil, DenyActor
 	case g.Actor == nil:
@@ -332,12 +332,17 @@ func (s *Service) Refused(ctx context.Context, err error, ask Ask, r storage.Req
 	switch {
 	case !denied:
 		return err
-	case denial == DenyStepUp, denial == DenyRefusals:
+	case denial == DenyStepUp:
 		return denial
+	case denial == DenyRefusals:
+		return err
 	}
 	var refusal error = denial
 	if rule, ok := errors.AsType[*RuleDenial](err); ok {
 		refusal = rule
+	}
+	if wait, ok := errors.AsType[Wait](err); ok {
+		refusal = wait
 	}
 	if err := s.Denied(ctx, ask, refusal, r, now); err != nil {
 		return err
