@@ -684,3 +684,42 @@ func TestTicketRunsOut(t *testing.T) {
 		}
 	})
 }
+
+// Whoever signs out everywhere also stops acting where no sign-in of theirs is.
+func TestSignedOutEverywhereOfNoSignIn(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		addClient(t, idp, "desk-out", bound)
+		runs := func(actor string) bool {
+			n, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Actor: "usr_" + actor, Running: true}, time.Now())
+			check(t, err)
+			return len(n) > 0
+		}
+		for what, end := range map[string]func(actor string){
+			"by themselves": func(actor string) {
+				wantDone(t, person(t, idp, actor).Post("/account/sign-out-everywhere", nil), "/login")
+			},
+			"all others": func(actor string) {
+				wantDone(t, person(t, idp, actor).Post("/account/sessions", url.Values{"action": {"others"}}), "/account/sessions?done=sessions_ended")
+			},
+			"by a program": func(actor string) {
+				key := idp.APIKey(t, provider.Permissions()...)
+				wantStatus(t, "revoke", idp.API(t, key, http.MethodDelete, "/users/usr_"+actor+"/sessions", nil), http.StatusNoContent)
+			},
+		} {
+			actor, other := agent(t, idp), agent(t, idp)
+			for _, name := range []string{actor, other} {
+				issued, link := ticketed(t, idp, aTicket("usr_"+name, "desk-out", nil))
+				b := idp.Browser(t)
+				b.Post(link, nil)
+				b.Get(asking("client_id", "desk-out", "login_hint", issued.ID))
+				if !runs(name) {
+					t.Fatalf("%s: nothing runs", what)
+				}
+			}
+			end(actor)
+			if runs(actor) || !runs(other) {
+				t.Errorf("%s: the actor's runs: %v, another's: %v", what, runs(actor), runs(other))
+			}
+		}
+	})
+}

@@ -116,7 +116,7 @@ func (d *Directory) EndSignIn(ctx context.Context, userID, sid string, by storag
 	})
 }
 
-// EndSignIns ends all sign-ins of a user.
+// EndSignIns ends all sign-ins of a user, and what they do as others over none.
 func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := d.checkReach(ctx, tx, userID); err != nil {
@@ -131,7 +131,7 @@ func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Ca
 				return err
 			}
 		}
-		return nil
+		return endWithoutLogin(ctx, tx, userID, by, now)
 	})
 }
 

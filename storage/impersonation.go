@@ -84,6 +84,7 @@ type ImpersonationFilter struct {
 	ID, Actor, Subject, Client, LoginSID string
 	Party                                string // actor or subject
 	Caller                               string // who asked for it by the API
+	NoLogin                              bool   // over no sign-in of the actor's
 	Browser                              []byte // in which they were started without a sign-in, by its hash; nil: any
 	Running                              bool
 	Due                                  bool     // time ran out, end not recorded
@@ -100,6 +101,9 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 		if value != "" {
 			db = db.Where(column+" = ?", value)
 		}
+	}
+	if f.NoLogin {
+		db = db.Where("login_sid = ''")
 	}
 	if f.Browser != nil {
 		db = db.Where("browser_hash = ?", f.Browser)

@@ -3256,7 +3256,7 @@ type ClientInterface interface {
 
 	// RevokeSessions Sign a user out everywhere
 	//
-	// Impersonations that run over the sessions end, too.
+	// Impersonations that run over the sessions, and those of the user that run over none, end, too.
 	//
 	// Corresponds with DELETE /users/{user_id}/sessions (the `RevokeSessions` operationId).
 	RevokeSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4797,7 +4797,7 @@ func (c *Client) RevokeRole(ctx context.Context, userID UserID, role RoleName, p
 
 // RevokeSessions Sign a user out everywhere
 //
-// Impersonations that run over the sessions end, too.
+// Impersonations that run over the sessions, and those of the user that run over none, end, too.
 //
 // Corresponds with DELETE /users/{user_id}/sessions (the `RevokeSessions` operationId).
 func (c *Client) RevokeSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9650,7 +9650,7 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeSessionsWithResponse Sign a user out everywhere
 	//
-	// Impersonations that run over the sessions end, too.
+	// Impersonations that run over the sessions, and those of the user that run over none, end, too.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14479,7 +14479,7 @@ func (c *ClientWithResponses) RevokeRoleWithResponse(ctx context.Context, userID
 
 // RevokeSessionsWithResponse Sign a user out everywhere
 //
-// Impersonations that run over the sessions end, too.
+// Impersonations that run over the sessions, and those of the user that run over none, end, too.
 //
 // Returns a wrapper object for the known response body format(s).
 //
