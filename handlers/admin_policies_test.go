@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -352,5 +354,42 @@ func TestPolicyOfItsAuthor(t *testing.T) {
 		want("opened by a key", "sam", "")
 		time.Sleep(15 * time.Minute)
 		want("opened by a key a while ago", "author", "")
+
+		// Whoever has a key starts with it as somebody, or writes with it.
+		theirs := storage.APIKey{Name: "theirs", Permissions: storage.List{"impersonation:start"}}
+		_, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &theirs, storage.Cause{By: "usr_author"}, time.Now())
+		check(t, err)
+		sam, err := idp.Store.User(t.Context(), "usr_sam")
+		check(t, err)
+		client, err := idp.Store.Client(t.Context(), "app")
+		check(t, err)
+		byKey := func() string {
+			v, err := idp.Provider.Impersonation.Explain(t.Context(), impersonation.Ask{
+				Actor: sam, Caller: &impersonation.Caller{ID: theirs.ID, Standing: theirs.Standing()}, Client: client, SubjectID: "usr_ada",
+				Reason: "Cannot see invoice 4711", Access: impersonation.Full, Duration: 10 * time.Minute, Entry: "api",
+			}, nil, time.Now())
+			check(t, err)
+			return v.Rule
+		}
+		setPolicyBy(t, idp, "usr_other", closed)
+		time.Sleep(time.Hour)
+		setPolicyBy(t, idp, "usr_author")
+		if got := byKey(); got != "closed" {
+			t.Errorf("opened, and started with a key of theirs: decided by %q", got)
+		}
+		want("opened", "sam", "")
+		time.Sleep(15 * time.Minute)
+		if got := byKey(); got != "" {
+			t.Errorf("opened a while ago, and started with a key of theirs: decided by %q", got)
+		}
+		setPolicyBy(t, idp, "usr_other", closed)
+		time.Sleep(time.Hour)
+		setPolicyBy(t, idp, theirs.ID)
+		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.RevokeRole(ctx, "usr_author", "admin") })
+		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+			return tx.GrantRole(ctx, "usr_author", "support", time.Now())
+		})
+		want("opened by a key that they made", "author", "closed")
+		want("opened by a key that another made", "sam", "")
 	})
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -37,10 +38,14 @@ func (q Queries) PolicyNamed(ctx context.Context, id string) (*Policy, error) {
 }
 
 // PolicyBefore returns the newest version older than one that was saved before a time,
-// or by an operator or a user other than notBy; ErrNotFound: there is none.
-func (q Queries) PolicyBefore(ctx context.Context, version int64, saved time.Time, notBy string) (*Policy, error) {
-	return q.policy(ctx, `WHERE version < ? AND (created_at <= ? OR author_id = '' OR by_person AND author_id <> ?) ORDER BY version DESC LIMIT 1`,
-		version, At(saved), notBy)
+// or by an operator or a user who is none of notBy; ErrNotFound: there is none.
+func (q Queries) PolicyBefore(ctx context.Context, version int64, saved time.Time, notBy []string) (*Policy, error) {
+	args := []any{version, At(saved)}
+	for _, id := range notBy {
+		args = append(args, id)
+	}
+	return q.policy(ctx, `WHERE version < ? AND (created_at <= ? OR author_id = '' OR by_person AND author_id NOT IN (''`+
+		strings.Repeat(", ?", len(notBy))+`)) ORDER BY version DESC LIMIT 1`, args...)
 }
 
 func (q Queries) policy(ctx context.Context, which string, args ...any) (*Policy, error) {

@@ -46,12 +46,12 @@ func TestPolicies(t *testing.T) {
 			}
 		}
 		for saved, want := range map[time.Duration]int64{time.Hour: 3, 2 * time.Minute: 3, 90 * time.Second: 2, 0: 2, -time.Hour: 2} {
-			p, err := s.PolicyBefore(ctx, 4, t0.Add(saved), "usr_root")
+			p, err := s.PolicyBefore(ctx, 4, t0.Add(saved), []string{"usr_root"})
 			if err != nil || p.Version != want {
 				t.Errorf("before, saved until %v: got %+v, %v, want %d", saved, p, err, want)
 			}
 		}
-		if _, err := s.PolicyBefore(ctx, 1, t0, ""); !errors.Is(err, ErrNotFound) {
+		if _, err := s.PolicyBefore(ctx, 1, t0, nil); !errors.Is(err, ErrNotFound) {
 			t.Errorf("before the first: got %v", err)
 		}
 		all, err := s.Policies(ctx, 4, 2)

@@ -1,6 +1,11 @@
 package impersonation
 
-import "github.com/understudy-id/understudy/storage"
+import (
+	"context"
+	"fmt"
+
+	"github.com/understudy-id/understudy/storage"
+)
 
 // Caller is a program that asks in an actor's place: with a key of the management API,
 // or as a client that has permissions of it. What the actor shows by signing in, it
@@ -8,6 +13,33 @@ import "github.com/understudy-id/understudy/storage"
 type Caller struct {
 	ID       string
 	Standing storage.Standing
+}
+
+// id is the program's; empty: there is none.
+func (c *Caller) id() string {
+	if c == nil {
+		return ""
+	}
+	return c.ID
+}
+
+// behind returns programs and who made their keys: whoever did can ask with them. An
+// empty id is no program.
+func behind(ctx context.Context, from reads, programs ...string) ([]string, error) {
+	var all []string
+	for _, id := range programs {
+		if id == "" {
+			continue
+		}
+		maker, err := from.MakerOf(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("load maker of key: %w", err)
+		}
+		if all = append(all, id); maker != "" {
+			all = append(all, maker)
+		}
+	}
+	return all, nil
 }
 
 // caller asks what depends on whoever asks in the actor's place: it may start

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/storage"
@@ -58,10 +59,18 @@ func compileRow(row *storage.Policy) (*Policy, error) {
 // (SECURITY T31).
 func policyFor(ctx context.Context, from reads, id string, ask Ask, standing storage.Standing, limits Limits, now time.Time) (*Policy, error) {
 	p, err := policyNamed(ctx, from, id)
-	if err != nil || p == nil || limits.AuthorsAtOnce || now.Sub(p.CreatedAt) >= authorWaits || !p.writtenBy(ask, standing) {
+	if err != nil || p == nil || p.AuthorID == "" || limits.AuthorsAtOnce || now.Sub(p.CreatedAt) >= authorWaits {
 		return p, err
 	}
-	before, err := from.PolicyBefore(ctx, p.Version, now.Add(-authorWaits), ask.Actor.ID)
+	who, err := behind(ctx, from, ask.Caller.id())
+	if err != nil {
+		return nil, err
+	}
+	who = append(who, ask.Actor.ID)
+	if theirs, err := p.writtenBy(ctx, from, who, ask, standing); err != nil || !theirs {
+		return p, err
+	}
+	before, err := from.PolicyBefore(ctx, p.Version, now.Add(-authorWaits), who)
 	if errors.Is(err, storage.ErrNotFound) {
 		return p, nil // there were no rules before, so these only narrow
 	}
@@ -75,14 +84,17 @@ func policyFor(ctx context.Context, from reads, id string, ask Ask, standing sto
 	return p.and(bound), nil
 }
 
-// writtenBy reports whether who asks may be behind a version: it is theirs, or a key's,
-// and whoever may write the policy can have used one.
-func (p *Policy) writtenBy(ask Ask, standing storage.Standing) bool {
-	if p.byPerson || p.AuthorID == "" {
-		return p.AuthorID == ask.Actor.ID
+// writtenBy reports whether one of who asks may be behind a version: it is theirs, or of
+// a key that they made; and whoever may write the policy can have used any key.
+func (p *Policy) writtenBy(ctx context.Context, from reads, who []string, ask Ask, standing storage.Standing) (bool, error) {
+	if slices.Contains(who, p.AuthorID) || p.byPerson {
+		return slices.Contains(who, p.AuthorID), nil
 	}
-	return standing.MayAnywhere(PermissionPolicies) ||
-		ask.Caller != nil && (ask.Caller.ID == p.AuthorID || ask.Caller.Standing.MayAnywhere(PermissionPolicies))
+	if standing.MayAnywhere(PermissionPolicies) || ask.Caller != nil && ask.Caller.Standing.MayAnywhere(PermissionPolicies) {
+		return true, nil
+	}
+	authors, err := behind(ctx, from, p.AuthorID)
+	return slices.ContainsFunc(authors, func(id string) bool { return slices.Contains(who, id) }), err
 }
 
 // SetPolicy makes rules the next version of the policy: it holds for the next decision,

@@ -117,7 +117,7 @@ type reads interface {
 	CallerStanding(ctx context.Context, id string, now time.Time) (storage.Standing, error)
 	MakerOf(ctx context.Context, id string) (string, error)
 	PolicyNamed(ctx context.Context, id string) (*storage.Policy, error)
-	PolicyBefore(ctx context.Context, version int64, saved time.Time, actorID string) (*storage.Policy, error)
+	PolicyBefore(ctx context.Context, version int64, saved time.Time, notBy []string) (*storage.Policy, error)
 	Derived(id string, make func() (any, error)) (any, error)
 }
 
