@@ -328,7 +328,7 @@ func (s *Server) decideApproval(w http.ResponseWriter, r *http.Request, st *staf
 		return s.showApproval(w, r, st, a, status, form.Get("note"), []templates.FieldError{{Field: field, Message: message}})
 	}
 	by := impersonation.Approver{ID: st.User.ID, User: &st.User, Standing: st.standing, AuthTime: time.Now()}
-	if err := impersonation.MayDecide(a, by, nil, time.Now()); errors.Is(err, storage.ErrNotFound) {
+	if err := impersonation.MayDecide(a, by, nil, nil, time.Now()); errors.Is(err, storage.ErrNotFound) {
 		return errNoPage // before anything is said about it
 	}
 	note, ok := impersonation.CleanNote(form.Get("note"))

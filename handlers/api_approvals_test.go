@@ -69,3 +69,38 @@ func TestAPIApprovals(t *testing.T) {
 		wantStatus(t, "the approver's key has ended", ticket(), http.StatusForbidden)
 	})
 }
+
+// T30: whoever has a key asks with it, so nobody approves what a key of theirs asked for,
+// and no key of theirs uses what they approved: two people are two people.
+func TestApprovalByWhoHasTheKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		fourEyes(t, idp)
+		addClient(t, idp, "desk", started)
+		boss, name := staffed(t, idp, "admin")
+		keyOf := func(by string, permissions ...string) string {
+			k := storage.APIKey{Name: unique("key"), Permissions: permissions}
+			secret, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &k, storage.Cause{By: by}, time.Now())
+			check(t, err)
+			return secret
+		}
+		asks := keyOf("usr_"+name, "impersonation:start", "impersonation:read")
+		w := idp.API(t, asks, http.MethodPost, "/approvals", ticketBody(nil))
+		wantStatus(t, "ask", w, http.StatusCreated)
+		var request api.Approval
+		w.Into(t, &request)
+		wantStatus(t, "who made the key", boss.Post("/admin/approvals/"+request.ID+"/approve", nil), http.StatusForbidden)
+		at := "/approvals/" + request.ID + "/approve"
+		wantStatus(t, "another key of theirs", idp.API(t, keyOf("usr_"+name, "impersonation:approve"), http.MethodPost, at, nil), http.StatusForbidden)
+		wantStatus(t, "a key of somebody else", idp.API(t, keyOf("usr_root", "impersonation:approve"), http.MethodPost, at, nil), http.StatusOK)
+		wantStatus(t, "the ticket", idp.API(t, asks, http.MethodPost, "/tickets", ticketBody(nil)), http.StatusCreated)
+
+		a := asked(t, idp)
+		a.approve(t)
+		form := askForm(a.client)
+		ticket := ticketBody(setting("actor", map[string]any{"sub": a.actorID}, "client_id", a.client, "reason", form.Get("reason"),
+			"access", form.Get("access"), "binding", "bearer", "session_max_duration_in_seconds", 600))
+		delete(ticket, "ticket_ref")
+		wantStatus(t, "a key of the approver", idp.API(t, keyOf(a.approves, "impersonation:start"), http.MethodPost, "/tickets", ticket), http.StatusForbidden)
+		wantStatus(t, "a key of somebody else", idp.API(t, keyOf("usr_root", "impersonation:start"), http.MethodPost, "/tickets", ticket), http.StatusCreated)
+	})
+}

@@ -36,7 +36,7 @@ func (r Refusal) Error() string { return "approval: " + string(r) }
 
 // The refusals.
 const (
-	RefuseOwn     Refusal = "own"     // it is the actor's, or they asked for it
+	RefuseOwn     Refusal = "own"     // it is the actor's, or they asked for it, also with a key
 	RefuseSubject Refusal = "subject" // it is about them
 	RefuseKeyOf   Refusal = "key_of"  // the key was made by who may not decide
 	RefuseActing  Refusal = "acting"  // they act as somebody else
@@ -51,7 +51,7 @@ func (r Refusal) Message() string {
 	case RefuseSubject:
 		return "Somebody else has to decide about this: it is about you."
 	case RefuseKeyOf:
-		return "Another key has to decide about this: the actor or the user made this one."
+		return "Another key has to decide about this: the actor, the user or who asked made this one."
 	case RefuseActing:
 		return "Stop first. Nobody approves anything while they act as someone else."
 	case RefuseStepUp:
@@ -76,17 +76,21 @@ type Approver struct {
 func (a Approver) program() bool { return a.User == nil }
 
 // MayDecide says whether somebody may decide about a request for approval: nil, a
-// Refusal, or storage.ErrNotFound where it is out of their reach. limits are those of
-// the password check; nil asks for none, about an approval that was given before.
-func MayDecide(request *storage.Approval, by Approver, limits *Limits, now time.Time) error {
+// Refusal, or storage.ErrNotFound where it is out of their reach. behind are who asks
+// beside the actor: see behind. limits are those of the password check; nil asks for
+// none, about an approval that was given before.
+func MayDecide(request *storage.Approval, by Approver, behind []string, limits *Limits, now time.Time) error {
+	asks := func(id string) bool {
+		return id != "" && (id == request.ActorID || id == request.RequestedBy || slices.Contains(behind, id))
+	}
 	switch {
 	case by.User != nil && !by.User.Active(), !by.Standing.May(PermissionApprove, request.OrganizationID):
 		return storage.ErrNotFound
-	case by.ID == request.ActorID, by.ID == request.RequestedBy:
+	case asks(by.ID):
 		return RefuseOwn
 	case by.ID == request.SubjectID:
 		return RefuseSubject
-	case by.program() && by.MadeBy != "" && (by.MadeBy == request.ActorID || by.MadeBy == request.SubjectID):
+	case by.program() && (asks(by.MadeBy) || by.MadeBy == request.SubjectID):
 		return RefuseKeyOf
 	case limits == nil || by.program():
 		return nil
@@ -117,7 +121,7 @@ func (p *Policy) wantsApproval() bool {
 
 // approvedFor returns the id of an approval of exactly this attempt that is good: not
 // used, in time, and given by somebody who might give it now. Empty: there is none.
-func approvedFor(ctx context.Context, from reads, a Attempt) (string, error) {
+func approvedFor(ctx context.Context, from reads, a Attempt, caller *Caller) (string, error) {
 	given, err := from.ApprovalsFor(ctx, a.approvalOf(), storage.ApprovalApproved, a.Now)
 	if err != nil {
 		return "", fmt.Errorf("load approvals: %w", err)
@@ -130,7 +134,11 @@ func approvedFor(ctx context.Context, from reads, a Attempt) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("load approver: %w", err)
 		}
-		if MayDecide(&g, by, nil, a.Now) == nil {
+		asked, err := behind(ctx, from, g.RequestedBy, caller.id())
+		if err != nil {
+			return "", err
+		}
+		if MayDecide(&g, by, asked, nil, a.Now) == nil {
 			return g.ID, nil
 		}
 	}
@@ -247,7 +255,11 @@ func (s *Service) DecideApproval(ctx context.Context, id string, approved bool, 
 		if request, err = tx.Approval(ctx, id); err != nil {
 			return err
 		}
-		if err := MayDecide(request, by, &s.limits, now); err != nil {
+		asked, err := behind(ctx, tx, request.RequestedBy)
+		if err != nil {
+			return err
+		}
+		if err := MayDecide(request, by, asked, &s.limits, now); err != nil {
 			return err
 		}
 		request.Status, request.ExpiresAt = storage.ApprovalDenied, storage.At(now)

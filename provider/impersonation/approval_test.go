@@ -15,6 +15,7 @@ func TestMayDecide(t *testing.T) {
 	type decision struct {
 		request storage.Approval
 		by      Approver
+		behind  []string
 		limits  *Limits
 	}
 	program := func(d *decision) { d.by.ID, d.by.User, d.by.AuthTime = "key_1", nil, time.Time{} }
@@ -50,6 +51,13 @@ func TestMayDecide(t *testing.T) {
 
 		{"a program", program, nil},
 		{"the program that asked", func(d *decision) { program(d); d.request.RequestedBy = "key_1" }, RefuseOwn},
+		{"who made the key that asked", func(d *decision) { d.behind = []string{"key_1", "usr_olga"} }, RefuseOwn},
+		{"who made another key", func(d *decision) { d.behind = []string{"key_1", "usr_root"} }, nil},
+		{"a program whose key was made by who made the one that asked", func(d *decision) {
+			program(d)
+			d.by.MadeBy, d.behind = "usr_root", []string{"key_2", "usr_root"}
+		}, RefuseKeyOf},
+		{"a program that asks with what it approved", func(d *decision) { program(d); d.behind, d.limits = []string{"key_1"}, nil }, RefuseOwn},
 		{"a program without the permission", func(d *decision) { program(d); d.by.Standing = storage.Standing{} }, storage.ErrNotFound},
 		{"a program whose key the actor made", func(d *decision) { program(d); d.by.MadeBy = "usr_sam" }, RefuseKeyOf},
 		{"a program whose key the subject made", func(d *decision) { program(d); d.by.MadeBy = "usr_ada" }, RefuseKeyOf},
@@ -66,7 +74,7 @@ func TestMayDecide(t *testing.T) {
 				limits: &limits,
 			}
 			r.change(&d)
-			if got := MayDecide(&d.request, d.by, d.limits, t0); !errors.Is(got, r.want) || r.want == nil && got != nil {
+			if got := MayDecide(&d.request, d.by, d.behind, d.limits, t0); !errors.Is(got, r.want) || r.want == nil && got != nil {
 				t.Errorf("got %v, want %v", got, r.want)
 			}
 		})

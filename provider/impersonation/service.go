@@ -175,7 +175,7 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 	}
 	a.Usage = g.Usage
 	if a.Policy.wantsApproval() {
-		a.approval, err = approvedFor(ctx, from, a)
+		a.approval, err = approvedFor(ctx, from, a, ask.Caller)
 	}
 	a.Approved = a.approval != ""
 	return a, err
