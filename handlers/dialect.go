@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/understudy-id/understudy/handlers/api"
 	"github.com/understudy-id/understudy/provider"
@@ -272,6 +273,9 @@ func (s *Server) clientFor(r *http.Request, call *dialectCall, named string) (*s
 // acceptableID reports whether a text can be an id or an e-mail address that somebody
 // has: others are not looked for.
 func acceptableID(id string) bool { return id != "" && len(id) <= 320 && !strings.ContainsRune(id, 0) }
+
+// notText reports whether a value of a query is none that anybody's row could have.
+func notText(value string) bool { return strings.ContainsRune(value, 0) || !utf8.ValidString(value) }
 
 // milliseconds is a time as JavaScript counts it, nil for none.
 func milliseconds(t storage.Time) *int64 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,6 +145,9 @@ func clerkTokenOf(t *storage.Ticket, now time.Time) clerkToken {
 func clerkUsersQuery(q url.Values) (storage.UserSelection, error) {
 	sel := storage.UserSelection{Text: strings.TrimSpace(q.Get("query")), Limit: 10, Order: "created_at", Descending: true}
 	for name, values := range q {
+		if slices.ContainsFunc(values, notText) {
+			return sel, invalidField(name, "is no text")
+		}
 		switch name {
 		case "query", "limit", "offset", "order_by":
 			if len(values) > 1 {

@@ -172,7 +172,8 @@ func TestClerkUsers(t *testing.T) {
 		wantStatus(t, "nobody", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_nobody", key, nil}), http.StatusNotFound)
 		for _, query := range []string{
 			"organization_id=org_initech&organization_id=-org_globex", "user_id=-usr_ada", "phone_number=1", "external_id=x", "last_active_at_since=1", "limit=0", "limit=501", "limit=x", "offset=-1", "order_by=password_hash",
-			"order_by=id;drop", "order_by=-", "limit=1&limit=2", "%zz", "x=" + strings.Repeat("y", 9000),
+			"order_by=id;drop", "order_by=-", "limit=1&limit=2", "%zz", "query=%00", "query=%ff",
+			"user_id=%00", "email_address=ada@example.test&email_address=%00", "organization_id=%ff", "x=" + strings.Repeat("y", 9000),
 		} {
 			w := say(t, idp, spoken{http.MethodGet, "/v1/users?" + query, key, nil})
 			wantStatus(t, "F09: "+query, w, http.StatusBadRequest)

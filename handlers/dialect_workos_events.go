@@ -59,6 +59,9 @@ func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.Event
 		if !slices.Contains([]string{"events", "after", "limit", "organization_id", "range_start", "range_end", "order"}, name) {
 			return f, nil, invalidField(name, "there is no such parameter")
 		}
+		if slices.ContainsFunc(values, notText) {
+			return f, nil, invalidField(name, "is no text")
+		}
 		if len(values) > 1 && name != "events" {
 			return f, nil, invalidField(name, "was given more than once")
 		}

@@ -300,6 +300,7 @@ func testWorkOSEvents(t *testing.T, idp *idptest.IDP) {
 		"F09: a parameter twice":        {key, "events=session.created&limit=1&limit=2", 400},
 		"F09: another parameter":        {key, "events=session.created&sort=x", 400},
 		"backwards":                     {key, "events=session.created&order=desc", 400},
+		"F09: no text":                  {key, "events=session.created&organization_id=%00", 400},
 		"no time":                       {key, "events=session.created&range_start=x", 400},
 	} {
 		w := list(row.key, row.query)
