@@ -100,8 +100,9 @@ func (s *Server) tried(ctx context.Context, form url.Values) (ask impersonation.
 		ask.Duration = time.Duration(n) * time.Minute
 	}
 	if at := text("at"); at != "" {
+		var err error
 		if now, err = time.Parse("2006-01-02T15:04", at); err != nil {
-			wrong["at"], err = "Type it like 2026-03-14T15:09.", nil
+			wrong["at"] = "Type it like 2026-03-14T15:09."
 		}
 	}
 	if ask.IP != "" {
