@@ -384,6 +384,32 @@ func TestApprovalsAreBounded(t *testing.T) {
 	})
 }
 
+// What others get mails of is bounded, also where what was asked for is taken back.
+func TestAskingIsBounded(t *testing.T) {
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		fourEyes(t, idp)
+		a := asked(t, idp)
+		again := func(n int) *idptest.Response {
+			wantStatus(t, "withdraw", a.actor.Post(a.page()+"/withdraw", nil), http.StatusSeeOther)
+			w := a.ask("ticket_ref", fmt.Sprintf("T-%d", n))
+			a.approval = strings.TrimPrefix(w.Location().Path, "/admin/approvals/")
+			return w
+		}
+		for n := range 9 {
+			wantStatus(t, "another", again(n), http.StatusSeeOther)
+		}
+		wantStatus(t, "the eleventh within an hour", again(10), http.StatusTooManyRequests)
+		key := idp.APIKey(t, impersonation.PermissionStart)
+		body := map[string]any{"actor_id": a.actorID, "client_id": a.client, "reason": "Cannot see invoice 4711"}
+		w := idp.API(t, key, http.MethodPost, "/users/usr_linus/support-access/requests", body)
+		if p := w.Problem(t); w.Status != http.StatusTooManyRequests || p.Denial == nil || *p.Denial != "rate" || w.Header.Get("Retry-After") == "" {
+			t.Errorf("asking a user: %d %s", w.Status, w.Body)
+		}
+		body["actor_id"] = "usr_sam"
+		wantStatus(t, "somebody else asks", idp.API(t, key, http.MethodPost, "/users/usr_linus/support-access/requests", body), http.StatusCreated)
+	})
+}
+
 // From the consent page of an application, through a second person, into the very answer
 // that the application waits for; all without a script.
 func TestApprovalFromTheConsentPage(t *testing.T) {

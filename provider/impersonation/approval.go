@@ -202,6 +202,9 @@ func (s *Service) RequestApproval(ctx context.Context, ask Ask, r storage.Reques
 		if n >= maxApprovalsWaiting {
 			return ErrApprovalsWaiting
 		}
+		if err := s.mayTell(ctx, tx, a.Actor.ID, now); err != nil {
+			return err
+		}
 		want.ID, want.Status, want.Entry, want.Rule = storage.NewID("apr"), storage.ApprovalPending, ask.Entry, RuleOf(decision)
 		want.CreatedAt, want.ExpiresAt = storage.At(now), storage.At(now.Add(s.limits.ApprovalWait))
 		want.KeptUntil = storage.At(now.Add(s.limits.ApprovalWait + approvalKept))

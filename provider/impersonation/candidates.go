@@ -180,7 +180,7 @@ var messages = map[Denial]string{
 	DenyOrganization:      "The user does not belong to this organization, or the application is not for it.",
 	DenyOrganizationNeeds: "Choose the organization in which to act.",
 	DenyPrivileged:        "Has rights that you may not use.",
-	DenyRate:              "You have started too many of these within an hour. Try again later.",
+	DenyRate:              "You have started or asked for too many of these within an hour. Try again later.",
 	DenyConcurrent:        "You are acting as someone already. Stop that first.",
 	DenyStepUp:            "Confirm your password first.",
 	DenyEnded:             "This has ended.",

@@ -388,6 +388,16 @@ func (s *Service) Denied(ctx context.Context, ask Ask, refusal error, r storage.
 	})
 }
 
+// mayTell counts what an actor asks others for, each of which others may get a mail of:
+// within an hour as much as they may start. A Wait: it is enough.
+func (s *Service) mayTell(ctx context.Context, tx *storage.Tx, actorID string, now time.Time) error {
+	full, err := tx.Take(ctx, storage.Hash("impersonation asked:"+actorID), int64(s.limits.MaxStartsPerHour), time.Hour, now)
+	if err == nil && !full.IsZero() {
+		err = Wait{DenyRate, full}
+	}
+	return err
+}
+
 // refusals bounds how often somebody may be refused: trying who can be acted as is
 // no pastime, and each refusal stays on the record for good. A caller that is refused
 // for one actor keeps neither the others from asking, nor that one in a browser.

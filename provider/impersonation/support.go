@@ -233,6 +233,9 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 		if theirs >= maxAsked {
 			return ErrAsked
 		}
+		if err := s.mayTell(ctx, tx, a.Actor.ID, now); err != nil {
+			return err
+		}
 		request.UserID, request.ActorID, request.ClientID, request.Reason, request.TicketRef = a.Subject.ID, a.Actor.ID, a.Client.ID, a.Reason, a.TicketRef
 		if err := tx.CreateSupportRequest(ctx, request); err != nil {
 			return fmt.Errorf("create request: %w", err)
