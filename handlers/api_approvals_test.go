@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/understudy-id/understudy/handlers/api"
 	"github.com/understudy-id/understudy/handlers/idptest"
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -102,5 +104,35 @@ func TestApprovalByWhoHasTheKey(t *testing.T) {
 		delete(ticket, "ticket_ref")
 		wantStatus(t, "a key of the approver", idp.API(t, keyOf(a.approves, "impersonation:start"), http.MethodPost, "/tickets", ticket), http.StatusForbidden)
 		wantStatus(t, "a key of somebody else", idp.API(t, keyOf("usr_root", "impersonation:start"), http.MethodPost, "/tickets", ticket), http.StatusCreated)
+	})
+}
+
+// Nobody says yes in a user's place, and uses it: not with a key of theirs either.
+func TestSupportAccessByAKeyOfTheActor(t *testing.T) {
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		setRules(t, idp, impersonation.Rule{
+			Name: "asked", When: "true", Effect: impersonation.EffectOblige, Oblige: impersonation.Obligations{SupportAccess: true},
+		})
+		client, err := idp.Store.Client(t.Context(), "app")
+		check(t, err)
+		sam, err := idp.Store.User(t.Context(), "usr_sam")
+		check(t, err)
+		for maker, allowed := range map[string]bool{"usr_sam": false, "usr_root": true, "": true} {
+			k := storage.APIKey{Name: unique("key"), Permissions: storage.List{"users:write"}}
+			_, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &k, storage.Cause{By: maker}, time.Now())
+			check(t, err)
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.PutSupportAccess(ctx, &storage.SupportAccess{
+					UserID: "usr_ada", Mode: storage.SupportUntil, ExpiresAt: storage.At(time.Now().Add(time.Hour)), UpdatedAt: storage.At(time.Now()), SetBy: k.ID,
+				})
+			})
+			v, err := idp.Provider.Impersonation.Explain(t.Context(), impersonation.Ask{
+				Actor: sam, Client: client, SubjectID: "usr_ada", Reason: "Cannot see invoice 4711", Access: impersonation.Full, Duration: 10 * time.Minute, Entry: "console",
+			}, nil, time.Now())
+			check(t, err)
+			if v.Allowed != allowed {
+				t.Errorf("set with a key of %q: %v", maker, v.Err())
+			}
+		}
 	})
 }

@@ -151,6 +151,7 @@ type Attempt struct {
 	Running *storage.Impersonation
 
 	approval string // the id of the approval that made it Approved
+	saidWith string // who made the key with which SupportAccess was set; empty: nobody knows, or there is none
 
 	// preview is set when the form is still to be filled in: only what is certain
 	// whatever will be filled in counts.
@@ -414,7 +415,7 @@ func supportAccess(a Attempt) Denial {
 		said == nil && a.SupportRule != storage.SupportRequired && !a.RequireSupportAccess:
 		return ""
 	case said == nil, said.Mode == storage.SupportDenied, said.ExpiresAt.Passed(a.Now),
-		said.SetBy == a.Actor.ID, // nobody says yes in the user's place, and uses it
+		said.SetBy == a.Actor.ID, said.SetBy != "" && a.saidWith == a.Actor.ID, // nobody says yes in the user's place, and uses it
 		said.Mode == storage.SupportTicket && said.TicketRef != a.TicketRef:
 		return DenySupportAccess
 	}

@@ -164,6 +164,11 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 		return a, err
 	}
 	a.SubjectStanding = g.SubjectStanding
+	if g.Said != nil && g.Said.SetBy != "" {
+		if a.saidWith, err = from.MakerOf(ctx, g.Said.SetBy); err != nil {
+			return a, fmt.Errorf("load maker of key: %w", err)
+		}
+	}
 	if running != nil {
 		a.Approved = running.ApprovalID != ""
 		return a, nil
