@@ -95,7 +95,7 @@ func mutated(t *rapid.T, v any) any {
 }
 
 // Whatever is sent to an operation, the answer is one that the document has: a problem
-// where something is wrong, and never a failure of ours. idptest.API sees to that.
+// where something is wrong, and never a failure of ours. idptest.API sees to that (SECURITY F09).
 func TestAPIProperty(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{Handlers: manyCalls})

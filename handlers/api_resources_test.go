@@ -278,7 +278,7 @@ func TestAPIClients(t *testing.T) {
 }
 
 // A client whose scope names permissions is a caller: nobody gets at one through
-// clients:write who does not hold them.
+// clients:write who does not hold them (SECURITY F08).
 func TestAPIClientsOfPermissions(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})

@@ -397,7 +397,7 @@ func TestAPIIdempotencyOfWaiting(t *testing.T) {
 	})
 }
 
-// A key can do no more than whoever made it, and reaches no further.
+// A key can do no more than whoever made it, and reaches no further (SECURITY F08).
 func TestAPIKeysOfKeys(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, idptest.Options{})
