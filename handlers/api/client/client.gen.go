@@ -3273,7 +3273,7 @@ type ClientInterface interface {
 
 	// GetSupportAccess Show what a user says about support
 	//
-	// Only users themselves allow or deny it, on their account page.
+	// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
 	//
 	// Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 	GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4844,7 +4844,7 @@ func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID Ses
 
 // GetSupportAccess Show what a user says about support
 //
-// Only users themselves allow or deny it, on their account page.
+// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
 //
 // Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 func (c *Client) GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9673,7 +9673,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetSupportAccessWithResponse Show what a user says about support
 	//
-	// Only users themselves allow or deny it, on their account page.
+	// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14520,7 +14520,7 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, use
 
 // GetSupportAccessWithResponse Show what a user says about support
 //
-// Only users themselves allow or deny it, on their account page.
+// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
