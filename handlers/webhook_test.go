@@ -312,7 +312,7 @@ func TestWebhookChokesOnOneEvent(t *testing.T) {
 		for i := range 4 * 24 {
 			happen(t, idp, storage.Event{Type: storage.EventSessionCreated}, storage.Private{})
 			time.Sleep(time.Hour)
-			if _, taken := v.count(); taken < i { // but for the one that may be under way
+			if _, taken := v.count(); i >= 4 && taken < i { // but for the one that may be under way, once all of those were tried
 				t.Errorf("after %d hours %d were taken", i+1, taken)
 			}
 		}

@@ -88,7 +88,7 @@ func (s *WebhookSender) look(ctx, sending context.Context) (more bool, err error
 func (s *WebhookSender) send(ctx, sending context.Context, w *storage.Webhook, limit int, now time.Time) (int, error) {
 	var claimed []storage.Delivery
 	err := s.hooks.store.Write(ctx, func(tx *storage.Tx) (err error) {
-		claimed, err = tx.ClaimDeliveries(ctx, w.ID, limit, now, now.Add(sendLease))
+		claimed, err = tx.ClaimDeliveries(ctx, w, limit, now, now.Add(sendLease))
 		return err
 	})
 	if err != nil || len(claimed) == 0 {

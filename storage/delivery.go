@@ -126,19 +126,24 @@ func (q Queries) DueWebhooks(ctx context.Context, now time.Time) ([]Webhook, err
 }
 
 // ClaimDeliveries takes up to limit waiting deliveries of a webhook, for one attempt each:
-// whoever waits longest first, so that events that fail again and again are not in the way
-// of others, and those that wait as long in the order of their events. Nobody else takes them before until; whoever is
-// gone by then only delayed them.
-func (tx *Tx) ClaimDeliveries(ctx context.Context, webhookID string, limit int, now, until time.Time) ([]Delivery, error) {
+// whoever waits longest first, and those that wait as long in the order of their events.
+// Of a webhook that fails, those that were never tried come before: events that it chokes
+// on are not in the way of others. Nobody else takes them before until; whoever is gone by
+// then only delayed them.
+func (tx *Tx) ClaimDeliveries(ctx context.Context, w *Webhook, limit int, now, until time.Time) ([]Delivery, error) {
+	order := "next_attempt_at, position"
+	if w.Failures > 0 { // no index has this order, but it is asked for seldom then
+		order = "attempts > 0, " + order
+	}
 	lock := ""
 	if tx.dialect == Postgres {
 		lock = " FOR UPDATE SKIP LOCKED"
 	}
-	args := append([]any{webhookID}, waitingSince(now)...)
-	args = append(args, limit, At(until), At(now), webhookID)
+	args := append([]any{w.ID}, waitingSince(now)...)
+	args = append(args, limit, At(until), At(now), w.ID)
 	var claimed []Delivery
 	err := tx.conn(ctx).Raw(`
-		WITH due AS (SELECT event_id FROM webhook_deliveries WHERE webhook_id = ? AND `+waiting+` ORDER BY next_attempt_at, position LIMIT ?`+lock+`)
+		WITH due AS (SELECT event_id FROM webhook_deliveries WHERE webhook_id = ? AND `+waiting+` ORDER BY `+order+` LIMIT ?`+lock+`)
 		UPDATE webhook_deliveries SET attempts = attempts + 1, claimed_until = ?, tried_since = CASE WHEN tried_since = 0 THEN ? ELSE tried_since END
 		WHERE webhook_id = ? AND event_id IN (SELECT event_id FROM due) RETURNING *`, args...).Scan(&claimed).Error
 	slices.SortFunc(claimed, func(a, b Delivery) int { return int(a.Position - b.Position) })

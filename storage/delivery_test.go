@@ -63,7 +63,7 @@ func TestDeliveries(t *testing.T) {
 		claim := func(limit int, now time.Time) (claimed []Delivery) {
 			t.Helper()
 			write(t, s, func(ctx context.Context, tx *Tx) (err error) {
-				claimed, err = tx.ClaimDeliveries(ctx, "wh_1", limit, now, now.Add(time.Minute))
+				claimed, err = tx.ClaimDeliveries(ctx, &Webhook{ID: "wh_1"}, limit, now, now.Add(time.Minute))
 				return err
 			})
 			return claimed
