@@ -296,14 +296,13 @@ func TestWebhookChokesOnOneEvent(t *testing.T) {
 		hooks, w := hooked(t, idp, v, "session.created")
 		end := working(t, idp, time.Minute, 1)
 		defer end()
-		bad := ""
 		for range 20 {
 			happen(t, idp, storage.Event{Type: storage.EventSessionCreated, SubjectID: "usr_bad"}, storage.Private{})
 		}
 		check(t, idp.Auditor.Sequence(t.Context()))
 		found, err := idp.Store.EventFeed(t.Context(), storage.EventFeed{SubjectID: "usr_bad"})
 		check(t, err)
-		bad = found[0].ID
+		bad := found[0].ID
 		v.answers(func(id string, _ int) int {
 			if v.bodies[id].Data.Subject == "usr_bad" {
 				return http.StatusUnprocessableEntity
