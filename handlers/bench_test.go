@@ -154,8 +154,9 @@ func BenchmarkImpersonatedLogin(b *testing.B) {
 	})
 }
 
-// BenchmarkTokenExchange begins to act as a user and, in another, comes back as well.
-// Each actor does it some times, as the limits have it.
+// BenchmarkTokenExchange begins to act as a user and, in another, comes back as well;
+// each actor does it some times, as the limits have it. Before that a token of a user, and
+// one in which somebody acts, give another.
 func BenchmarkTokenExchange(b *testing.B) {
 	idp := benchIDP(b)
 	actors := make([]*trade, 400)
@@ -167,6 +168,12 @@ func BenchmarkTokenExchange(b *testing.B) {
 			x.client = actors[0].client
 			x.by(str(b, x.signsIn(b, x.browser, "scope", "openid email"), "access_token"))
 		}
+	}
+	acting := str(b, actors[0].exchanged(b), "access_token")
+	for name, token := range map[string]string{"narrower": actors[1].form.Get("actor_token"), "narrower, acting": acting} {
+		bench(b, name, func(int) func() error {
+			return func() error { return wantOK(actors[0].call(narrower(token, "scope", "openid"))) }
+		})
 	}
 	var turn atomic.Int64
 	for _, name := range []string{"start", "start and back"} {

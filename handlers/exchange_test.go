@@ -235,6 +235,10 @@ var mistakes = []struct {
 	{"a user's token", func(t *testing.T, x *trade) {
 		x.from(str(t, x.signsIn(t, person(t, x.idp, x.subject)), "access_token"))
 	}, "", ""},
+	{"a user's token, and nobody who acts", func(t *testing.T, x *trade) {
+		x.from(str(t, x.signsIn(t, person(t, x.idp, x.subject)), "access_token"))
+		x.set("actor_token", "", "actor_token_type", "")
+	}, "invalid_request", ""},
 	{"a user's token for an API", func(t *testing.T, x *trade) {
 		x.from(str(t, x.signsIn(t, person(t, x.idp, x.subject), "resource", "https://api.example"), "access_token"))
 	}, "", ""},
@@ -735,7 +739,6 @@ func testWayBackRefused(t *testing.T, idp *idptest.IDP) {
 		code   string
 		ends   bool // by what was done, not by the exchange
 	}{
-		{"no requested_subject", nil, func(t *testing.T, x *trade) url.Values { return x.back(t, "requested_subject", "") }, "invalid_request", false},
 		{"to be somebody else", nil, func(t *testing.T, x *trade) url.Values { return x.back(t, "requested_subject", "usr_root") }, "invalid_request", false},
 		{"to be the subject", nil, func(t *testing.T, x *trade) url.Values { return x.back(t, "requested_subject", x.subjectID()) }, "invalid_request", false},
 		{"with a reason", nil, func(t *testing.T, x *trade) url.Values { return x.back(t, "reason", "Cannot see invoice 4711") }, "invalid_request", false},
@@ -1101,6 +1104,8 @@ func FuzzTokenExchange(f *testing.F) {
 			"subject_token_type", accessType, "subject_token", "ACTING",
 			"actor_token", "", "actor_token_type", "", "reason", "", "requested_subject", x.actorID(),
 		},
+		{"subject_token_type", accessType, "subject_token", "ACTING", "actor_token", "", "actor_token_type", "", "reason", ""},
+		{"subject_token_type", accessType, "subject_token", "THEIRS", "actor_token", "", "actor_token_type", "", "reason", "", "scope", "openid"},
 	} {
 		seed(pairs...)
 	}
@@ -1119,9 +1124,14 @@ func FuzzTokenExchange(f *testing.F) {
 		begins := form.Get("actor_token") == actor && form.Get("actor_token_type") == accessType && form.Get("requested_subject") == "" &&
 			(form.Get("subject_token_type") == userIDType || form.Get("subject_token_type") == accessType && form.Get("subject_token") == theirs)
 		ends := form.Get("subject_token") == acting && form.Get("requested_subject") == x.actorID() && form.Get("actor_token") == ""
+		narrows := form.Get("actor_token") == "" && form.Get("requested_subject") == "" && form.Get("subject_token_type") == accessType
 		answer := w.JSON(t)
-		if err != nil || form.Get("grant_type") != grantExchange || begins == ends || begins != (answer["impersonation"] != nil) {
+		acts := begins || narrows && form.Get("subject_token") == acting
+		if err != nil || form.Get("grant_type") != grantExchange || acts != (answer["impersonation"] != nil) {
 			t.Errorf("%q: %s", body, w.Body)
+		}
+		if n := slices.DeleteFunc([]bool{begins, ends, narrows}, func(is bool) bool { return !is }); len(n) != 1 {
+			t.Errorf("%q: begins %v, ends %v, narrows %v: %s", body, begins, ends, narrows, w.Body)
 		}
 		if ends { // and something runs for the next
 			acting = str(t, x.exchanged(t), "access_token")

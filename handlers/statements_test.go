@@ -164,6 +164,8 @@ func TestStatements(t *testing.T) {
 			x := newTrade(t, idp, nil)
 			w = measure("token exchange", 9, 3, 12, func() *idptest.Response { return x.call(x.form) })
 			x.tokens = w.JSON(t)
+			measure("token exchange: narrower", 2, 0, 2, func() *idptest.Response { return x.call(narrower(x.form.Get("actor_token"))) })
+			measure("token exchange: narrower, acting", 7, 1, 8, func() *idptest.Response { return x.call(narrower(str(t, x.tokens, "access_token"))) })
 			measure("token exchange: back", 5, 5, 10, func() *idptest.Response { return x.call(x.back(t)) })
 		})
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // tokenExchange is the grant type of RFC 8693, for what an application does on its own
-// server: its staff begin to act as a user, and become themselves again. Nothing is
-// exchanged otherwise.
+// server: its staff begin to act as a user, and become themselves again; and a token of
+// its own gives one that may do less, or is for something else.
 //
 // The client stands in for the page on which people confirm at the provider, so it
 // must be one that was registered for this and that authenticates
@@ -45,10 +45,13 @@ func (h *tokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err != nil {
 		return err
 	}
-	x := &exchange{exchangeRequest: asked, p: h.p, client: c, request: r.(*fosite.AccessRequest), now: time.Now()}
-	if asked.requestedSubject != "" {
+	x := &exchange{exchangeRequest: asked, p: h.p, client: c, request: r.(*fosite.AccessRequest), now: time.Now(), told: map[string]any{}}
+	switch {
+	case asked.requestedSubject != "":
 		err = x.prepareReturn(ctx)
-	} else {
+	case asked.narrows():
+		err = x.prepareNarrower(ctx)
+	default:
 		err = x.prepareStart(ctx)
 	}
 	if err != nil {
@@ -72,8 +75,14 @@ func (h *tokenExchange) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	w := workOf(ctx)
 	x := w.exchange
 	x.secrets()
-	w.writes = append(w.writes, func(tx *storage.Tx) error { return x.carryOut(ctx, tx) })
-	h.p.noteSession(ctx, x.client, x.session)
+	if x.narrows() {
+		if err := x.addNarrower(ctx, w); err != nil {
+			return err
+		}
+	} else {
+		w.writes = append(w.writes, func(tx *storage.Tx) error { return x.carryOut(ctx, tx) })
+		h.p.noteSession(ctx, x.client, x.session)
+	}
 	response.SetAccessToken("to be signed")
 	response.SetTokenType(tokenTypeNone)
 	return nil

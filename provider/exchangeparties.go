@@ -57,10 +57,8 @@ func (x *exchange) actor(ctx context.Context) (*storage.Login, error) {
 	if x.actorToken == "" {
 		return nil, errActorMissing
 	}
-	a, err := x.presented(ctx, x.actorToken)
+	a, err := x.presented(ctx, x.actorToken, errActorToken)
 	switch {
-	case errors.Is(err, errInactive):
-		return nil, errActorToken.because(err)
 	case err != nil:
 		return nil, err
 	case a.claims.ClientID != x.client.ID, !slices.Contains(a.claims.Audience, x.p.config.Issuer):
@@ -78,11 +76,14 @@ func (x *exchange) actor(ctx context.Context) (*storage.Login, error) {
 	return &storage.Login{LoginSession: *session, User: a.granted.User}, nil
 }
 
-// presented returns an access token of a user that may be used now, else errInactive.
-func (x *exchange) presented(ctx context.Context, token string) (*active, error) {
+// presented returns an access token of a user that may be used now, else otherwise.
+func (x *exchange) presented(ctx context.Context, token string, otherwise *Error) (*active, error) {
 	a, err := x.p.active(ctx, token, x.now)
 	if err == nil && (a.kind != storage.AccessToken || a.granted == nil) {
 		err = errInactive
+	}
+	if errors.Is(err, errInactive) {
+		err = otherwise.because(err)
 	}
 	return a, err
 }
@@ -121,10 +122,8 @@ func (x *exchange) chained(ctx context.Context, g *storage.Granted) error {
 // subject takes the user of an access token that the client was given, or that is for
 // it. What the token may not do, nobody may who acts as its user.
 func (x *exchange) subject(ctx context.Context) error {
-	s, err := x.presented(ctx, x.subjectToken)
+	s, err := x.presented(ctx, x.subjectToken, errSubjectToken)
 	switch {
-	case errors.Is(err, errInactive):
-		return errSubjectToken.because(err)
 	case err != nil:
 		return err
 	case !mayIntrospect(x.client, s):
@@ -203,10 +202,8 @@ func (x *exchange) prepareReturn(ctx context.Context) error {
 	if x.requestedType == typeRefreshToken {
 		return errNoRefresh
 	}
-	a, err := x.presented(ctx, x.subjectToken)
+	a, err := x.presented(ctx, x.subjectToken, errSubjectToken)
 	switch {
-	case errors.Is(err, errInactive):
-		return errSubjectToken.because(err)
 	case err != nil:
 		return err
 	case a.claims.ClientID != x.client.ID, !a.acting(), x.requestedSubject != actorIn(a.claims.Act):

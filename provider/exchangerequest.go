@@ -78,6 +78,11 @@ func parseExchange(form url.Values) (*exchangeRequest, error) {
 	return x, nil
 }
 
+// narrows reports whether nobody begins or stops to act: a token comes of another.
+func (x *exchangeRequest) narrows() bool {
+	return x.subjectType == typeAccessToken && x.actorToken+x.requestedSubject == "" && !x.terms()
+}
+
 // terms reports whether the request says anything of an impersonation to start.
 func (x *exchangeRequest) terms() bool {
 	return x.reason+x.ticketRef+x.organization+string(x.access) != "" || x.duration != 0

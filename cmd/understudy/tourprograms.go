@@ -63,6 +63,18 @@ func (v *visitor) exchanges() error {
 	if err := v.check("who acts as Ada acts as nobody through her", status == http.StatusBadRequest); err != nil {
 		return err
 	}
+	less, status, err := v.call("/oauth2/token", url.Values{
+		"grant_type": {grantTokenExchange}, "subject_token": {acting}, "subject_token_type": {kind}, "scope": {"openid"},
+	})
+	if err != nil {
+		return err
+	}
+	narrower, _ := less["access_token"].(string)
+	claims = v.decoded("access-token", narrower)
+	act, _ = claims["act"].(map[string]any)
+	if err := v.check("a token for less says the same of both", status == http.StatusOK && claims["scope"] == "openid" && claims["sub"] == "usr_ada" && act["sub"] == "usr_sam"); err != nil {
+		return err
+	}
 	back, status, err := v.call("/oauth2/token", url.Values{
 		"grant_type": {grantTokenExchange}, "subject_token": {acting}, "subject_token_type": {kind}, "requested_subject": {"usr_sam"},
 	})
@@ -74,11 +86,16 @@ func (v *visitor) exchanges() error {
 	if err := v.check("the way back gives a token of Sam's", status == http.StatusOK && claims["sub"] == "usr_sam" && claims["act"] == nil); err != nil {
 		return err
 	}
-	dead, _, err := v.call("/oauth2/introspect", url.Values{"token": {acting}})
-	if err != nil {
-		return err
+	for _, token := range []string{acting, narrower} {
+		dead, _, err := v.call("/oauth2/introspect", url.Values{"token": {token}})
+		if err != nil {
+			return err
+		}
+		if err := v.check("and what Sam acted with is dead", dead["active"] == false); err != nil {
+			return err
+		}
 	}
-	return v.check("and the one in which Sam acted is dead", dead["active"] == false)
+	return nil
 }
 
 // beginsAtTheHelpdesk plays a program: it asks for a ticket with an API key, a browser
