@@ -3,6 +3,7 @@ package handlers
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
@@ -110,9 +111,6 @@ func (s *Server) runningNow(r *http.Request, st *staff, now time.Time) ([]templa
 	return rows, nil
 }
 
-// stepURLs lead to where the steps of the setup are done.
-var stepURLs = []string{"/admin/clients", "/admin/users", "/admin/settings"}
-
 // whatIsLeft adds what an administrator should do.
 func (s *Server) whatIsLeft(r *http.Request, p *templates.OverviewPage) error {
 	have, err := s.store.Progress(r.Context())
@@ -123,11 +121,7 @@ func (s *Server) whatIsLeft(r *http.Request, p *templates.OverviewPage) error {
 	if err != nil {
 		return err
 	}
-	for i, step := range steps(have, on) {
-		if !step.Done {
-			p.Steps = append(p.Steps, templates.OverviewStep{Title: step.Title, State: step.State, URL: stepURLs[i]})
-		}
-	}
+	p.Steps = slices.DeleteFunc(steps(have, on), func(step templates.ChecklistStep) bool { return step.Done })
 	if s.config.Findings != nil {
 		for _, f := range s.config.Findings(r.Context()) {
 			p.Warnings = append(p.Warnings, templates.Warning(f))

@@ -139,7 +139,7 @@ func (s *Server) checklist(w http.ResponseWriter, r *http.Request) error {
 // steps is what makes an installation useful, and how far it is.
 func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 	application := templates.ChecklistStep{
-		Title: "Add an application", Done: have.Clients > 0, State: "People sign in to applications. There is none yet.",
+		Title: "Add an application", Done: have.Clients > 0, URL: "/admin/clients/new", State: "People sign in to applications. There is none yet.",
 		Commands: []templates.Command{{
 			"understudy client create", "--id shop", "--name Shop", "--redirect-uri https://shop.example.com/callback", "--allow-impersonation",
 		}},
@@ -148,7 +148,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		application.State, application.Count = count(have.Clients, "There is one application.", "There are %d applications.")
 	}
 	users := templates.ChecklistStep{
-		Title: "Add users", Done: have.Users > 0, State: "There is nobody but administrators yet. The role support lets staff sign in as others.",
+		Title: "Add users", Done: have.Users > 0, URL: "/admin/users/new", State: "There is nobody but administrators yet. The role support lets staff sign in as others.",
 		Commands: []templates.Command{
 			{"understudy user create", "--email ada@example.com", `--name "Ada Lovelace"`, "--password-file -"},
 			{"understudy user create", "--email sam@example.com", `--name "Sam Support"`, "--role support", "--password-file -"},
@@ -158,7 +158,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		users.State, users.Count = count(have.Users, "There is one user besides administrators.", "There are %d users besides administrators.")
 	}
 	signInAs := templates.ChecklistStep{
-		Title: "Switch on signing in as someone else", Done: on && have.ClientsOptedIn > 0, State: "It is off.",
+		Title: "Switch on signing in as someone else", Done: on && have.ClientsOptedIn > 0, URL: "/admin/settings", State: "It is off.",
 		Commands: []templates.Command{{"understudy impersonation enable"}},
 	}
 	switch {
@@ -166,7 +166,7 @@ func steps(have storage.Progress, on bool) []templates.ChecklistStep {
 		signInAs.Commands = nil
 		signInAs.State, signInAs.Count = count(have.ClientsOptedIn, "It is on, and one application allows it.", "It is on, and %d applications allow it.")
 	case on:
-		signInAs.State = "It is on, but no application allows it yet."
+		signInAs.State, signInAs.URL = "It is on, but no application allows it yet.", "/admin/clients"
 		signInAs.Commands = []templates.Command{{"understudy client update shop", "--allow-impersonation"}}
 	}
 	return []templates.ChecklistStep{application, users, signInAs}

@@ -293,6 +293,11 @@ func TestChecklist(t *testing.T) {
 		wantStatus(t, name, person(t, idp, name).Get("/setup"), http.StatusForbidden)
 	}
 	root := person(t, idp, "root")
+	for _, link := range []string{`href="/admin"`, `href="/admin/clients/new"`, `href="/admin/users/new"`, `href="/admin/settings"`} {
+		if w := root.Get("/setup"); !strings.Contains(w.Body, link) {
+			t.Errorf("no %s: the console is not to be found from here", link)
+		}
+	}
 	page := func() string { return textOf(root.Get("/setup"), "checklist") }
 	for _, want := range []string{"There are 3 applications.", "There are 5 users besides administrators.", "It is off."} {
 		if got := page(); !strings.Contains(got, want) {

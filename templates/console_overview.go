@@ -14,7 +14,7 @@ type OverviewPage struct {
 	Running     []RunningRow
 	Waiting     int // for the person's approval
 	WaitingURL  string
-	Steps       []OverviewStep
+	Steps       []ChecklistStep
 	Warnings    []Warning
 	Now         time.Time
 }
@@ -32,9 +32,6 @@ type RunningRow struct {
 	EndsAt, Now                                    time.Time
 	MayStop                                        bool
 }
-
-// OverviewStep is something that is left to do in a new installation.
-type OverviewStep struct{ Title, State, URL string }
 
 // Warning is one thing that is wrong, and what to do about it.
 type Warning struct {

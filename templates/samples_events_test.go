@@ -97,7 +97,7 @@ func eventsSamples() map[string]any {
 				{ID: "imp_1", ActorName: "Sam Support", SubjectName: "Ada Lovelace", ClientName: "Acme Billing", Reason: "Cannot see invoice 4711", EventsURL: "/admin/events?impersonation=imp_1", EndsAt: end, Now: now, MayStop: true},
 				{ID: "imp_2", ActorName: "Root", SubjectName: "Linus", ClientName: "Acme Wiki", EndsAt: end, Now: now},
 			},
-			Steps:    []OverviewStep{{"Add users", "There is nobody but administrators yet.", "/admin/users"}},
+			Steps:    []ChecklistStep{{Title: "Add users", State: "There is nobody but administrators yet.", URL: "/admin/users/new"}},
 			Warnings: []Warning{{"issuer", "http://localhost is not https", "Set an https issuer.", false}, {"record", "event 4: changed", "", true}},
 		},
 		"console_overview_quiet":     OverviewPage{Page: framed(""), Now: now, ShowRunning: true},

@@ -46,11 +46,11 @@ func samples() map[string]any {
 			{"email", "Type an e-mail address like ada@example.com."}, {"password", "A password has 8 to 1024 characters."},
 		}},
 		"checklist": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{
-			{Title: "Add an application", State: "There is one application.", Done: true, Commands: []Command{{"understudy client create", "--id shop"}}},
-			{Title: "Add users", State: "There are %d users besides administrators.", Count: 3, Commands: []Command{{"understudy user create", "--email ada@example.com"}, {"understudy user create", "--role support"}}},
-			{Title: "Switch on signing in as someone else", State: "It is off.", Commands: []Command{{"understudy impersonation enable"}}},
+			{Title: "Add an application", URL: "/admin/clients/new", State: "There is one application.", Done: true, Commands: []Command{{"understudy client create", "--id shop"}}},
+			{Title: "Add users", URL: "/admin/users/new", State: "There are %d users besides administrators.", Count: 3, Commands: []Command{{"understudy user create", "--email ada@example.com"}, {"understudy user create", "--role support"}}},
+			{Title: "Switch on signing in as someone else", URL: "/admin/settings", State: "It is off.", Commands: []Command{{"understudy impersonation enable"}}},
 		}},
-		"checklist_done": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{{Title: "Add users", State: "There is one user.", Done: true}}},
+		"checklist_done": ChecklistPage{Page: Page{Person: sam}, Steps: []ChecklistStep{{Title: "Add users", URL: "/admin/users/new", State: "There is one user.", Done: true}}},
 
 		"logout":           LogoutPage{Page: Page{Person: sam}, Action: "/oauth2/logout", Hidden: []HiddenField{{"state", "s1"}, {"id", "l1"}}, ClientName: "Acme Billing"},
 		"loggedout":        LoggedOutPage{},

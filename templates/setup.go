@@ -37,10 +37,11 @@ type ChecklistPage struct {
 // page a line ends between two of them.
 type Command []string
 
-// ChecklistStep is one thing to do, with what does it. A Count stands in State where
-// that has %d.
+// ChecklistStep is one thing to do, with the page of the console and the commands that
+// do it. A Count stands in State where that has %d.
 type ChecklistStep struct {
 	Title, State string
+	URL          string
 	Count        int64
 	Done         bool
 	Commands     []Command
