@@ -97,9 +97,9 @@ func permits(o *api.Operation, c *provider.Caller) bool {
 // once answers a request that has an Idempotency-Key.
 func (s *Server) once(w http.ResponseWriter, r *http.Request, key string, body []byte, serve http.HandlerFunc) error {
 	request := strings.Join([]string{r.Method, r.URL.RequestURI(), string(body)}, "\n")
-	reply, again, err := s.provider.Once(r.Context(), key, request, time.Now(), func() provider.Reply {
+	reply, again, err := s.provider.Once(r.Context(), key, request, time.Now(), func(ctx context.Context) provider.Reply {
 		var k keeper
-		serve(&k, r.WithContext(context.WithoutCancel(r.Context())))
+		serve(&k, r.WithContext(ctx))
 		return provider.Reply{Status: k.status, Header: k.header, Body: k.body.Bytes()}
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -375,6 +376,91 @@ func TestAPIIdempotency(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A server that is gone in the middle of a request has done it or not: whoever sends it
+// again gets it done in the one case, and is told so in the other.
+func TestAPIIdempotencyAcrossACrash(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		key, db := idp.APIKey(t, "apikeys:write"), database(t, idp)
+		body := `{"name": "crash", "permissions": ["apikeys:write"]}`
+		send := func() *idptest.Response {
+			return idp.API(t, key, http.MethodPost, "/api-keys", body, "Idempotency-Key", "a")
+		}
+		exec := func(statement string) {
+			t.Helper()
+			_, err := db.Exec(statement)
+			check(t, err)
+		}
+		later := func() {
+			exec(`UPDATE idempotent_requests SET created_at = created_at - 31000000, expires_at = expires_at - 31000000`)
+		}
+		wantProblem := func(what, code string) {
+			t.Helper()
+			if w := send(); w.Status != http.StatusConflict || w.Problem(t).Code != code {
+				t.Errorf("%s: %d %s, want %s", what, w.Status, w.Body, code)
+			}
+		}
+		made := func() (n int) {
+			check(t, db.QueryRow(`SELECT COUNT(*) FROM api_keys WHERE name = 'crash'`).Scan(&n))
+			return n
+		}
+		// What a claim looks like whose server went away before it had done anything.
+		wantStatus(t, "first", send(), http.StatusCreated)
+		exec(`DELETE FROM api_keys WHERE name = 'crash'`)
+		exec(`UPDATE idempotent_requests SET status = 0, sealed = NULL, expires_at = created_at + 30000000`)
+		wantProblem("nothing done yet", "idempotency_under_way")
+		later()
+
+		// A server that changes something, and is gone before the answer is kept.
+		if idp.Store.Dialect() == storage.SQLite {
+			exec(`CREATE TRIGGER gone BEFORE UPDATE ON idempotent_requests WHEN NEW.status > 1 BEGIN SELECT RAISE(ABORT, 'gone'); END`)
+		} else {
+			exec(`ALTER TABLE idempotent_requests ADD CONSTRAINT gone CHECK (status < 2)`)
+		}
+		wantStatus(t, "after a claim that came to nothing", send(), http.StatusCreated)
+		wantProblem("done just now", "idempotency_under_way")
+		later()
+		wantProblem("done, and never answered", "idempotency_unknown_end")
+		if n := made(); n != 1 {
+			t.Errorf("%d keys were made, want 1", n)
+		}
+	})
+}
+
+// Whoever is so slow that another has taken the request over changes nothing any more.
+func TestAPIIdempotencyTakenOver(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		now := time.Now()
+		claim := func(at time.Time) *storage.IdempotentRequest {
+			r := &storage.IdempotentRequest{KeyHash: storage.Hash("key"), RequestHash: storage.Hash("request")}
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				was, err := tx.ClaimIdempotent(ctx, r, at)
+				if was != nil {
+					t.Errorf("at %v: it is claimed", at)
+				}
+				return err
+			})
+			return r
+		}
+		change := func(r *storage.IdempotentRequest, name string) error {
+			ctx := storage.Answering(t.Context(), r)
+			return idp.Store.Write(ctx, func(tx *storage.Tx) error {
+				return tx.CreateOrganization(ctx, &storage.Organization{ID: name, Name: name}, now)
+			})
+		}
+		slow, next := claim(now), claim(now.Add(31*time.Second))
+		if err := change(slow, "org_slow"); !errors.Is(err, storage.ErrSpent) {
+			t.Errorf("the slow one: %v", err)
+		}
+		if _, err := idp.Store.Organization(t.Context(), "org_slow"); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("the slow one did it: %v", err)
+		}
+		check(t, change(next, "org_next"))
+		check(t, change(next, "org_more"))
 	})
 }
 

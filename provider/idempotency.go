@@ -10,18 +10,12 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// idempotencyMemory is how long the answer to an idempotent request is kept.
-const idempotencyMemory = 24 * time.Hour
-
 // The errors of Once.
 var (
 	ErrUnderWay   = errors.New("the request with this Idempotency-Key is still under way")
 	ErrOtherUse   = errors.New("this Idempotency-Key was used for another request")
-	ErrUnknownEnd = errors.New("the request with this Idempotency-Key did not finish")
+	ErrUnknownEnd = errors.New("what the request with this Idempotency-Key was answered is lost")
 )
-
-// underWay is how long a request may take; one that is not finished then never will.
-const underWay = time.Minute
 
 // Reply is what a request was answered.
 type Reply struct {
@@ -36,11 +30,15 @@ type Reply struct {
 // Failures of ours are not kept, nor is it that somebody has to wait: they may be tried
 // again.
 //
+// What run changes under its context is noted in the same transaction. So a request that
+// was cut short, by a crash too, is run again by whoever sends it next if it had changed
+// nothing, and otherwise not: ErrUnknownEnd.
+//
 // The answer is kept for a day, encrypted under a key that the database does not have.
-func (p *Provider) Once(ctx context.Context, key, request string, now time.Time, run func() Reply) (a Reply, again bool, err error) {
-	claim := &storage.IdempotentRequest{
-		KeyHash: storage.Hash(key), RequestHash: storage.Hash(request), ExpiresAt: storage.At(now.Add(idempotencyMemory)),
-	}
+func (p *Provider) Once(
+	ctx context.Context, key, request string, now time.Time, run func(context.Context) Reply,
+) (a Reply, again bool, err error) {
+	claim := &storage.IdempotentRequest{KeyHash: storage.Hash(key), RequestHash: storage.Hash(request)}
 	var was *storage.IdempotentRequest
 	err = p.store.Write(ctx, func(tx *storage.Tx) (err error) {
 		was, err = tx.ClaimIdempotent(ctx, claim, now)
@@ -54,28 +52,39 @@ func (p *Provider) Once(ctx context.Context, key, request string, now time.Time,
 		return a, true, err
 	}
 	ctx = context.WithoutCancel(ctx) // whoever hangs up sends it again
-	done := false
+	kept := false
 	defer func() {
-		if !done { // also after a panic
-			err = errors.Join(err, p.store.Write(ctx, func(tx *storage.Tx) error { return tx.ReleaseIdempotent(ctx, claim.KeyHash) }))
+		if !kept { // also after a panic
+			p.release(ctx, claim, a.Status == http.StatusTooManyRequests)
 		}
 	}()
-	a = run()
+	a = run(storage.Answering(ctx, claim))
 	if a.Status >= http.StatusInternalServerError || a.Status == http.StatusTooManyRequests {
 		return a, false, nil
 	}
-	done = true
 	plain, err := json.Marshal(a)
 	if err != nil {
 		return a, false, err
 	}
+	kept = true
 	sealed := p.Keys.answers.close(plain, key)
-	if err := p.store.Write(ctx, func(tx *storage.Tx) error {
-		return tx.FinishIdempotent(ctx, claim.KeyHash, a.Status, sealed)
-	}); err != nil { // what was asked for is done; who sends it again learns that nobody knows
+	err = p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishIdempotent(ctx, claim, a.Status, sealed) })
+	if errors.Is(err, storage.ErrSpent) { // it took so long that another took it over, and nothing of it was done here
+		return a, false, ErrUnderWay
+	}
+	if err != nil { // whoever sends it again learns that the answer is lost
 		p.log.ErrorContext(ctx, "the answer to an idempotent request is not kept", "cause", err.Error())
 	}
 	return a, false, nil
+}
+
+// release lets a request be tried again at once. Where that fails too it can be when
+// the claim has run out.
+func (p *Provider) release(ctx context.Context, claim *storage.IdempotentRequest, done bool) {
+	err := p.store.Write(ctx, func(tx *storage.Tx) error { return tx.ReleaseIdempotent(ctx, claim, done) })
+	if err != nil {
+		p.log.ErrorContext(ctx, "an idempotent request cannot be tried again yet", "cause", err.Error())
+	}
 }
 
 // answered returns what a request that was sent before has come to.
@@ -83,9 +92,9 @@ func (p *Provider) answered(was *storage.IdempotentRequest, key string, request 
 	switch {
 	case string(was.RequestHash) != string(request):
 		return a, ErrOtherUse
-	case was.Status == 0 && now.Sub(was.CreatedAt.Time()) < underWay:
+	case was.Status <= storage.IdempotentDone && was.Fresh(now):
 		return a, ErrUnderWay
-	case was.Status == 0:
+	case was.Status <= storage.IdempotentDone:
 		return a, ErrUnknownEnd
 	}
 	plain, _, ok := p.Keys.answers.open(was.Sealed, key)

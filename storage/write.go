@@ -27,6 +27,7 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return translate(err)
 	}
+	fn = claimed(ctx, fn)
 	if s.dialect == SQLite {
 		return s.group.write(ctx, fn)
 	}
