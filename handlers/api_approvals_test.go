@@ -93,6 +93,10 @@ func TestApprovalByWhoHasTheKey(t *testing.T) {
 		wantStatus(t, "who made the key", boss.Post("/admin/approvals/"+request.ID+"/approve", nil), http.StatusForbidden)
 		at := "/approvals/" + request.ID + "/approve"
 		wantStatus(t, "another key of theirs", idp.API(t, keyOf("usr_"+name, "impersonation:approve"), http.MethodPost, at, nil), http.StatusForbidden)
+		var made api.APIKeyWithSecret
+		makes := keyOf("usr_"+name, "apikeys:write", "impersonation:approve")
+		idp.API(t, makes, http.MethodPost, "/api-keys", map[string]any{"name": "made by a key", "permissions": []string{"impersonation:approve"}}).Into(t, &made)
+		wantStatus(t, "a key that a key of theirs made", idp.API(t, made.Secret, http.MethodPost, at, nil), http.StatusForbidden)
 		wantStatus(t, "a key of somebody else", idp.API(t, keyOf("usr_root", "impersonation:approve"), http.MethodPost, at, nil), http.StatusOK)
 		wantStatus(t, "the ticket", idp.API(t, asks, http.MethodPost, "/tickets", ticketBody(nil)), http.StatusCreated)
 

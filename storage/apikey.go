@@ -90,6 +90,21 @@ func (tx *Tx) TouchAPIKey(ctx context.Context, id string, at time.Time) error {
 	return err
 }
 
+// MakerOf returns who is behind an API key: who made it or, where a key did, who is
+// behind that one. Empty: an operator, or it is no key.
+func (q Queries) MakerOf(ctx context.Context, id string) (string, error) {
+	var maker string
+	err := q.scan(ctx, []any{&maker}, `
+		WITH RECURSIVE made (id, maker, step) AS (
+			SELECT id, created_by, 0 FROM api_keys WHERE id = ?
+			UNION ALL SELECT k.id, k.created_by, m.step + 1 FROM made m JOIN api_keys k ON k.id = m.maker)
+		SELECT CASE WHEN maker <> '' THEN maker WHEN step > 0 THEN id ELSE '' END FROM made ORDER BY step DESC LIMIT 1`, id)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return maker, err
+}
+
 // CallerStanding is what somebody who called the management API before may do there
 // now, by the id that the record has for them: a key's permissions, or those scopes of
 // a client that are registered. Nothing where the key or the client has ended.

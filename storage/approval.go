@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -173,16 +172,4 @@ func (tx *Tx) UseApproval(ctx context.Context, id, impersonationID string, now t
 func (tx *Tx) forgetApprovals(ctx context.Context, userID string) error {
 	_, err := tx.exec(ctx, `DELETE FROM approvals WHERE subject_id = ? OR actor_id = ? AND status <> 'used'`, userID, userID)
 	return err
-}
-
-// MakerOf returns who made an API key. Empty: an operator, or it is no key.
-func (q Queries) MakerOf(ctx context.Context, id string) (string, error) {
-	k, err := q.APIKey(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return k.CreatedBy, nil
 }
