@@ -68,7 +68,7 @@ func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Caus
 // Revoke ends a key at once, and the impersonations that only it vouches for. storage.ErrNotFound: there is none with this id within
 // reach. It is no error that it was revoked before.
 func (a *APIKeys) Revoke(ctx context.Context, id string, by storage.Cause, now time.Time) error {
-	return a.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, a.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		k, err := tx.APIKey(ctx, id)
 		if err == nil && !a.reaches(k) {
 			err = storage.ErrNotFound
@@ -84,7 +84,7 @@ func (a *APIKeys) Revoke(ctx context.Context, id string, by storage.Cause, now t
 		if err := recordAPIKey(ctx, tx, storage.EventAPIKeyRevoked, k, storage.Data{"name": k.Name}, by, now); err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: id}, by, now)
+		return reconsider(storage.ImpersonationFilter{Caller: id})
 	})
 }
 

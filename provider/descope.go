@@ -67,7 +67,7 @@ func (p *Provider) DescopeImpersonate(ctx context.Context, ask impersonation.Ask
 	if err != nil {
 		return "", err
 	}
-	err = p.store.Write(ctx, func(tx *storage.Tx) error {
+	err = impersonation.Write(ctx, p.store, func(tx *storage.Tx) error {
 		i, err := p.Impersonation.Start(ctx, tx, ask, s.ImpersonationID, info, now)
 		if err != nil {
 			return err

@@ -533,7 +533,7 @@ func (d *Directory) RenameOrganization(ctx context.Context, id, name string, by 
 // permissions runs fn, which changes what a user may do or where they belong, and
 // ends the impersonations that this forbids.
 func (d *Directory) permissions(ctx context.Context, userID string, by storage.Cause, now time.Time, fn func(*storage.Tx) error) error {
-	return d.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, d.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		if err := tx.LockUser(ctx, userID); err != nil { // or one could start between
 			return err
 		}
@@ -543,7 +543,7 @@ func (d *Directory) permissions(ctx context.Context, userID string, by storage.C
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Party: userID}, by, now)
+		return reconsider(storage.ImpersonationFilter{Party: userID})
 	})
 }
 

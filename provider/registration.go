@@ -281,7 +281,7 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		return "", err
 	}
 	var stored storage.Client
-	err = r.store.Write(ctx, func(tx *storage.Tx) error {
+	err = impersonation.Change(ctx, r.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		stored = *c
 		was, err := r.changeable(ctx, tx, c.ID)
 		if err != nil {
@@ -304,10 +304,10 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		if err != nil {
 			return err
 		}
-		if err := impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Client: c.ID}, by, now); err != nil {
+		if err := reconsider(storage.ImpersonationFilter{Client: c.ID}); err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: c.ID}, by, now)
+		return reconsider(storage.ImpersonationFilter{Caller: c.ID})
 	})
 	if err == nil {
 		*c = stored
@@ -317,7 +317,7 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 
 // Delete removes a client and everything granted to it.
 func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, now time.Time) error {
-	return r.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, r.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
 			return err
@@ -328,7 +328,7 @@ func (r *Registration) Delete(ctx context.Context, id string, by storage.Cause, 
 		if err := recordClient(ctx, tx, storage.EventClientDeleted, id, withOrigin(c, storage.Data{}), by, now); err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{Caller: id}, by, now)
+		return reconsider(storage.ImpersonationFilter{Caller: id})
 	})
 }
 

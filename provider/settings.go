@@ -11,8 +11,8 @@ import (
 )
 
 // Settings changes what administrators decide while the product runs. Each method is
-// one Write that holds the change, its event, and the end of every impersonation
-// that the change no longer allows.
+// one Write that holds the change and its event, and ends every impersonation that the
+// change no longer allows.
 type Settings struct{ store *storage.Store }
 
 // NewSettings returns Settings on an open, migrated store.
@@ -32,10 +32,10 @@ func (s *Settings) SetSupportRule(ctx context.Context, rule storage.SupportRule,
 	if !slices.Contains(SupportRules, rule) {
 		return fmt.Errorf("support access %q: want %s, %s or %s", rule, storage.SupportOptional, storage.SupportRequired, storage.SupportManaged)
 	}
-	return s.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, s.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		if err := tx.SetSupportRule(ctx, rule, by, now); err != nil {
 			return err
 		}
-		return impersonation.Reconsider(ctx, tx, storage.ImpersonationFilter{}, by, now)
+		return reconsider(storage.ImpersonationFilter{})
 	})
 }

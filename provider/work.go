@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -68,9 +69,9 @@ func (w *work) owes() bool { return w.assertion != nil && !w.assertion.spent }
 // before anything else: who presents one again changes nothing, and revokes nothing.
 func (w *work) write(ctx context.Context, s *storage.Store, fn func(*storage.Tx) error) error {
 	if !w.owes() {
-		return s.Write(ctx, fn)
+		return impersonation.Write(ctx, s, fn)
 	}
-	err := s.Write(ctx, func(tx *storage.Tx) error {
+	err := impersonation.Write(ctx, s, func(tx *storage.Tx) error {
 		if err := w.assertion.spend(ctx, tx); err != nil {
 			return err
 		}

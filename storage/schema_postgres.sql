@@ -232,6 +232,17 @@ pushed_requests.expires_at bigint NOT NULL
 pushed_requests.id_hash bytea NOT NULL
 pushed_requests.request text NOT NULL
 pushed_requests.used_at bigint NOT NULL DEFAULT 0
+reconsiderations.caller_id text NOT NULL DEFAULT ''::text
+reconsiderations.changed_by text NOT NULL DEFAULT ''::text
+reconsiderations.claimed_until bigint NOT NULL
+reconsiderations.client_id text NOT NULL DEFAULT ''::text
+reconsiderations.created_at bigint NOT NULL
+reconsiderations.id text NOT NULL
+reconsiderations.ip text NOT NULL DEFAULT ''::text
+reconsiderations.party text NOT NULL DEFAULT ''::text
+reconsiderations.request_id text NOT NULL DEFAULT ''::text
+reconsiderations.subject_id text NOT NULL DEFAULT ''::text
+reconsiderations.user_agent text NOT NULL DEFAULT ''::text
 roles.built_in boolean NOT NULL DEFAULT false
 roles.name text NOT NULL
 roles.permissions text NOT NULL
@@ -456,6 +467,7 @@ policies: policies_pkey PRIMARY KEY (id)
 policies: policies_version_check CHECK ((version > 0))
 policies: policies_version_key UNIQUE (version)
 pushed_requests: pushed_requests_pkey PRIMARY KEY (id_hash)
+reconsiderations: reconsiderations_pkey PRIMARY KEY (id)
 roles: roles_pkey PRIMARY KEY (name)
 session_clients: session_clients_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 session_clients: session_clients_pkey PRIMARY KEY (sid, client_id)
@@ -578,6 +590,7 @@ CREATE UNIQUE INDEX policies_pkey ON public.policies USING btree (id);
 CREATE UNIQUE INDEX policies_version_key ON public.policies USING btree (version);
 CREATE INDEX pushed_requests_expiry ON public.pushed_requests USING btree (expires_at);
 CREATE UNIQUE INDEX pushed_requests_pkey ON public.pushed_requests USING btree (id_hash);
+CREATE UNIQUE INDEX reconsiderations_pkey ON public.reconsiderations USING btree (id);
 CREATE UNIQUE INDEX roles_pkey ON public.roles USING btree (name);
 CREATE INDEX session_clients_expiry ON public.session_clients USING btree (expires_at);
 CREATE UNIQUE INDEX session_clients_pkey ON public.session_clients USING btree (sid, client_id);

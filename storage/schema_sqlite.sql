@@ -259,6 +259,19 @@ CREATE TABLE pushed_requests (
     expires_at INTEGER NOT NULL,
     used_at    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE reconsiderations (
+    id            TEXT PRIMARY KEY,
+    party         TEXT NOT NULL DEFAULT '', -- of what runs, only that of this actor or subject,
+    subject_id    TEXT NOT NULL DEFAULT '',
+    client_id     TEXT NOT NULL DEFAULT '',
+    caller_id     TEXT NOT NULL DEFAULT '',
+    changed_by    TEXT NOT NULL DEFAULT '',
+    request_id    TEXT NOT NULL DEFAULT '',
+    ip            TEXT NOT NULL DEFAULT '',
+    user_agent    TEXT NOT NULL DEFAULT '',
+    created_at    INTEGER NOT NULL,
+    claimed_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE roles (
     name        TEXT PRIMARY KEY,
     permissions TEXT NOT NULL,

@@ -201,13 +201,14 @@ func providerConfig(c *config.Config) (provider.Config, error) {
 
 // How often the background work looks around.
 const (
-	expireEvery = time.Second
-	reloadEvery = 10 * time.Second
-	rotateEvery = time.Hour
-	sweepEvery  = 5 * time.Minute
-	noteEvery   = 5 * time.Second
-	drainTime   = 20 * time.Second
-	drainPause  = time.Second
+	expireEvery     = time.Second
+	reconsiderEvery = time.Second
+	reloadEvery     = 10 * time.Second
+	rotateEvery     = time.Hour
+	sweepEvery      = 5 * time.Minute
+	noteEvery       = 5 * time.Second
+	drainTime       = 20 * time.Second
+	drainPause      = time.Second
 )
 
 // run serves until ctx ends, then lets requests that were accepted finish.
@@ -235,6 +236,7 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	}
 	g.Go(func() error { return s.pushes.Run(work) })
 	g.Go(func() error { return every(work, expireEvery, s.logged("expire impersonations", s.expire)) })
+	g.Go(func() error { return every(work, reconsiderEvery, s.logged("ask the rules again", s.reconsider)) })
 	g.Go(func() error { return every(work, reloadEvery, s.logged("load keys", s.reload)) })
 	g.Go(func() error { return every(work, noteEvery, s.logged("note the use of API keys", s.prov.NoteKeyUse)) })
 	g.Go(func() error { return s.maintainKeys(work) })
@@ -315,6 +317,10 @@ func (s *service) logged(what string, fn func(context.Context) error) func(conte
 
 func (s *service) expire(ctx context.Context) error {
 	return s.prov.Impersonation.Expire(ctx, time.Now())
+}
+
+func (s *service) reconsider(ctx context.Context) error {
+	return s.prov.Impersonation.Reconsider(ctx, time.Now())
 }
 
 func (s *service) reload(ctx context.Context) error { return s.keys.Load(ctx, time.Now()) }

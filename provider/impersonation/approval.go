@@ -170,7 +170,7 @@ func approver(ctx context.Context, from reads, given *storage.Approval, now time
 func (s *Service) RequestApproval(ctx context.Context, ask Ask, r storage.Request, now time.Time) (*storage.Approval, error) {
 	ask.IP = r.IP
 	var request *storage.Approval
-	err := s.store.Write(ctx, func(tx *storage.Tx) error {
+	err := Write(ctx, s.store, func(tx *storage.Tx) error {
 		a, err := s.attempt(ctx, tx, ask, now)
 		if err != nil {
 			return err

@@ -153,6 +153,11 @@ type Attempt struct {
 	approval string // the id of the approval that made it Approved
 	saidWith string // who made the key with which SupportAccess was set; empty: nobody knows, or there is none
 
+	// hurried is set where others wait for the decision, as all who write do in a unit of
+	// work: rules that take too long are not asked again.
+	hurried  bool
+	deadline time.Time // by which the rules have to decide; zero: they have the usual time
+
 	// preview is set when the form is still to be filled in: only what is certain
 	// whatever will be filled in counts.
 	preview bool

@@ -18,12 +18,16 @@ const PermissionPolicies = "policies:write"
 const authorWaits = 15 * time.Minute
 
 // policyNamed returns the version with this id; empty: there are no rules. It is read
-// and compiled once: that there is another is known by its id.
+// and compiled once: that there is another is known by its id. A unit of work, for which
+// others wait, gets uncompiled the first time.
 func policyNamed(ctx context.Context, from reads, id string) (*Policy, error) {
 	if id == "" {
 		return nil, nil
 	}
 	made, err := from.Derived("policy:"+id, func() (any, error) {
+		if _, writes := from.(*storage.Tx); writes {
+			return nil, uncompiled(id)
+		}
 		row, err := from.PolicyNamed(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("load policy: %w", err)
@@ -46,11 +50,16 @@ func compileRow(row *storage.Policy) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy %d: %w", row.Version, err)
 	}
+	return p.of(row), nil
+}
+
+// of sets which version a policy is.
+func (p *Policy) of(row *storage.Policy) *Policy {
 	p.ID, p.Version, p.AuthorID, p.byPerson, p.CreatedAt = row.ID, row.Version, row.AuthorID, row.ByPerson, row.CreatedAt.Time()
 	for i := range p.rules {
 		p.rules[i].version = row.Version
 	}
-	return p, nil
+	return p
 }
 
 // policyFor returns the rules that somebody starts under. Whoever changed them a
@@ -98,7 +107,7 @@ func (p *Policy) writtenBy(ctx context.Context, from reads, who []string, ask As
 }
 
 // SetPolicy makes rules the next version of the policy: it holds for the next decision,
-// wherever that is made. What runs and is no longer allowed ends in the same Write.
+// wherever that is made. What runs and is no longer allowed ends after it, as Change says.
 // basedOn is the version that the author had before them, zero where there was none. A
 // *RuleProblem: see Compile. storage.ErrPolicyChanged: there is a newer one.
 func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, basedOn int64, by storage.Cause, now time.Time) (*storage.Policy, error) {
@@ -113,18 +122,24 @@ func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, base
 		return nil, fmt.Errorf("write policy: %w", err)
 	}
 	saved := &storage.Policy{ID: storage.NewID("pol"), Rules: text, Note: note}
-	if _, err := compileRow(saved); err != nil { // what is kept reads as what was given
+	made, err := compileRow(saved) // what is kept reads as what was given
+	if err != nil {
 		return nil, err
 	}
+	owed := storage.NewReconsideration(storage.ImpersonationFilter{}, by, now, now.Add(reconsiderClaim))
 	err = s.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.CreatePolicy(ctx, saved, basedOn, by, now); err != nil {
 			return err
 		}
-		return Reconsider(ctx, tx, storage.ImpersonationFilter{}, by, now)
+		return tx.CreateReconsideration(ctx, owed)
 	})
 	if err != nil {
 		return nil, err
 	}
+	if _, err := s.store.Derived("policy:"+saved.ID, func() (any, error) { return made.of(saved), nil }); err != nil {
+		return nil, err
+	}
+	settleAll(ctx, s.store, []*storage.Reconsideration{owed}, now)
 	return saved, nil
 }
 

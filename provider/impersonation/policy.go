@@ -12,8 +12,11 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
 	"cel.dev/cel-go/interpreter"
+
+	"github.com/understudy-id/understudy/storage"
 )
 
 // What deciding may cost (SECURITY H05). The cost is counted in the steps of CEL and is
@@ -182,8 +185,8 @@ func (p *Policy) decide(a Attempt, note func(Step)) (Obligations, error) {
 	applied := make([]bool, len(p.rules))
 	for try := 1; ; try++ {
 		owed, ended, err := p.ask(a, applied)
-		if denial, ok := errors.AsType[*RuleDenial](err); ok && errors.Is(denial.Cause, context.DeadlineExceeded) && try < policyTries {
-			continue // the machine may have been busy with something else
+		if timedOut(err) && !a.hurried && try < policyTries {
+			continue
 		}
 		if note != nil {
 			p.note(applied, ended, err, note)
@@ -192,12 +195,48 @@ func (p *Policy) decide(a Attempt, note func(Step)) (Obligations, error) {
 	}
 }
 
+// timedOut reports whether rules took too long, which may say more about what else the
+// machine was busy with.
+func timedOut(err error) bool {
+	denial, ok := errors.AsType[*RuleDenial](err)
+	return ok && errors.Is(denial.Cause, context.DeadlineExceeded)
+}
+
+// Write is Store.Write for a unit of work that decides. Nothing that takes long happens
+// in it: a policy that is met for the first time is compiled outside, and where rules took
+// too long the work is run again, so that others write in between.
+func Write(ctx context.Context, store *storage.Store, fn func(*storage.Tx) error) error {
+	for try := 1; ; {
+		err := store.Write(ctx, fn)
+		unread, isUnread := errors.AsType[uncompiled](err)
+		switch {
+		case isUnread:
+			if _, err := policyNamed(ctx, store, string(unread)); err != nil {
+				return err
+			}
+		case timedOut(err) && try < policyTries:
+			try++
+		default:
+			return err
+		}
+	}
+}
+
+// uncompiled is the id of a policy that a unit of work would have to compile.
+type uncompiled string
+
+func (u uncompiled) Error() string { return "policy " + string(u) + " is not compiled yet" }
+
 // ask asks the rules, in their order. They are asked again where they left less than was
 // asked for, until they leave it as it is: what is granted in the end is what they were
 // asked about, so that asking once more, when it is redeemed or refreshed, comes to the
 // same. It notes which applied, and returns the place of the one that refused.
 func (p *Policy) ask(a Attempt, applied []bool) (owed Obligations, ended int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), policyTime)
+	deadline := time.Now().Add(policyTime)
+	if !a.deadline.IsZero() && a.deadline.Before(deadline) {
+		deadline = a.deadline
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	clear(applied)
 	for {
@@ -241,9 +280,13 @@ func (p *Policy) round(ctx context.Context, a *Attempt, owed Obligations, applie
 // does not apply yet.
 func (r *compiled) applies(ctx context.Context, frame *interpreter.ExecutionFrame, preview bool) (bool, error) {
 	frame.SetCostTracker(nil) // the one before counted for another rule
-	value, _, err := r.program.Eval(frame)
-	if err == nil {
-		err = ctx.Err() // of many that are cheap, too
+	var value ref.Val
+	var err error
+	if ctx.Err() == nil {
+		value, _, err = r.program.Eval(frame)
+	}
+	if late := ctx.Err(); late != nil { // of many that are cheap, too
+		err = late
 	}
 	applies, decided := value.(types.Bool)
 	switch {

@@ -144,6 +144,7 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 		Entry: ask.Entry, IP: ask.IP,
 		Enabled: g.Enabled, SupportRule: g.Support, SupportAccess: g.Said, ActorStanding: g.ActorStanding, Subject: g.Subject,
 	}
+	_, a.hurried = from.(*storage.Tx)
 	if ask.Caller != nil {
 		a.Caller = &ask.Caller.Standing
 	}
@@ -189,7 +190,8 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 // Start decides, and adds the impersonation and its event to the unit of work
 // tx. It decides on what tx sees, so that what was checked still holds when the
 // commit happens. also happens with the start, in its organization, and is recorded after it. What the policy obliges to narrows what is started: its Access, its end
-// and its Scopes. A refusal is a Denial; record it with Denied after tx was undone.
+// and its Scopes. A refusal is a Denial; record it with Denied after tx was undone. tx is
+// of a Write of this package.
 func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string, r storage.Request, now time.Time, also ...storage.Event) (*storage.Impersonation, error) {
 	ask.IP = r.IP
 	a, err := s.attempt(ctx, tx, ask, now)
@@ -431,7 +433,7 @@ func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client
 	if err != nil {
 		return nil, nil, fmt.Errorf("load impersonation: %w", err)
 	}
-	a, err := attemptOf(ctx, s.store, i, client, now)
+	a, err := attemptOf(ctx, s.store, i, client, true, now)
 	if err == nil {
 		err = StillAllowed(a, i)
 	}

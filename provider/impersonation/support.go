@@ -95,15 +95,15 @@ func approval(said *storage.SupportAccess, r *storage.SupportRequest, now time.T
 	return a
 }
 
-// Allow keeps what a user says about staff acting as them. What runs and is no longer
-// allowed ends in the same Write. A SupportProblem: it cannot be kept. ErrManaged:
+// Allow keeps what a user says about staff acting as them, and ends what runs and is no
+// longer allowed: see Change. A SupportProblem: it cannot be kept. ErrManaged:
 // nobody asks them.
 func (s *Service) Allow(ctx context.Context, userID string, c SupportChoice, r storage.Request, now time.Time) error {
 	a, err := c.access(userID, s.limits, now)
 	if err != nil {
 		return err
 	}
-	return s.answered(ctx, userID, func(tx *storage.Tx, _ *storage.SupportAccess) error {
+	return s.answered(ctx, userID, storage.Cause{By: userID, Request: r}, now, func(tx *storage.Tx, _ *storage.SupportAccess) error {
 		return say(ctx, tx, a, nil, r, now)
 	})
 }
@@ -119,7 +119,7 @@ func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c Supp
 		return err
 	}
 	a.SetBy = by.By
-	return s.answered(ctx, userID, func(tx *storage.Tx, said *storage.SupportAccess) error {
+	return s.answered(ctx, userID, by, now, func(tx *storage.Tx, said *storage.SupportAccess) error {
 		if err := check(tx); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c Supp
 // storage.ErrNotFound: there is none of that id; storage.ErrSpent: it was answered, or
 // ran out.
 func (s *Service) Answer(ctx context.Context, userID, requestID string, approved bool, r storage.Request, now time.Time) error {
-	return s.answered(ctx, userID, func(tx *storage.Tx, said *storage.SupportAccess) error {
+	return s.answered(ctx, userID, storage.Cause{By: userID, Request: r}, now, func(tx *storage.Tx, said *storage.SupportAccess) error {
 		ask, err := tx.SupportRequest(ctx, requestID)
 		if err != nil {
 			return fmt.Errorf("load request: %w", err)
@@ -163,24 +163,40 @@ func (s *Service) Answer(ctx context.Context, userID, requestID string, approved
 	})
 }
 
-// answered runs fn with what a user has said so far, while nobody starts to act as them.
-func (s *Service) answered(ctx context.Context, userID string, fn func(tx *storage.Tx, said *storage.SupportAccess) error) error {
-	return s.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.LockUser(ctx, userID); err != nil {
+// answered runs fn with what a user has said so far, and ends what is no longer allowed
+// after it.
+func (s *Service) answered(
+	ctx context.Context, userID string, by storage.Cause, now time.Time, fn func(tx *storage.Tx, said *storage.SupportAccess) error,
+) error {
+	return Change(ctx, s.store, by, now, func(tx *storage.Tx, reconsider Reconsider) error {
+		said, err := asksUsers(ctx, tx, userID)
+		if err != nil {
 			return err
 		}
-		settings, said, err := tx.ImpersonationTerms(ctx, userID)
-		if err != nil {
-			return fmt.Errorf("load settings: %w", err)
+		if err := fn(tx, said); err != nil {
+			return err
 		}
-		if settings.Support == storage.SupportManaged {
-			return ErrManaged
-		}
-		return fn(tx, said)
+		return reconsider(storage.ImpersonationFilter{Subject: userID})
 	})
 }
 
-// say keeps and records what a user says, and ends what it no longer allows.
+// asksUsers returns what a user has said so far, and keeps others from starting to act as
+// them. ErrManaged: nobody asks them.
+func asksUsers(ctx context.Context, tx *storage.Tx, userID string) (*storage.SupportAccess, error) {
+	if err := tx.LockUser(ctx, userID); err != nil {
+		return nil, err
+	}
+	settings, said, err := tx.ImpersonationTerms(ctx, userID)
+	if err != nil {
+		return nil, fmt.Errorf("load settings: %w", err)
+	}
+	if settings.Support == storage.SupportManaged {
+		return nil, ErrManaged
+	}
+	return said, nil
+}
+
+// say keeps and records what a user says.
 func say(ctx context.Context, tx *storage.Tx, a *storage.SupportAccess, data storage.Data, r storage.Request, now time.Time) error {
 	if err := tx.PutSupportAccess(ctx, a); err != nil {
 		return fmt.Errorf("support access: %w", err)
@@ -196,13 +212,9 @@ func say(ctx context.Context, tx *storage.Tx, a *storage.SupportAccess, data sto
 	if a.ExpiresAt.Set() {
 		data["expires_at"] = a.ExpiresAt.Time().Format(time.RFC3339Nano)
 	}
-	err := tx.Record(ctx, storage.Event{
+	return tx.Record(ctx, storage.Event{
 		Type: storage.EventSupportAccessChanged, ActorID: by, SubjectID: a.UserID, Data: data,
 	}, storage.Private{TicketRef: a.TicketRef}, r, now)
-	if err != nil {
-		return err
-	}
-	return Reconsider(ctx, tx, storage.ImpersonationFilter{Subject: a.UserID}, storage.Cause{By: by, Request: r}, now)
 }
 
 // RequestSupport asks a user for permission to act as them, at the client of ask or, where
@@ -215,7 +227,10 @@ func (s *Service) RequestSupport(ctx context.Context, ask Ask, r storage.Request
 	}
 	ask.Entry = "support_request"
 	request := &storage.SupportRequest{ID: storage.NewID("sar"), Status: "pending", CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(SupportAnswer))}
-	err := s.answered(ctx, ask.SubjectID, func(tx *storage.Tx, _ *storage.SupportAccess) error {
+	err := Write(ctx, s.store, func(tx *storage.Tx) error {
+		if _, err := asksUsers(ctx, tx, ask.SubjectID); err != nil {
+			return err
+		}
 		a, err := s.asked(ctx, tx, ask, now)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func IsHandle(text string) bool {
 // in. A refusal is a Denial, on the record.
 func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r storage.Request, now time.Time) error {
 	t.ID, ask.IP = storage.NewID("tkt"), r.IP
-	err := s.store.Write(ctx, func(tx *storage.Tx) error {
+	err := Write(ctx, s.store, func(tx *storage.Tx) error {
 		a, err := s.attempt(ctx, tx, ask, now)
 		if err != nil {
 			return err
