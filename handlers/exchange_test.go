@@ -926,7 +926,7 @@ func testExchangedRecord(t *testing.T, idp *idptest.IDP) {
 	}
 	found := x.wantEvents(t, storage.EventImpersonationStarted, storage.EventSessionCreated, storage.EventTokenIssued)
 	start, issued := found[0], found[2]
-	if start.Data["entry"] != "token_exchange" || start.Data["ticket"] != k.ID || private(t, start).Reason != "Cannot see invoice 4711" || private(t, start).TicketRef != "SUP-1" {
+	if start.Data["entry"] != "api" || start.Data["ticket"] != k.ID || private(t, start).Reason != "Cannot see invoice 4711" || private(t, start).TicketRef != "SUP-1" {
 		t.Errorf("start: %v, %+v", start.Data, private(t, start))
 	}
 	if issued.Data["grant_type"] != grantExchange {
@@ -935,6 +935,28 @@ func testExchangedRecord(t *testing.T, idp *idptest.IDP) {
 	i := x.row(t)
 	if i.TicketID != k.ID || i.Access != "full" || i.ExpiresAt.Time().Sub(i.StartedAt.Time()) != 10*time.Minute {
 		t.Errorf("row: %+v", i)
+	}
+}
+
+// What the rules made of a ticket when it was asked for, they make of it when it is
+// exchanged: it began where it was asked for.
+func TestRulesOfExchangedTickets(t *testing.T) {
+	t.Parallel()
+	idp := idptest.New(t, unlimited(idptest.Options{}))
+	setPolicy(t, idp,
+		denying("no exchanges", `entry == "token_exchange"`, "Ask for a ticket."),
+		obliging("few scopes", `entry == "api"`, impersonation.Obligations{Scopes: []string{"email"}}),
+	)
+	x := newTrade(t, idp, nil)
+	wantDenied(t, "without a ticket", x.call(x.form), http.StatusBadRequest, "invalid_request", "policy")
+	x.ticket(t, nil)
+	if got := x.exchanged(t)["scope"]; got != "email openid" {
+		t.Errorf("scope of a ticket: got %v", got)
+	}
+	y := newTrade(t, idp, nil)
+	y.bearer(t, nil)
+	if got := y.exchanged(t)["scope"]; got != "email openid" {
+		t.Errorf("scope of a bearer's ticket: got %v", got)
 	}
 }
 
@@ -948,7 +970,7 @@ func testExchangedBearer(t *testing.T, idp *idptest.IDP) {
 	if claims["auth_time"] != nil || claims["case"] != "4711" {
 		t.Errorf("claims: %v", claims)
 	}
-	if i := x.row(t); i.LoginSID != "" || i.Binding != storage.BindingBearer || i.Entry != "token_exchange" {
+	if i := x.row(t); i.LoginSID != "" || i.Binding != storage.BindingBearer || i.Entry != "api" {
 		t.Errorf("row: %+v", i)
 	}
 	wantRefused(t, "the way back", x.call(x.back(t)), http.StatusBadRequest, "invalid_request")

@@ -11,7 +11,8 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// entryExchange is the entry of impersonations that an exchange starts.
+// entryExchange is the entry of impersonations that an exchange starts. One that a ticket
+// starts has the ticket's: what the rules were asked about then is asked again.
 const entryExchange = "token_exchange"
 
 // prepareStart finds out who wants to act, and as whom.
@@ -161,7 +162,6 @@ func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 	if err != nil {
 		return err
 	}
-	x.ask.Entry = entryExchange
 	switch {
 	case !t.Pending(x.now):
 		return x.p.refuseExchange(ctx, impersonation.DenyTicketSpent, *x.ask)
