@@ -147,8 +147,7 @@ func (s *Server) descopeStop(w http.ResponseWriter, r *http.Request, call *diale
 	if err != nil {
 		return err
 	}
-	by := storage.Cause{By: call.ID, Request: call.request}
-	token, err := s.provider.DescopeStop(r.Context(), c, q.JWT, q.SelectedTenant, q.CustomClaims, lives, by, call.now)
+	token, err := s.provider.DescopeStop(r.Context(), c, q.JWT, q.SelectedTenant, q.CustomClaims, lives, call.vouches(), call.request, call.now)
 	if err != nil {
 		return err
 	}

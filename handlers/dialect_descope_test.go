@@ -194,6 +194,35 @@ func TestDescopeJWTs(t *testing.T) {
 	}
 }
 
+// F08: who cannot ask in the actor's place gets nothing of theirs, and ends nothing.
+func TestDescopeStopReach(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{}, "descope")
+	refresh := descopeJWT(t, idp, idp.APIKey(t, "impersonation:start"))
+	stop := func(key string, pairs ...any) *idptest.Response {
+		c := spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": refresh}}
+		setBody(pairs...)(&c)
+		return say(t, idp, c)
+	}
+	for _, organization := range []string{"org_initech", "org_globex"} { // Sam is staff everywhere, and a member of neither
+		w := stop(idp.LocalAPIKey(t, organization, "impersonation:start"))
+		wantStatus(t, "F08: a key of "+organization, w, http.StatusBadRequest)
+		if strings.Contains(w.Body, `"jwt"`) {
+			t.Errorf("F08: a key of %s gets %s", organization, w.Body)
+		}
+	}
+	wantStatus(t, "it goes on", say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + refresh, object{}}), http.StatusOK)
+	wantStatus(t, "a key that reaches both", stop(idp.APIKey(t, "impersonation:start")), http.StatusOK)
+
+	enroll(t, idp, "local", "")
+	within(t, idp, "local", "support", "org_globex")
+	within(t, idp, "local", "support", "org_initech")
+	key := idp.LocalAPIKey(t, "org_globex", "impersonation:start")
+	refresh = descopeJWT(t, idp, key, "impersonatorId", "usr_local")
+	wantStatus(t, "F08: a tenant out of its reach", stop(key, "selectedTenant", "org_initech"), http.StatusBadRequest)
+	wantStatus(t, "its own tenant", stop(key, "selectedTenant", "org_globex"), http.StatusOK)
+}
+
 // A13: to stop ends everything at once, and one of many does it.
 func TestDescopeStop(t *testing.T) {
 	t.Parallel()

@@ -103,9 +103,11 @@ func descopeCustom(claims map[string]any) (string, error) {
 // DescopeStop ends the impersonation that a refresh JWT is of, for a client's key, and
 // returns one of the actor's own. Nobody signed in for that, so it says so, gives no
 // scopes, and lives no longer than the impersonation would have, or than asked for; zero:
-// nothing was.
+// nothing was. What is out of the key's reach is as good as no JWT: the actor's own is for
+// who may ask in their place.
 func (p *Provider) DescopeStop(
-	ctx context.Context, c *storage.Client, token, organization string, custom map[string]any, lives time.Duration, by storage.Cause, now time.Time,
+	ctx context.Context, c *storage.Client, token, organization string, custom map[string]any, lives time.Duration, caller impersonation.Caller,
+	info storage.Request, now time.Time,
 ) (string, error) {
 	claims, err := descopeCustom(custom)
 	if err != nil {
@@ -118,7 +120,14 @@ func (p *Provider) DescopeStop(
 	if g.ImpersonationID == "" {
 		return "", errInvalidRequest.with("Nobody acts as another by this JWT.")
 	}
-	own, refusal := p.descopeOwn(ctx, c, g, organization)
+	standing, err := p.store.Standing(ctx, g.ActorID)
+	if err != nil {
+		return "", fmt.Errorf("load standing: %w", err)
+	}
+	if !caller.Reaches(standing, g.OrganizationID) || organization != "" && !caller.Reaches(standing, organization) {
+		return "", errNoRefreshJWT
+	}
+	own, refusal := p.descopeOwn(ctx, c, g, standing, organization)
 	if refusal == nil && claims != "" {
 		own.Custom = json.RawMessage(claims)
 	}
@@ -128,6 +137,7 @@ func (p *Provider) DescopeStop(
 	if refusal != nil && !isRefusal(refusal) {
 		return "", refusal
 	}
+	by := storage.Cause{By: caller.ID, Request: info}
 	err = p.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.StopImpersonation(ctx, g.ImpersonationID, by, now); err != nil {
 			return err
@@ -154,14 +164,12 @@ func (p *Provider) DescopeStop(
 
 // descopeOwn is what the actor's own JWT says after an impersonation, or why there is
 // none: an Error.
-func (p *Provider) descopeOwn(ctx context.Context, c *storage.Client, g *storage.Granted, organization string) (*Session, error) {
+func (p *Provider) descopeOwn(
+	ctx context.Context, c *storage.Client, g *storage.Granted, standing storage.Standing, organization string,
+) (*Session, error) {
 	actor, err := p.store.User(ctx, g.ActorID)
 	if err != nil {
 		return nil, fmt.Errorf("load actor: %w", err)
-	}
-	standing, err := p.store.Standing(ctx, actor.ID)
-	if err != nil {
-		return nil, fmt.Errorf("load standing: %w", err)
 	}
 	sub, err := p.subjectFor(ctx, c, actor.ID)
 	switch {

@@ -15,6 +15,12 @@ type Caller struct {
 	Standing storage.Standing
 }
 
+// Reaches reports whether the program may ask in the place of an actor with this
+// standing, and within this organization; an empty one is none.
+func (c *Caller) Reaches(actor storage.Standing, organization string) bool {
+	return c.Standing.May(PermissionStart, organization) && startsWith(c.Standing, actor)
+}
+
 // id is the program's; empty: there is none.
 func (c *Caller) id() string {
 	if c == nil {
