@@ -279,6 +279,16 @@ func orNull(t storage.Time) *time.Time {
 	return &at
 }
 
+// given converts a time of a request, where one that is left out is never. What comes
+// before any time of ours, as 1970 or the year 1 do, is a time all the same, and not
+// never: a key that expired then would else live for ever.
+func given(t *time.Time) storage.Time {
+	if t == nil {
+		return 0
+	}
+	return max(storage.At(*t), 1)
+}
+
 // GetDocument answers with the API's document.
 func (a apiServer) GetDocument(context.Context, api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
 	return api.GetDocument200ApplicationYamlResponse{Body: bytes.NewReader(api.Text), ContentLength: int64(len(api.Text))}, nil

@@ -40,15 +40,12 @@ func (a apiServer) ListAPIKeys(ctx context.Context, r api.ListAPIKeysRequestObje
 // organization makes keys of it without saying so.
 func (a apiServer) CreateAPIKey(ctx context.Context, r api.CreateAPIKeyRequestObject) (api.CreateAPIKeyResponseObject, error) {
 	c := callOf(ctx)
-	k := &storage.APIKey{Name: r.Body.Name, OrganizationID: r.Body.OrganizationID, ClientID: r.Body.ClientID}
+	k := &storage.APIKey{Name: r.Body.Name, OrganizationID: r.Body.OrganizationID, ClientID: r.Body.ClientID, ExpiresAt: given(r.Body.ExpiresAt)}
 	for _, p := range r.Body.Permissions {
 		k.Permissions = append(k.Permissions, string(p))
 	}
 	if k.OrganizationID == nil && c.Organization != "" {
 		k.OrganizationID = &c.Organization
-	}
-	if r.Body.ExpiresAt != nil {
-		k.ExpiresAt = storage.At(*r.Body.ExpiresAt)
 	}
 	secret, err := a.keysOf(c).Create(ctx, k, c.by(), time.Now())
 	if err != nil {

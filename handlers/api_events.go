@@ -21,13 +21,7 @@ func (a apiServer) ListEvents(ctx context.Context, r api.ListEventsRequestObject
 	feed := storage.EventFeed{
 		Type: storage.EventType(orEmpty(r.Params.Type)), ActorID: orEmpty(r.Params.Actor), SubjectID: orEmpty(r.Params.Subject),
 		ClientID: orEmpty(r.Params.Client), OrganizationID: orEmpty(r.Params.Organization), ImpersonationID: orEmpty(r.Params.Impersonation),
-		Limit: limit + 1,
-	}
-	if r.Params.Since != nil {
-		feed.Since = storage.At(*r.Params.Since)
-	}
-	if r.Params.Until != nil {
-		feed.Until = storage.At(*r.Params.Until)
+		Since: given(r.Params.Since), Until: given(r.Params.Until), Limit: limit + 1,
 	}
 	if only := callOf(ctx).Organization; only != "" {
 		if feed.OrganizationID != "" && feed.OrganizationID != only {

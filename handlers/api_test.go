@@ -79,6 +79,12 @@ func TestAPIRequests(t *testing.T) {
 		{"a time that has passed", func(r *request) {
 			r.body = `{"name": "a", "permissions": ["users:read"], "expires_at": "2020-01-01T00:00:00Z"}`
 		}, http.StatusBadRequest, "invalid_request", "expires_at"},
+		{"a time long ago", func(r *request) {
+			r.body = `{"name": "a", "permissions": ["users:read"], "expires_at": "1970-01-01T00:00:00Z"}`
+		}, http.StatusBadRequest, "invalid_request", "expires_at"},
+		{"the first time of all", func(r *request) {
+			r.body = `{"name": "a", "permissions": ["users:read"], "expires_at": "0001-01-01T00:00:00Z"}`
+		}, http.StatusBadRequest, "invalid_request", "expires_at"},
 		{"no such organization", func(r *request) {
 			r.body = `{"name": "a", "permissions": ["users:read"], "organization_id": "org_nowhere"}`
 		}, http.StatusBadRequest, "unknown_reference", ""},

@@ -79,6 +79,7 @@ func TestAPIEvents(t *testing.T) {
 			"both":                 {all, url.Values{"type": {"session.created"}, "actor": {"usr_root"}}, 0},
 			"since":                {all, url.Values{"since": {before.UTC().Format(time.RFC3339Nano)}}, 60},
 			"until":                {all, url.Values{"until": {before.Add(-time.Hour).UTC().Format(time.RFC3339Nano)}}, 0},
+			"until long ago":       {all, url.Values{"until": {"1970-01-01T00:00:00Z"}}, 0},
 			"F08 an organization":  {local, url.Values{}, 20},
 			"F08 its own, by name": {local, url.Values{"organization": {"org_globex"}}, 20},
 		} {

@@ -87,7 +87,7 @@ func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.Event
 			if err != nil {
 				return f, nil, invalidField(name, "is no time")
 			}
-			*into = storage.At(at)
+			*into = given(&at)
 		}
 	}
 	f.OrganizationID = q.Get("organization_id")
