@@ -73,6 +73,9 @@ func (a apiServer) ListMembers(ctx context.Context, r api.ListMembersRequestObje
 		return nil, err
 	}
 	found, more, err := a.store.MemberPage(ctx, storage.MemberPage{Organization: r.OrganizationID, At: at, Limit: pageLimit(r.Params.Limit)})
+	if err == nil && len(found) == 0 { // also what an organization has that is not there
+		_, err = a.reachableOrganization(ctx, r.OrganizationID)
+	}
 	if err != nil {
 		return nil, err
 	}

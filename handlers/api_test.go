@@ -85,6 +85,7 @@ func TestAPIRequests(t *testing.T) {
 		{"the first time of all", func(r *request) {
 			r.body = `{"name": "a", "permissions": ["users:read"], "expires_at": "0001-01-01T00:00:00Z"}`
 		}, http.StatusBadRequest, "invalid_request", "expires_at"},
+		{"members of nothing", func(r *request) { *r = request{key: key, path: "/organizations/org_nowhere/members"} }, http.StatusNotFound, "not_found", ""},
 		{"no such organization", func(r *request) {
 			r.body = `{"name": "a", "permissions": ["users:read"], "organization_id": "org_nowhere"}`
 		}, http.StatusBadRequest, "unknown_reference", ""},
