@@ -232,6 +232,9 @@ func checkEmail(email string) error {
 	if err := checkText(email, maxEmail); err != nil {
 		return err
 	}
+	if strings.ContainsFunc(email, func(r rune) bool { return !unicode.IsPrint(r) }) { // it would look like somebody else's
+		return errors.New("has characters that cannot be seen")
+	}
 	a, err := mail.ParseAddress(email)
 	if err != nil || a.Name != "" || a.Address != email || strings.ContainsAny(email, " ()<>[]") {
 		return errors.New("want an address like ada@example.com, without a name")

@@ -575,7 +575,8 @@ func orNothing(allowed []string) string {
 var clientID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
 func (p *problems) identity(c *storage.Client) {
-	p.unless(clientID.MatchString(c.ID), "client_id %q: want 1 to 128 letters, digits and . _ ~ -", c.ID)
+	p.unless(clientID.MatchString(c.ID) && strings.Trim(c.ID, ".") != "", // dots alone are no part of a path (RFC 3986 section 3.3)
+		"client_id %q: want 1 to 128 letters, digits and . _ ~ -, not dots only", c.ID)
 	ofKey := notOfKey(c.ID)
 	p.unless(ofKey == nil, "client_id %q: %w", c.ID, ofKey)
 	name := checkText(c.Name, maxClaim)

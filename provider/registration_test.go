@@ -38,6 +38,7 @@ func TestValidateClient(t *testing.T) {
 		{"web", func(c *storage.Client) { c.ID = "" }, `client_id ""`},
 		{"web", func(c *storage.Client) { c.ID = "a b" }, `client_id "a b"`},
 		{"web", func(c *storage.Client) { c.ID = "a/b" }, `client_id "a/b"`},
+		{"web", func(c *storage.Client) { c.ID = ".." }, `client_id ".."`},
 		{"web", func(c *storage.Client) { c.ID = strings.Repeat("x", 129) }, `client_id`},
 		{"web", func(c *storage.Client) { c.ID = "key_lixeum3zmc4eiin7tbseq7ljal" }, `only API keys`},
 		{"web", func(c *storage.Client) { c.ID = "a.b_c~d-E9" }, ``},
