@@ -122,6 +122,15 @@ func TestPolicyInConsole(t *testing.T) {
 		if got := textOf(root.Post("/admin/policies/test", try), "verdict"); !strings.Contains(got, "Allowed") {
 			t.Errorf("tried with other rules: %s", got)
 		}
+		try.Set("rules", "rules: [{name: No exchanges, when: 'entry == \"token_exchange\"', effect: deny}]")
+		for entry, says := range map[string]string{"": "Allowed", "console": "Allowed", "token_exchange": "No exchanges"} {
+			try.Set("entry", entry)
+			if got := textOf(root.Post("/admin/policies/test", try), "verdict"); !strings.Contains(got, says) {
+				t.Errorf("tried, started by %q: %s", entry, got)
+			}
+		}
+		try.Set("entry", "api'")
+		wantStatus(t, "tried, started in another way", root.Post("/admin/policies/test", try), http.StatusBadRequest)
 		wantStatus(t, "remove", root.Post("/admin/policies/rule", url.Values{"rule": {"Not Ada"}, "version": {"3"}, "action": {"delete"}}), http.StatusSeeOther)
 		if w := root.Get("/admin/policies/history"); !strings.Contains(w.Body, "/admin/policies/history/4") || !strings.Contains(w.Body, "She asked for it") {
 			t.Errorf("history: %d %s", w.Status, w.Body)

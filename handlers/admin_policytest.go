@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (s *Server) tried(ctx context.Context, form url.Values) (ask impersonation.
 		return ask, nil, now, nil, err
 	}
 	ask = impersonation.Ask{
-		Actor: actor, Client: client, Reason: text("reason"), TicketRef: text("ticket_ref"), Entry: "consent", IP: text("ip"),
+		Actor: actor, Client: client, Reason: text("reason"), TicketRef: text("ticket_ref"), Entry: cmp.Or(text("entry"), "consent"), IP: text("ip"),
 		Access: impersonation.Access(cmp.Or(text("access"), string(impersonation.Full))), Duration: s.provider.Impersonation.Limits().DefaultDuration,
 	}
 	if subject != nil {
@@ -105,6 +106,9 @@ func (s *Server) tried(ctx context.Context, form url.Values) (ask impersonation.
 			wrong["at"] = "Type it like 2026-03-14T15:09."
 		}
 	}
+	if !slices.ContainsFunc(entries, func(e [2]string) bool { return e[0] == ask.Entry }) {
+		wrong["entry"] = "Choose one of these."
+	}
 	if ask.IP != "" {
 		if _, err := netip.ParseAddr(ask.IP); err != nil {
 			wrong["ip"] = "This is no address."
@@ -120,6 +124,11 @@ func (s *Server) tried(ctx context.Context, form url.Values) (ask impersonation.
 		}
 	}
 	return ask, rules, now, wrong, nil
+}
+
+// entries are how something is started.
+var entries = [][2]string{
+	{"consent", "from the consent page"}, {"console", "from the console"}, {"api", "by API"}, {"token_exchange", "by token exchange"},
 }
 
 // showPolicyTest renders the panel with what was filled in.
@@ -140,10 +149,13 @@ func (s *Server) showPolicyTest(w http.ResponseWriter, r *http.Request, st *staf
 	for _, c := range clients {
 		application.Choices = append(application.Choices, templates.Choice{Value: c.ID, Label: c.Name, Chosen: c.ID == form.Get("client_id")})
 	}
-	access := line("access", "Access", "", "")
-	access.Kind = templates.FieldSelect
-	for _, a := range []struct{ value, label string }{{"full", "Full"}, {"read_only", "Read only"}} {
-		access.Choices = append(access.Choices, templates.Choice{Value: a.value, Label: a.label, Chosen: a.value == form.Get("access")})
+	choice := func(name, label string, values ...[2]string) templates.Field {
+		f := line(name, label, "", "")
+		f.Kind = templates.FieldSelect
+		for _, v := range values {
+			f.Choices = append(f.Choices, templates.Choice{Value: v[0], Label: v[1], Chosen: v[0] == form.Get(name)})
+		}
+		return f
 	}
 	rules := line("rules", "Other rules than those in force", "As in the file of “understudy policy show”; empty: those in force.", "")
 	rules.Kind = templates.FieldLines
@@ -159,7 +171,8 @@ func (s *Server) showPolicyTest(w http.ResponseWriter, r *http.Request, st *staf
 			{Fields: []templates.Field{
 				line("reason", "Reason", "", "A test of the policy"),
 				line("ticket_ref", "Ticket", "", ""),
-				access,
+				choice("access", "Access", [2]string{"full", "Full"}, [2]string{"read_only", "Read only"}),
+				choice("entry", "Started", entries...),
 				line("duration", "Ends after", "Minutes.", strconv.Itoa(int(s.provider.Impersonation.Limits().DefaultDuration.Minutes()))),
 				line("at", "At", "Like 2026-03-14T15:09, in UTC; empty: now.", ""),
 				line("ip", "From the address", "Empty: not known.", ""),

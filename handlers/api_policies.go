@@ -127,6 +127,9 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	if b.Access != nil {
 		ask.Access = impersonation.Access(*b.Access)
 	}
+	if b.Entry != nil {
+		ask.Entry = string(*b.Entry)
+	}
 	if b.DurationMinutes != nil {
 		ask.Duration = time.Duration(*b.DurationMinutes) * time.Minute
 	}
@@ -137,7 +140,7 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	}
 	now := time.Now()
 	if b.At != nil {
-		now = *b.At
+		now = given(b.At).Time()
 	}
 	v, err := a.provider.Impersonation.Explain(ctx, ask, nil, now)
 	if err != nil {

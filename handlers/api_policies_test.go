@@ -76,8 +76,15 @@ func TestAPIPolicies(t *testing.T) {
 		}
 		ask(t, idp, key, http.StatusBadRequest, http.MethodPost, "/impersonations/explain", `{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app", "ip": "here"}`)
 
-		for i := range 3 {
-			ask(t, idp, key, http.StatusOK, http.MethodPut, "/policies", fmt.Sprintf(`{"based_on": %d, "rules": []}`, i+1))
+		ask(t, idp, key, http.StatusOK, http.MethodPut, "/policies", `{"based_on": 1, "rules": [{"name": "no exchanges", "when": "entry == 'token_exchange'", "effect": "deny"}]}`)
+		for entry, allowed := range map[string]bool{"": true, `, "entry": "api"`: true, `, "entry": "token_exchange"`: false} {
+			if e := explain(`{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app"` + entry + `}`); e.Allowed != allowed {
+				t.Errorf("started%s: %+v", entry, e)
+			}
+		}
+
+		for i := range 2 {
+			ask(t, idp, key, http.StatusOK, http.MethodPut, "/policies", fmt.Sprintf(`{"based_on": %d, "rules": []}`, i+2))
 		}
 		var page api.PolicyList
 		ask(t, idp, key, http.StatusOK, http.MethodGet, "/policies/versions?limit=3", nil).Into(t, &page)

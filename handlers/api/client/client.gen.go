@@ -166,6 +166,30 @@ func (e ExplainRequestAccess) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestEntry.
+const (
+	ExplainRequestEntryAPI           ExplainRequestEntry = "api"
+	ExplainRequestEntryConsent       ExplainRequestEntry = "consent"
+	ExplainRequestEntryConsole       ExplainRequestEntry = "console"
+	ExplainRequestEntryTokenExchange ExplainRequestEntry = "token_exchange"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestEntry enum.
+func (e ExplainRequestEntry) Valid() bool {
+	switch e {
+	case ExplainRequestEntryAPI:
+		return true
+	case ExplainRequestEntryConsent:
+		return true
+	case ExplainRequestEntryConsole:
+		return true
+	case ExplainRequestEntryTokenExchange:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExplanationAccess.
 const (
 	ExplanationAccessFull     ExplanationAccess = "full"
@@ -270,22 +294,22 @@ func (e ImpersonationBinding) Valid() bool {
 
 // Defines values for ImpersonationEntry.
 const (
-	API           ImpersonationEntry = "api"
-	Consent       ImpersonationEntry = "consent"
-	Console       ImpersonationEntry = "console"
-	TokenExchange ImpersonationEntry = "token_exchange"
+	ImpersonationEntryAPI           ImpersonationEntry = "api"
+	ImpersonationEntryConsent       ImpersonationEntry = "consent"
+	ImpersonationEntryConsole       ImpersonationEntry = "console"
+	ImpersonationEntryTokenExchange ImpersonationEntry = "token_exchange"
 )
 
 // Valid indicates whether the value is a known member of the ImpersonationEntry enum.
 func (e ImpersonationEntry) Valid() bool {
 	switch e {
-	case API:
+	case ImpersonationEntryAPI:
 		return true
-	case Consent:
+	case ImpersonationEntryConsent:
 		return true
-	case Console:
+	case ImpersonationEntryConsole:
 		return true
-	case TokenExchange:
+	case ImpersonationEntryTokenExchange:
 		return true
 	default:
 		return false
@@ -1143,6 +1167,9 @@ type ExplainRequest struct {
 	// DurationMinutes Left out: the default.
 	DurationMinutes *int `json:"duration_minutes,omitempty"`
 
+	// Entry How it would be started.
+	Entry *ExplainRequestEntry `json:"entry,omitempty"`
+
 	// IP The address of the actor.
 	IP *string `json:"ip,omitempty"`
 
@@ -1157,6 +1184,9 @@ type ExplainRequest struct {
 
 // ExplainRequestAccess defines model for ExplainRequest.Access.
 type ExplainRequestAccess string
+
+// ExplainRequestEntry How it would be started.
+type ExplainRequestEntry string
 
 // Explanation defines model for Explanation.
 type Explanation struct {
