@@ -26,13 +26,6 @@ func checkConfiguration(c *config.Config, file string) finding {
 	if _, err := branding(c); err != nil {
 		return finding{"configuration", bad, err.Error(), "The server will not start."}
 	}
-	var idle []string
-	if len(c.Dialects) > 0 {
-		idle = append(idle, "dialects")
-	}
-	if len(idle) > 0 {
-		return finding{"configuration", warn, "set, but without effect yet: " + strings.Join(idle, ", "), "Do not rely on it."}
-	}
 	return finding{"configuration", good, file + " is valid", ""}
 }
 

@@ -57,7 +57,7 @@ func TestDoctorConfiguration(t *testing.T) {
 	}{
 		{"configuration", func(c *config.Config) finding { return checkConfiguration(c, "a.yaml") }, nil, good, "a.yaml is valid"},
 		{"from the environment", func(c *config.Config) finding { return checkConfiguration(c, "") }, nil, good, "the environment is valid"},
-		{"dialects", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Dialects = []string{"clerk"} }, warn, "without effect yet: dialects"},
+		{"dialects", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Dialects = []string{"clerk"} }, good, "is valid"},
 		{"no logo", func(c *config.Config) finding { return checkConfiguration(c, "") }, func(c *config.Config) { c.Branding.Logo = "doctor_test.go" }, bad, "branding.logo"},
 
 		{"no mail", checkMail, nil, good, "none is sent"},
