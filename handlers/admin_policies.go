@@ -190,7 +190,7 @@ func (s *Server) ruleForm(w http.ResponseWriter, r *http.Request, st *staff) err
 func (s *Server) showRule(
 	w http.ResponseWriter, r *http.Request, st *staff, status int, name string, version int64, rule impersonation.Rule, note string, wrong map[string]string,
 ) error {
-	minutes := ""
+	minutes := r.PostForm.Get("max_duration") // as it was typed
 	if d := rule.Oblige.MaxDuration; d != 0 {
 		minutes = strconv.Itoa(int(d.Minutes()))
 	}
@@ -211,7 +211,11 @@ func (s *Server) showRule(
 	return s.pages.PolicyRule(w, status, p)
 }
 
-const policyChanged = "Somebody changed the policy meanwhile. What you typed is still here: look at the rules before you save it."
+// What is said where somebody else was first.
+const (
+	policyChanged = "Somebody changed the policy meanwhile. What you typed is still here: look at the rules before you save it."
+	policyMoved   = "Somebody changed the policy meanwhile. Look at the rules before you save it."
+)
 
 // saveRule saves a rule, moves it or takes it away: each makes a version.
 func (s *Server) saveRule(w http.ResponseWriter, r *http.Request, st *staff) error {
@@ -225,22 +229,29 @@ func (s *Server) saveRule(w http.ResponseWriter, r *http.Request, st *staff) err
 	}
 	name, action := form.Get("rule"), form.Get("action")
 	i := slices.IndexFunc(rules, func(rule impersonation.Rule) bool { return name != "" && rule.Name == name })
+	stale := form.Get("version") != strconv.FormatInt(current.Version, 10)
 	var rule impersonation.Rule
 	var wrong map[string]string
 	switch {
 	case action == "save":
 		rule, wrong = ruleOf(form)
+		if stale && i < 0 {
+			name = "" // it is gone, and what was typed can be a new one
+		}
 	case i >= 0:
 		rule = rules[i]
+	case stale: // there is nothing to move or remove any more
+		redirect(w, "/admin/policies")
+		return nil
 	}
 	refuse := func(status int, wrong map[string]string) error {
 		return s.showRule(w, r, st, status, name, current.Version, rule, form.Get(policyNote), wrong)
 	}
+	if stale { // before anything else: the page comes back with the version of now
+		return refuse(http.StatusConflict, map[string]string{"": policyChanged})
+	}
 	if wrong != nil {
 		return refuse(http.StatusBadRequest, wrong)
-	}
-	if basedOn := form.Get("version"); basedOn != strconv.FormatInt(current.Version, 10) {
-		return refuse(http.StatusConflict, map[string]string{"": policyChanged})
 	}
 	after, ok := changedRules(rules, i, rule, action)
 	if !ok || name != "" && i < 0 {
@@ -425,6 +436,13 @@ func (s *Server) restorePolicy(w http.ResponseWriter, r *http.Request, st *staff
 	if err != nil {
 		return &pageErr{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed."}
 	}
+	current, err := s.store.CurrentPolicy(r.Context())
+	if err != nil {
+		return err
+	}
+	if basedOn != current.Version { // before the page comes back with the version of now
+		return s.showPolicyVersion(w, r, st, http.StatusConflict, note, map[string]string{"": policyMoved})
+	}
 	confirmed, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
 	if err != nil {
 		return err
@@ -435,7 +453,7 @@ func (s *Server) restorePolicy(w http.ResponseWriter, r *http.Request, st *staff
 	_, err = s.provider.Impersonation.SetPolicy(r.Context(), rules, note, basedOn, s.by(r, st.Login), time.Now())
 	switch {
 	case errors.Is(err, storage.ErrPolicyChanged):
-		return s.showPolicyVersion(w, r, st, http.StatusConflict, note, map[string]string{"": "Somebody changed the policy meanwhile. Look at the rules before you save it."})
+		return s.showPolicyVersion(w, r, st, http.StatusConflict, note, map[string]string{"": policyMoved})
 	case impersonation.RuleProblems(err) != nil:
 		return s.showPolicyVersion(w, r, st, http.StatusBadRequest, note, ruleWrong(err, -1))
 	case err != nil:

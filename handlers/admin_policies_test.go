@@ -305,6 +305,50 @@ func TestPolicyWhileRunning(t *testing.T) {
 	})
 }
 
+// What two people write at once: the second learns of the first before anything is saved,
+// keeps what they typed, and saves it then.
+func TestPolicyWrittenMeanwhile(t *testing.T) {
+	t.Parallel()
+	idp := idptest.New(t, idptest.Options{})
+	root := inConsole(t, idp, "root")
+	send := func(what string, status int, form url.Values) *idptest.Response {
+		t.Helper()
+		w := root.Post("/admin/policies/rule", form)
+		wantStatus(t, what, w, status)
+		return w
+	}
+	setPolicy(t, idp, denying("Late", "false", ""))
+	setPolicy(t, idp, denying("Late", "true", "")) // another, meanwhile
+
+	w := send("stale, and malformed", http.StatusConflict, ruleForm(1, "rule", "Late", "name", "Late", "max_duration", "soon"))
+	if !strings.Contains(w.Body, `name="version" value="2"`) || !strings.Contains(w.Body, `value="soon"`) {
+		t.Errorf("what was typed is lost: %s", w.Body)
+	}
+	w = send("malformed", http.StatusBadRequest, ruleForm(2, "rule", "Late", "name", "Late", "max_duration", "soon"))
+	if textOf(w, "max_duration-error") == "" || !strings.Contains(w.Body, `value="soon"`) {
+		t.Errorf("malformed: %s", w.Body)
+	}
+
+	setPolicy(t, idp) // another took it away
+	w = send("of one that is gone", http.StatusConflict, ruleForm(2, "rule", "Late", "name", "Late"))
+	if !strings.Contains(w.Body, `name="rule" value=""`) || !strings.Contains(w.Body, "Ada is on holiday.") {
+		t.Errorf("what was typed cannot be saved as another: %s", w.Body)
+	}
+	send("as a new one", http.StatusSeeOther, ruleForm(3, "name", "Late"))
+	if rules := rulesOf(t, idp); len(rules) != 1 || rules[0].Name != "Late" {
+		t.Errorf("saved: %+v", rules)
+	}
+	w = send("remove what is gone", http.StatusSeeOther, url.Values{"rule": {"Gone"}, "version": {"3"}, "action": {"delete"}})
+	if w.Header.Get("Location") != "/admin/policies" {
+		t.Errorf("got %s", w.Header.Get("Location"))
+	}
+	asked := openConsole(t, personSince(t, idp, "root", time.Now().Add(-10*time.Minute))) // for the password
+	w = asked.Post("/admin/policies/history/1", url.Values{"version": {"3"}})
+	wantStatus(t, "bring back, before the password is asked for", w, http.StatusConflict)
+	wantStatus(t, "bring back", asked.Post("/admin/policies/history/1", url.Values{"version": {"4"}}), http.StatusForbidden)
+	send("what never was", http.StatusNotFound, url.Values{"rule": {"Gone"}, "version": {"4"}, "action": {"delete"}})
+}
+
 // T31: who loosens the policy is bound by what was before, for a while; who tightens it,
 // by that at once.
 func TestPolicyOfItsAuthor(t *testing.T) {
