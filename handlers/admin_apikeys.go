@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +15,14 @@ import (
 
 const apiKeysPath = "/admin/api-keys"
 
-// keyLifetimes are for how long a key can be made in the console; the first is offered.
-var keyLifetimes = []struct {
+// keyLifetime is for how long a key can be made in the console; zero has no end.
+type keyLifetime struct {
 	value, label string
 	lifetime     time.Duration
-}{
+}
+
+// keyLifetimes are all that are offered, the first before anything is chosen.
+var keyLifetimes = []keyLifetime{
 	{"90", "90 days", 90 * 24 * time.Hour},
 	{"30", "30 days", 30 * 24 * time.Hour},
 	{"365", "A year", 365 * 24 * time.Hour},
@@ -86,7 +90,7 @@ func keyForm(st *staff, typed newKey) templates.Form {
 			may.Choices = append(may.Choices, templates.Choice{Value: permission, Label: permission, Chosen: typed.permissions[permission]})
 		}
 	}
-	lifetime := templates.Field{Kind: templates.FieldSelect, Name: "lifetime", Label: "It can be used for", Error: typed.problems["expires_at"]}
+	lifetime := templates.Field{Kind: templates.FieldSelect, Name: "lifetime", Label: "It can be used for", Error: typed.problems["lifetime"]}
 	for _, l := range keyLifetimes {
 		lifetime.Choices = append(lifetime.Choices, templates.Choice{Value: l.value, Label: l.label, Chosen: l.value == typed.lifetime})
 	}
@@ -117,10 +121,11 @@ func (s *Server) createAPIKey(w http.ResponseWriter, r *http.Request, st *staff)
 			k.Permissions = append(k.Permissions, permission)
 		}
 	}
-	for _, l := range keyLifetimes {
-		if l.value == typed.lifetime && l.lifetime > 0 {
-			k.ExpiresAt = storage.At(now.Add(l.lifetime))
-		}
+	chosen := slices.IndexFunc(keyLifetimes, func(l keyLifetime) bool { return l.value == typed.lifetime })
+	if chosen < 0 { // and not for ever, which nobody said
+		typed.problems["lifetime"] = "Choose one of these."
+	} else if lifetime := keyLifetimes[chosen].lifetime; lifetime > 0 {
+		k.ExpiresAt = storage.At(now.Add(lifetime))
 	}
 	if typed.organization != "" {
 		o, err := s.organizationNamed(r, typed.organization)
@@ -148,8 +153,10 @@ func (s *Server) createAPIKey(w http.ResponseWriter, r *http.Request, st *staff)
 	switch {
 	case invalid:
 		for _, problem := range provider.ProblemsOf(wrong) {
-			typed.problems[problem.Field] = problem.Message
+			typed.problems[problem.Field] = keyProblems[problem.Field]
 		}
+	case errors.Is(err, provider.ErrMayNotSpeak):
+		typed.problems["client_id"] = "You may not change this application, so no key of yours stands in for it."
 	case errors.Is(err, provider.ErrMoreThanHeld):
 		typed.problems["permissions"] = "You do not hold all of these yourself."
 	case errors.Is(err, storage.ErrReference):
@@ -162,6 +169,12 @@ func (s *Server) createAPIKey(w http.ResponseWriter, r *http.Request, st *staff)
 		return nil
 	}
 	return s.showAPIKeys(w, r, st, http.StatusBadRequest, typed)
+}
+
+// keyProblems are what is said of a field that cannot be.
+var keyProblems = map[string]string{
+	"name":        "Give it a name that is not too long.",
+	"permissions": "Choose at least one permission.",
 }
 
 func apiKeyPath(id string) string { return apiKeysPath + "/" + url.PathEscape(id) }

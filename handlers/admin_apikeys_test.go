@@ -20,6 +20,7 @@ func TestConsoleAPIKeys(t *testing.T) {
 		}
 		for field, wrong := range map[string]url.Values{
 			"name":         {"name": {""}},
+			"lifetime":     {"lifetime": {"1000"}},
 			"permissions":  {"permissions.users:read": nil},
 			"organization": {"organization": {"Hooli"}},
 			"client_id":    {"client_id": {"nothing"}},
@@ -38,7 +39,17 @@ func TestConsoleAPIKeys(t *testing.T) {
 				t.Errorf("%s: %d %s", field, w.Status, w.Body)
 			}
 		}
-		w := b.Post("/admin/api-keys", form)
+		b.Post("/language", url.Values{"lang": {"de"}})
+		w := b.Post("/admin/api-keys", url.Values{"lifetime": {"90"}})
+		for field, want := range map[string]string{
+			"name": "Geben Sie ihm einen Namen", "permissions": "mindestens eine Berechtigung",
+		} {
+			if got := textOf(w, field+"-error"); !strings.Contains(got, want) {
+				t.Errorf("%s, in German: %q", field, got)
+			}
+		}
+		b.Post("/language", url.Values{"lang": {"en"}})
+		w = b.Post("/admin/api-keys", form)
 		wantStatus(t, "made", w, http.StatusSeeOther)
 		path := w.Location().Path
 		page := b.Get(path)

@@ -168,6 +168,7 @@ var problemsOf = []struct {
 	{provider.ErrUnderWay, "idempotency_under_way", "Send it again in a moment.", retryAfter},
 	{provider.ErrUnknownEnd, "idempotency_unknown_end", "Something was done. Look what, before you send it with another Idempotency-Key.", 0},
 	{provider.ErrOtherUse, "idempotency_key_reused", "Choose another Idempotency-Key for another request.", 0},
+	{provider.ErrMayNotSpeak, "not_permitted", "A key stands in only for a client that its maker may change.", 0},
 	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},

@@ -24,6 +24,9 @@ const maxAPIKeyLifetime = 10 * 365 * 24 * time.Hour
 // ErrMoreThanHeld says that somebody would hand on permissions that they do not hold.
 var ErrMoreThanHeld = errors.New("permissions: nobody hands on what they do not hold themselves")
 
+// ErrMayNotSpeak says that a key would stand in for a client that its maker may not change.
+var ErrMayNotSpeak = errors.New("client: a key stands in only for one that its maker may change")
+
 // APIKeys makes and ends keys of the management API. Each method is one Write that
 // holds the change and its event.
 type APIKeys struct {
@@ -39,8 +42,8 @@ func (a *APIKeys) For(by storage.Standing) *APIKeys { return &APIKeys{a.store, &
 
 // Create makes a key with the name, permissions, organization, client and expiry of k.
 // It fills in the rest of k and returns the secret, which is not kept.
-// ErrMoreThanHeld: k has permissions that its maker does not hold there, or stands in for
-// a client that they may not change.
+// ErrMoreThanHeld: k has permissions that its maker does not hold there. ErrMayNotSpeak:
+// it stands in for a client that they may not change.
 // storage.ErrReference: there is no such organization or client.
 func (a *APIKeys) Create(ctx context.Context, k *storage.APIKey, by storage.Cause, now time.Time) (string, error) {
 	k.CreatedAt = storage.At(now)
@@ -101,13 +104,16 @@ func (a *APIKeys) maySpeak(ctx context.Context, tx *storage.Tx, k *storage.APIKe
 		return nil
 	}
 	if !a.by.May(PermissionClientsWrite, "") {
-		return ErrMoreThanHeld
+		return ErrMayNotSpeak
 	}
 	c, err := tx.Client(ctx, *k.ClientID)
 	if err != nil {
 		return fmt.Errorf("client %q: %w", *k.ClientID, referred(err))
 	}
-	return (&Registration{by: a.by}).mayChange(c)
+	if err := (&Registration{by: a.by}).mayChange(c); err != nil {
+		return fmt.Errorf("%w: %w", ErrMayNotSpeak, err)
+	}
+	return nil
 }
 
 func organizationOf(k *storage.APIKey) string {

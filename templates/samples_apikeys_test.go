@@ -26,7 +26,7 @@ func apiKeySamples() map[string]any {
 	wrong := form
 	wrong.Groups = []FieldGroup{{Fields: []Field{
 		{Name: "name", Label: "Name", Error: "is missing"},
-		{Kind: FieldChecks, Name: "permissions", Label: "What it may do", Error: "is empty"},
+		{Kind: FieldChecks, Name: "permissions", Label: "What it may do", Error: "Choose at least one permission."},
 		{Name: "organization", Label: "Only this organization", Value: "Hooli", Error: "There is no such organization."},
 	}}}
 	return map[string]any{
