@@ -192,6 +192,18 @@ func TestAPICallers(t *testing.T) {
 			{"a JWT of a client", own("machine", "users:read"), http.StatusOK},
 			{"an opaque token of a client", own("opaque", "users:read"), http.StatusOK},
 			{"without the scope", own("machine", "jobs:run"), http.StatusForbidden},
+			{"without the scope any more", func() string {
+				registered("reduced", func(*storage.Client) {})
+				token := own("reduced", "users:read jobs:run")()
+				c, err := idp.Store.Client(t.Context(), "reduced")
+				check(t, err)
+				reduced := *c
+				reduced.Scope = "jobs:run"
+				idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+					return tx.UpdateClient(ctx, &reduced, storage.Cause{}, now)
+				})
+				return token
+			}, http.StatusForbidden},
 			{"for another API", own("machine", "users:read", "resource", "https://api.example"), http.StatusUnauthorized},
 			{"of a client not registered for it", own("elsewhere", "users:read"), http.StatusUnauthorized},
 			{"of a client that registered itself", own("itself", "users:read"), http.StatusUnauthorized},

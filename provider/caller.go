@@ -77,10 +77,10 @@ func (p *Provider) keyCaller(ctx context.Context, secret string, now time.Time) 
 	return c, nil
 }
 
-// clientCaller takes the scopes of a client's own token for permissions. The client's
-// registration must name the issuer as an audience: a scope that was registered for
-// somebody else's API opens nothing here, whatever it is called. Clients that
-// registered themselves are never let in.
+// clientCaller takes the scopes of a client's own token for permissions, those for which
+// it is still registered. The client's registration must name the issuer as an audience:
+// a scope that was registered for somebody else's API opens nothing here, whatever it is
+// called. Clients that registered themselves are never let in.
 func (p *Provider) clientCaller(ctx context.Context, token string, now time.Time) (*Caller, error) {
 	a, err := p.active(ctx, token, now)
 	if errors.Is(err, errInactive) {
@@ -105,7 +105,10 @@ func (p *Provider) clientCaller(ctx context.Context, token string, now time.Time
 	if c.RegisteredWith != "" || !slices.Contains(c.Audience, p.config.Issuer) {
 		return nil, errInvalidToken
 	}
-	held := slices.DeleteFunc(strings.Fields(a.claims.Scope), func(scope string) bool { return !slices.Contains(permissions, scope) })
+	registered := strings.Fields(c.Scope)
+	held := slices.DeleteFunc(strings.Fields(a.claims.Scope), func(scope string) bool {
+		return !slices.Contains(permissions, scope) || !slices.Contains(registered, scope) // what was taken from the client since
+	})
 	return &Caller{
 		ID: c.ID, Name: c.Name, ClientID: c.ID, Standing: storage.Standing{Everywhere: held, Within: map[string]storage.List{}},
 	}, nil
