@@ -584,6 +584,18 @@ func TestEndOfACaller(t *testing.T) {
 				return err
 			}
 		}
+		// A request that came before the end, and starts after it.
+		starts := func(t *testing.T, by impersonation.Caller, stands bool) {
+			app, err := idp.Store.Client(t.Context(), "desk-caller")
+			check(t, err)
+			_, err = idp.Provider.DescopeImpersonate(t.Context(), impersonation.Ask{
+				Actor: &storage.User{ID: "usr_" + agent(t, idp)}, Caller: &by, Client: app, SubjectID: "usr_ada", Organization: "org_globex",
+				Reason: "Cannot see invoice 4711", Access: impersonation.Full, Entry: "api",
+			}, nil, storage.Request{}, time.Now())
+			if denial, _ := impersonation.Denied(err); (err == nil) != stands || !stands && denial != impersonation.DenyCaller {
+				t.Errorf("start afterwards: %v", err)
+			}
+		}
 		revoke := func(t *testing.T, id string) error { return keys.Revoke(t.Context(), id, storage.Cause{}, time.Now()) }
 		deleted, remove := program(nil)
 		disabled, disable := program(func(c *storage.Client) { c.Status = storage.ClientDisabled })
@@ -612,6 +624,9 @@ func TestEndOfACaller(t *testing.T) {
 				check(t, c.end(t, c.by.ID))
 				if got := runs(t, actor); got != c.stands {
 					t.Errorf("it runs: %v", got)
+				}
+				if c.binding == storage.BindingBearer {
+					starts(t, c.by, c.stands)
 				}
 				for _, kind := range []string{"access_token", "refresh_token"} {
 					if w := idp.Call("/oauth2/introspect", "desk-caller", idptest.Secret, url.Values{"token": {str(t, tokens, kind)}}); w.JSON(t)["active"] != c.stands {

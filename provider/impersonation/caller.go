@@ -3,6 +3,7 @@ package impersonation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/understudy-id/understudy/storage"
 )
@@ -27,6 +28,22 @@ func (c *Caller) id() string {
 		return ""
 	}
 	return c.ID
+}
+
+// stands makes sure that a caller whom no ticket names has not ended when the commit
+// happens: DenyCaller. What it may do is what it presented.
+func (c *Caller) stands(ctx context.Context, tx *storage.Tx, now time.Time) error {
+	if err := tx.HoldCaller(ctx, c.ID); err != nil {
+		return err
+	}
+	standing, err := tx.CallerStanding(ctx, c.ID, now)
+	if err != nil {
+		return fmt.Errorf("load standing of caller: %w", err)
+	}
+	if !standing.MayAnywhere(PermissionStart) {
+		return DenyCaller
+	}
+	return nil
 }
 
 // behind returns programs and who made their keys: whoever did can ask with them. An

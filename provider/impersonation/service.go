@@ -228,6 +228,9 @@ func (s *Service) Start(ctx context.Context, tx *storage.Tx, ask Ask, id string,
 		}
 	} else if ask.Caller != nil {
 		i.CreatedBy = ask.Caller.ID
+		if err := ask.Caller.stands(ctx, tx, now); err != nil {
+			return nil, err
+		}
 	}
 	if err := tx.CreateImpersonation(ctx, i); err != nil {
 		return nil, fmt.Errorf("create impersonation: %w", err)
