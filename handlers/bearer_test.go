@@ -600,6 +600,10 @@ func TestEndOfACaller(t *testing.T) {
 		deleted, remove := program(nil)
 		disabled, disable := program(func(c *storage.Client) { c.Status = storage.ClientDisabled })
 		narrowed, narrow := program(func(c *storage.Client) { c.Scope = "users:read" })
+		shut, _ := program(nil)
+		shutOff := func(t *testing.T, id string) error {
+			return clients.SetStatus(t.Context(), id, storage.ClientDisabled, storage.Cause{}, time.Now())
+		}
 		renamed, rename := program(func(c *storage.Client) { c.Name = "Another name" })
 		for what, c := range map[string]struct {
 			by      impersonation.Caller
@@ -611,6 +615,7 @@ func TestEndOfACaller(t *testing.T) {
 			"a key, and the actor signed in":  {desk(t, idp), revoke, storage.BindingActorSession, true},
 			"a client that is deleted":        {deleted, remove, storage.BindingBearer, false},
 			"a client that is disabled":       {disabled, disable, storage.BindingBearer, false},
+			"a client that is shut off":       {shut, shutOff, storage.BindingBearer, false},
 			"a client without the permission": {narrowed, narrow, storage.BindingBearer, false},
 			"a client that is renamed":        {renamed, rename, storage.BindingBearer, true},
 		} {

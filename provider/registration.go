@@ -383,7 +383,7 @@ func (r *Registration) DropPreviousSecret(ctx context.Context, id string, by sto
 // does not ask whether the rest of the client is as it should be: whatever has to be
 // shut off can be.
 func (r *Registration) SetStatus(ctx context.Context, id string, status storage.ClientStatus, by storage.Cause, now time.Time) error {
-	return r.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, r.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		c, err := r.changeable(ctx, tx, id)
 		if err != nil {
 			return err
@@ -395,9 +395,13 @@ func (r *Registration) SetStatus(ctx context.Context, id string, status storage.
 		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
 			return fmt.Errorf("client %q: %w", id, err)
 		}
-		return recordClient(ctx, tx, storage.EventClientUpdated, id, withOrigin(c, storage.Data{
+		err = recordClient(ctx, tx, storage.EventClientUpdated, id, withOrigin(c, storage.Data{
 			"changed": []string{"status"}, "status": string(status), "allow_impersonation": c.AllowImpersonation,
 		}), by, now)
+		if err != nil {
+			return err
+		}
+		return reconsider(storage.ImpersonationFilter{Caller: id})
 	})
 }
 
