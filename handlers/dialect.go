@@ -31,6 +31,9 @@ type dialect struct {
 	// key returns the API key that a request presents. Nil: it is a Bearer token.
 	key  func(*http.Request) (string, error)
 	rows []dialectRoute
+	// besides is below what else the vendor has its calls. They are not here, which the
+	// SDK can tell only where it is said in its own words.
+	besides []string
 	// pages are for people.
 	pages []route
 }
@@ -80,6 +83,9 @@ func (s *Server) dialectRoutes() []route {
 		for _, row := range d.rows {
 			rows = append(rows, route{row.pattern, internal, d.serve(row)})
 		}
+		for _, prefix := range d.besides {
+			rows = append(rows, route{prefix, internal, d.serve(dialectRoute{prefix, open, notHere})})
+		}
 		rows = append(rows, d.pages...)
 	}
 	return rows
@@ -112,6 +118,11 @@ func (d dialect) serve(row dialectRoute) func(*Server, http.ResponseWriter, *htt
 		}
 		return nil
 	}
+}
+
+// notHere answers the vendor's calls that have no row.
+func notHere(_ *Server, _ http.ResponseWriter, _ *http.Request, call *dialectCall) error {
+	return &problemErr{Code: "not_found", Detail: fmt.Sprintf("This call of the vendor's is not here. docs/moving-from-%s.md says which are, and what takes the place of others.", call.dialect)}
 }
 
 // callsWith finds out who calls with a key, and whether it may.
@@ -173,7 +184,7 @@ func refusalOf(err error) refusal {
 	kind := api.Load().Problems[p.Code]
 	said := refusal{Status: kind.Status, Code: p.Code, Message: p.Detail, RetryAfter: p.RetryAfter}
 	if said.Message == "" {
-		said.Message = kind.Title
+		said.Message = kind.Title + "."
 	}
 	for _, wrong := range p.Errors {
 		said.Message += " " + wrong.Field + ": " + strings.TrimSuffix(wrong.Message, ".") + "."

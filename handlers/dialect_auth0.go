@@ -29,6 +29,7 @@ func auth0() dialect {
 			{"POST /users/{user}/impersonate", impersonation.PermissionStart, (*Server).auth0Impersonate},
 			{"GET /userinfo", open, (*Server).auth0Userinfo},
 		},
+		besides: []string{"/api/v2/", "/dbconnections/", "/oauth/", "/passwordless/"},
 	}
 }
 

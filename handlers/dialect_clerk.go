@@ -38,6 +38,7 @@ func clerk() dialect {
 			{"GET /v1/users/{id}", impersonation.PermissionUsersRead, (*Server).clerkUser},
 		},
 	}
+		besides: []string{"/v1/"},
 }
 
 // clerkActor is who acts, and why: Clerk has no other place for a reason.

@@ -36,6 +36,7 @@ func descope() dialect {
 			{"POST /v1/auth/refresh", open, (*Server).descopeRefresh},
 			{"GET /v2/keys/{project}", open, (*Server).descopeKeys},
 		},
+		besides: []string{"/v1/mgmt/", "/v1/auth/"},
 	}
 }
 

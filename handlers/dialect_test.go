@@ -85,7 +85,8 @@ func TestDialectsAreOff(t *testing.T) {
 				method, path, _ := strings.Cut(pattern, " ")
 				path = strings.NewReplacer("{id}", "x", "{user}", "x", "{ticket}", "x", "{client}", "app", "{project}", "app").Replace(path)
 				w := say(t, idp, spoken{method: method, path: path, body: object{}})
-				if there := w.Status != http.StatusNotFound || strings.Contains(w.Header.Get("Content-Type"), "json"); there != (name == other) {
+				there := w.Status != http.StatusNotFound || strings.Contains(w.Header.Get("Content-Type"), "json") && !strings.Contains(w.Body, "is not here")
+				if there != (name == other) {
 					t.Errorf("only %s is on: %s of %s: status %d", name, pattern, other, w.Status)
 				}
 			}
@@ -130,6 +131,28 @@ func TestDialectsRefuseBodies(t *testing.T) {
 					t.Errorf("%s of %s, %s: status %d: %s", pattern, name, what, w.Status, w.Body)
 				}
 				vendorsError(t, fmt.Sprintf("%s, %s", pattern, what), name, w)
+			}
+		}
+	}
+}
+
+// What the vendor has and we do not is told in its own words: of a page its SDK would say
+// that it is no JSON.
+func TestDialectsTellWhatIsNotHere(t *testing.T) {
+	t.Parallel()
+	idp := speaking(t, idptest.Options{})
+	for dialect, calls := range map[string][]string{
+		"clerk":   {"GET /v1/sessions", "POST /v1/sign_in_tokens", "DELETE /v1/users/usr_ada", "POST /v1/users/usr_ada/ban"},
+		"workos":  {"GET /user_management/users/usr_ada", "POST /user_management/sessions/revoke", "GET /organizations", "GET /organizations/org_x", "POST /sso/token"},
+		"descope": {"GET /v1/mgmt/user", "POST /v1/auth/logout", "GET /v1/auth/me"},
+		"auth0":   {"POST /oauth/token", "GET /api/v2/users", "POST /dbconnections/signup", "POST /passwordless/start"},
+	} {
+		for _, call := range calls {
+			method, path, _ := strings.Cut(call, " ")
+			w := say(t, idp, spoken{method: method, path: path, body: object{}})
+			wantStatus(t, call, w, http.StatusNotFound)
+			if message := vendorsError(t, call, dialect, w); !strings.Contains(message, "docs/moving-from-"+dialect+".md") {
+				t.Errorf("%s: %q", call, message)
 			}
 		}
 	}

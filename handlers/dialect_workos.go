@@ -23,6 +23,7 @@ func workos() dialect {
 			{"GET /sso/jwks/{client}", open, (*Server).workosKeys},
 		},
 		pages: []route{
+		besides: []string{"/user_management/", "/organizations", "/organizations/", "/sso/"},
 			{"GET /user_management/authorize", entry, (*Server).workosAuthorize},
 			{"GET /users/{id}/details", page, (*Server).workosDetails},
 		},

@@ -45,6 +45,7 @@ const clerk = createClerkClient({ secretKey: API_KEY, apiUrl: ISSUER });
   await assert.rejects(ask({ actor: { sub: ACTOR_ID, reason: 'x' } }), says(400, /reason/));
   await assert.rejects(ask({ sessionMaxDurationInSeconds: 7200 }), says(400, /session_max_duration_in_seconds/));
   await assert.rejects(clerk.actorTokens.revoke('tkt_nothing'), says(404, /./));
+  await assert.rejects(clerk.sessions.getSessionList({ userId: SUBJECT_ID }), says(404, /not here/));
   await assert.rejects(createClerkClient({ secretKey: 'usk_nonsense', apiUrl: ISSUER }).users.getCount(), says(401, /./));
 }
 

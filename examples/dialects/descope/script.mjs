@@ -85,6 +85,10 @@ for (const [what, [answer, code, message]] of Object.entries(refusals)) {
   assert.ok(answer.error.errorCode && answer.error.errorDescription, what);
 }
 {
+  const elsewhere = await descope.management.user.load(SUBJECT);
+  assert.equal(elsewhere.ok, false);
+  assert.equal(elsewhere.code, 404);
+  assert.match(elsewhere.error.errorMessage, /not here/);
   const stranger = DescopeClient({ projectId: CLIENT_ID, managementKey: 'usk_nonsense', baseUrl: ISSUER });
   const answer = await stranger.management.jwt.impersonate(ACTOR, SUBJECT, false);
   assert.equal(answer.ok, false);

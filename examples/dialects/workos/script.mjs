@@ -122,6 +122,7 @@ await assert.rejects(
   { name: 'UnauthorizedException' },
 );
 await assert.rejects(new WorkOS('usk_nonsense', there).events.listEvents({ events: ['session.created'] }), {
+await assert.rejects(workos.userManagement.getUser(subject.id), { name: 'NotFoundException' });
   name: 'UnauthorizedException',
 });
 console.log('done');
