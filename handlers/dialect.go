@@ -288,6 +288,20 @@ func acceptableID(id string) bool { return id != "" && len(id) <= 320 && !string
 // notText reports whether a value of a query is none that anybody's row could have.
 func notText(value string) bool { return strings.ContainsRune(value, 0) || !utf8.ValidString(value) }
 
+// dialectKeys is the JSON Web Key Set, whatever a vendor calls it: it is one for all clients.
+func (s *Server) dialectKeys(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {
+	return s.keySet(w, r)
+}
+
+// firstAndLast are the names of a user in words that have no whole one. Who has nothing
+// else goes by it as the first: two that are missing are shown as nobody.
+func firstAndLast(u *storage.User) (first, last *string) {
+	if u.GivenName == "" && u.FamilyName == "" {
+		return unlessEmpty(u.Name), nil
+	}
+	return unlessEmpty(u.GivenName), unlessEmpty(u.FamilyName)
+}
+
 // milliseconds is a time as JavaScript counts it, nil for none.
 func milliseconds(t storage.Time) *int64 {
 	if !t.Set() {

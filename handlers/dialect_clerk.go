@@ -36,9 +36,10 @@ func clerk() dialect {
 			{"GET /v1/users", impersonation.PermissionUsersRead, (*Server).clerkUsers},
 			{"GET /v1/users/count", impersonation.PermissionUsersRead, (*Server).clerkCount},
 			{"GET /v1/users/{id}", impersonation.PermissionUsersRead, (*Server).clerkUser},
+			{"GET /v1/jwks", open, (*Server).dialectKeys},
 		},
-	}
 		besides: []string{"/v1/"},
+	}
 }
 
 // clerkActor is who acts, and why: Clerk has no other place for a reason.
@@ -298,8 +299,9 @@ type status struct {
 }
 
 func clerkUserOf(u *storage.User) clerkUserObject {
+	first, last := firstAndLast(u)
 	user := clerkUserObject{
-		ID: u.ID, Object: "user", Username: unlessEmpty(u.PreferredUsername), FirstName: unlessEmpty(u.GivenName), LastName: unlessEmpty(u.FamilyName),
+		ID: u.ID, Object: "user", Username: unlessEmpty(u.PreferredUsername), FirstName: first, LastName: last,
 		ImageURL: u.Picture, HasImage: u.Picture != "", Emails: []clerkEmail{}, PasswordEnabled: u.PasswordHash != "", Banned: !u.Active(),
 		PublicMetadata: map[string]any{}, Locale: unlessEmpty(u.Locale), LastSignInAt: milliseconds(u.LastSignInAt),
 		CreatedAt: milliseconds(u.CreatedAt), UpdatedAt: milliseconds(u.UpdatedAt),

@@ -167,6 +167,12 @@ func TestClerkUsers(t *testing.T) {
 		if ids, n := list(local, "organization_id=org_globex"); strings.Join(ids, " ") != "grace" || n != 1 {
 			t.Errorf("F08: of one organization, asked for another: %v of %d", ids, n)
 		}
+		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+			return tx.CreateUser(ctx, &storage.User{ID: "usr_whole", Email: "whole@example.test", Name: "Ada Byron"}, time.Now())
+		})
+		if u := say(t, idp, spoken{http.MethodGet, "/v1/users/usr_whole", key, nil}).JSON(t); u["first_name"] != "Ada Byron" || u["last_name"] != nil {
+			t.Errorf("who has nothing but a whole name: %v %v", u["first_name"], u["last_name"])
+		}
 		wantStatus(t, "one", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", key, nil}), http.StatusOK)
 		wantStatus(t, "F08: one of elsewhere", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", local, nil}), http.StatusNotFound)
 		wantStatus(t, "nobody", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_nobody", key, nil}), http.StatusNotFound)

@@ -34,7 +34,7 @@ func descope() dialect {
 			{"POST /v1/mgmt/stop/impersonation", impersonation.PermissionStart, (*Server).descopeStop},
 			{"POST /v1/mgmt/user/update/impersonationConsent", provider.PermissionUsersWrite, (*Server).descopeSetConsent},
 			{"POST /v1/auth/refresh", open, (*Server).descopeRefresh},
-			{"GET /v2/keys/{project}", open, (*Server).descopeKeys},
+			{"GET /v2/keys/{project}", open, (*Server).dialectKeys},
 		},
 		besides: []string{"/v1/mgmt/", "/v1/auth/"},
 	}
@@ -218,11 +218,6 @@ func (s *Server) descopeRefresh(w http.ResponseWriter, r *http.Request, call *di
 		RefreshJWT string `json:"refreshJwt"`
 	}{session, token})
 	return nil
-}
-
-// descopeKeys is the JSON Web Key Set, for each project the same.
-func (s *Server) descopeKeys(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {
-	return s.keySet(w, r)
 }
 
 // named returns the user whom a login id names, by id or by e-mail address. One who is

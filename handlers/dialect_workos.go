@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
@@ -20,11 +21,12 @@ func workos() dialect {
 		rows: []dialectRoute{
 			{"POST /user_management/authenticate", open, (*Server).workosAuthenticate},
 			{"GET /events", provider.PermissionEventsRead, (*Server).workosEvents},
-			{"GET /sso/jwks/{client}", open, (*Server).workosKeys},
+			{"GET /sso/jwks/{client}", open, (*Server).dialectKeys},
 		},
-		pages: []route{
 		besides: []string{"/user_management/", "/organizations", "/organizations/", "/sso/"},
+		pages: []route{
 			{"GET /user_management/authorize", entry, (*Server).workosAuthorize},
+			{"GET /user_management/sessions/logout", page, (*Server).workosLogout},
 			{"GET /users/{id}/details", page, (*Server).workosDetails},
 		},
 	}
@@ -154,9 +156,15 @@ func (s *Server) workosClient(w http.ResponseWriter, r *http.Request, call *dial
 // their codes are not within its reach (SECURITY F08).
 var errLocalKey = &problemErr{Code: "not_permitted", Detail: "This key is of one organization, and the application is not limited to that."}
 
-// workosKeys is the JSON Web Key Set, which is the same for all clients.
-func (s *Server) workosKeys(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {
-	return s.keySet(w, r)
+// workosLogout leads to where a session ends: an impersonation by itself, as whoever
+// acts stays signed in. Both pages ask first, because anybody can send a browser here.
+func (s *Server) workosLogout(w http.ResponseWriter, r *http.Request) error {
+	to := "/oauth2/logout"
+	if id := r.URL.Query().Get("session_id"); strings.HasPrefix(id, "imp_") {
+		to = "/impersonation/stop?" + url.Values{"id": {id}}.Encode()
+	}
+	redirect(w, to)
+	return nil
 }
 
 // workosDetails leads WorkOS's deep link to ours. It fills in nothing but the user.
@@ -198,7 +206,8 @@ func workosUserOf(answer *provider.TokenAnswer) workosUser {
 		user.Email, user.EmailVerified = u.Email, u.EmailVerified
 	}
 	if slices.Contains(answer.Scopes, "profile") {
-		user.Name, user.FirstName, user.LastName = unlessEmpty(u.Name), unlessEmpty(u.GivenName), unlessEmpty(u.FamilyName)
+		user.Name = unlessEmpty(u.Name)
+		user.FirstName, user.LastName = firstAndLast(u)
 		user.ProfilePictureURL, user.Locale = unlessEmpty(u.Picture), unlessEmpty(u.Locale)
 	}
 	if u.LastSignInAt.Set() {

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -38,9 +37,14 @@ func (s *Server) workosEvents(w http.ResponseWriter, r *http.Request, call *dial
 	}
 	slices.SortFunc(found, func(a, b storage.Event) int { return cmp.Compare(*a.Position, *b.Position) })
 	more := len(found) > limit
+	found = found[:min(len(found), limit)]
+	impersonators, err := s.impersonators(r, found)
+	if err != nil {
+		return err
+	}
 	list := workosList{Object: "list", Data: []workosEvent{}}
-	for _, e := range found[:min(len(found), limit)] {
-		list.Data = append(list.Data, workosEventOf(&e))
+	for _, e := range found {
+		list.Data = append(list.Data, workosEventOf(&e, impersonators[e.ImpersonationID]))
 	}
 	if more {
 		list.Metadata.After = &list.Data[limit-1].ID
@@ -158,10 +162,27 @@ type workosImpersonator struct {
 	Reason *string `json:"reason"`
 }
 
-func workosEventOf(e *storage.Event) workosEvent {
+// impersonators are who acts, and why, by the impersonations of sessions: in WorkOS's
+// words also the end of one says so. With us its beginning does.
+func (s *Server) impersonators(r *http.Request, events []storage.Event) (map[string]*workosImpersonator, error) {
+	var ids []string
+	for _, e := range events {
+		if e.ImpersonationID != "" {
+			ids = append(ids, e.ImpersonationID)
+		}
+	}
+	begun, err := s.store.SessionsBegun(r.Context(), ids)
+	who := map[string]*workosImpersonator{}
+	for _, e := range begun {
+		private := privateOf(&e)
+		who[e.ImpersonationID] = &workosImpersonator{private.ActorEmail, unlessEmpty(private.Reason)}
+	}
+	return who, err
+}
+
+func workosEventOf(e *storage.Event, impersonator *workosImpersonator) workosEvent {
 	at := workosTime(e.Time.Time())
-	var private storage.Private
-	_ = json.Unmarshal([]byte(e.Private), &private) // erased, or there was none
+	private := privateOf(e)
 	session := workosSession{
 		Object: "session", UserID: e.SubjectID, OrganizationID: unlessEmpty(e.OrganizationID), AuthMethod: "password", Status: "active",
 		IPAddress: unlessEmpty(private.IP), UserAgent: unlessEmpty(private.UserAgent), CreatedAt: at, UpdatedAt: at,
@@ -173,8 +194,7 @@ func workosEventOf(e *storage.Event) workosEvent {
 		}
 	}
 	if e.ImpersonationID != "" {
-		session.ID, session.AuthMethod = e.ImpersonationID, "impersonation"
-		session.Impersonator = &workosImpersonator{private.ActorEmail, unlessEmpty(private.Reason)}
+		session.ID, session.AuthMethod, session.Impersonator = e.ImpersonationID, "impersonation", impersonator
 	}
 	name := "session.created"
 	if e.Type != storage.EventSessionCreated {

@@ -209,6 +209,14 @@ func TestWorkOSAuthorize(t *testing.T) {
 	if got := w.Location().String(); got != "/admin/users/usr_ada?dialog=impersonate" {
 		t.Errorf("E07: the deep link leads to %q", got)
 	}
+	for session, want := range map[string]string{
+		"imp_x": "/impersonation/stop?id=imp_x", "imp_x&id=y": "/impersonation/stop?id=imp_x", "sid_x": "/oauth2/logout",
+		"sid_x&return_to=https://evil.example/": "/oauth2/logout", "": "/oauth2/logout",
+	} {
+		if got := b.Get("/user_management/sessions/logout?session_id=" + session).Location().String(); got != want {
+			t.Errorf("the end of session %q leads to %q, want %q", session, got, want)
+		}
+	}
 	if w := b.Get("/users/..%2f..%2fevil.example/details"); strings.HasPrefix(w.Location().String(), "//") || w.Location().Host != "" {
 		t.Errorf("the deep link leads to %s", w.Location())
 	}
@@ -274,7 +282,8 @@ func testWorkOSEvents(t *testing.T, idp *idptest.IDP) {
 	if found != 1 || len(created) < 3 {
 		t.Errorf("%d of %d are the impersonation's", found, len(created))
 	}
-	if ended := read(key, "events=session.revoked&limit=2"); len(ended) != 1 || ended[0].ID != id || ended[0].Status != "revoked" {
+	if ended := read(key, "events=session.revoked&limit=2"); len(ended) != 1 || ended[0].ID != id || ended[0].Status != "revoked" ||
+		ended[0].Impersonator["email"] != "sam@example.test" || ended[0].Impersonator["reason"] != "Cannot see invoice 4711" {
 		t.Errorf("ended: %+v", ended)
 	}
 	if both := read(key, "events=session.created,session.revoked&limit=2"); len(both) != len(created)+1 {

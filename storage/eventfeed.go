@@ -21,6 +21,16 @@ type EventFeed struct {
 	Limit           int   // zero: 100
 }
 
+// SessionsBegun returns the session.created of each of these impersonations.
+func (q Queries) SessionsBegun(ctx context.Context, impersonationIDs []string) ([]Event, error) {
+	if len(impersonationIDs) == 0 {
+		return nil, nil
+	}
+	var events []Event
+	err := q.conn(ctx).Where("impersonation_id IN ? AND impersonation_id <> '' AND type = ?", impersonationIDs, EventSessionCreated).Find(&events).Error
+	return events, translate(err)
+}
+
 // clockSkew is how far the clocks of those who record may be apart, and how long a
 // commit may take: events have their places in the order of time but for that.
 const clockSkew = time.Minute

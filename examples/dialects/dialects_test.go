@@ -98,6 +98,7 @@ func register(t *testing.T, idp *idptest.IDP, id string, change func(*storage.Cl
 	t.Helper()
 	c := idptest.App()
 	c.ID, c.Name, c.RequirePKCE, c.RedirectURIs = id, id, false, storage.List{redirectURI}
+	c.IDTokenSignedResponseAlg = "RS256" // the default, and all that Clerk's SDK verifies
 	change(c)
 	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.CreateClient(ctx, c, time.Now()) })
 }

@@ -1,7 +1,7 @@
 // Clerk's SDK, as it is published, against Understudy. ../README.md says how to run it.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createClerkClient } from '@clerk/backend';
+import { createClerkClient, verifyToken } from '@clerk/backend';
 import { isClerkAPIResponseError } from '@clerk/backend/errors';
 import { Browser } from '../browser.mjs';
 import { stop } from '../stop.mjs';
@@ -70,6 +70,12 @@ const clerk = createClerkClient({ secretKey: API_KEY, apiUrl: ISSUER });
   assert.equal(act.sid, sid);
   assert.deepEqual(claims(tokens.access_token).act, act);
   assert.ok(exp * 1000 <= Date.now() + 600e3);
+
+  // A server verifies the ID token as it did the session token. Without the audience one
+  // of any other application of the provider would do.
+  const session = { secretKey: API_KEY, apiUrl: ISSUER, audience: CLIENT_ID };
+  assert.deepEqual((await verifyToken(tokens.id_token, session)).act, act);
+  await assert.rejects(verifyToken(tokens.id_token, { ...session, audience: 'another' }), /audience/);
   console.log(`${act.sub} is signed in as ${sub}`);
 
   await assert.rejects(signIn(new Browser(ISSUER), token.url), /not valid any more/); // it works once
@@ -115,7 +121,7 @@ function says(status, message) {
   };
 }
 
-// claims reads a JWT. To verify it is the application's business.
+// claims reads a JWT.
 function claims(jwt) {
   return JSON.parse(Buffer.from(jwt.split('.')[1], 'base64url').toString());
 }

@@ -106,6 +106,7 @@ if (acting.refreshToken) {
   await stop(sid);
   const event = await find(['session.revoked'], (session) => session.id === sid);
   assert.equal(event.data.status, 'revoked');
+  assert.deepEqual(event.data.impersonator, { email: ACTOR, reason });
   if (acting.refreshToken) {
     await assert.rejects(workos.userManagement.authenticateWithRefreshToken({ refreshToken: acting.refreshToken }), { name: 'OauthException' });
   }
@@ -121,8 +122,8 @@ await assert.rejects(
   new WorkOS('usk_nonsense', there).userManagement.authenticateWithCode({ code: 'nonsense' }),
   { name: 'UnauthorizedException' },
 );
-await assert.rejects(new WorkOS('usk_nonsense', there).events.listEvents({ events: ['session.created'] }), {
 await assert.rejects(workos.userManagement.getUser(subject.id), { name: 'NotFoundException' });
+await assert.rejects(new WorkOS('usk_nonsense', there).events.listEvents({ events: ['session.created'] }), {
   name: 'UnauthorizedException',
 });
 console.log('done');
