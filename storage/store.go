@@ -130,10 +130,10 @@ func openSQLite(path string, o Options) (*Store, error) {
 		return nil, errors.Join(err, writePool.Close())
 	}
 	writer := &sqliteWriter{pool: writePool}
-	direct := gormConfig(o)
-	direct.PrepareStmt = false // the writer prepares by itself
-	write, errWrite := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: writer}, direct)
-	read, errRead := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: readPool}, gormConfig(o))
+	preparing := gormConfig(o)
+	preparing.PrepareStmt, preparing.PrepareStmtMaxSize = true, 500 // the writer does by itself
+	write, errWrite := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: writer}, gormConfig(o))
+	read, errRead := gorm.Open(sqlite.Dialector{DriverName: "sqlite", Conn: readPool}, preparing)
 	if err := errors.Join(errWrite, errRead); err != nil {
 		writer.drop()
 		return nil, errors.Join(err, readPool.Close(), writePool.Close())
@@ -175,6 +175,8 @@ func openPostgres(o Options) (*Store, error) {
 	return &Store{Queries: Queries{db, Postgres, o.Trace, &derived{}}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
+// gormConfig leaves PostgreSQL's statements to pgx, which prepares them on each connection.
+// gorm would on one of the pool, and whoever has the last of them may wait for that: forever.
 func gormConfig(o Options) *gorm.Config {
 	log := logger.Discard
 	if o.Trace != nil {
@@ -183,8 +185,6 @@ func gormConfig(o Options) *gorm.Config {
 	return &gorm.Config{
 		Logger:                 log,
 		SkipDefaultTransaction: true,
-		PrepareStmt:            true,
-		PrepareStmtMaxSize:     500,
 		DisableAutomaticPing:   true,
 		NowFunc:                func() time.Time { return time.Now().UTC() },
 	}

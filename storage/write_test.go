@@ -421,6 +421,29 @@ func TestPostgresRetries(t *testing.T) {
 	}
 }
 
+// Who waits for a connection holds up nobody who has one, though both ask the same.
+func TestPostgresLastConnection(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, Options{DSN: template.Postgres(t), MaxConnections: 1})
+	seed(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	waiting := s.pools[0].Stats().WaitCount
+	read := make(chan error)
+	wantErr(t, "write", s.Write(ctx, func(tx *Tx) error {
+		go func() {
+			_, err := s.UserByEmail(ctx, "ada@globex.test")
+			read <- err
+		}()
+		for s.pools[0].Stats().WaitCount == waiting && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		_, err := tx.UserByEmail(ctx, "ada@globex.test")
+		return err
+	}), nil)
+	wantErr(t, "read", <-read, nil)
+}
+
 // A backup taken while others write is a database of whole transactions.
 func TestBackupWhileWriting(t *testing.T) {
 	t.Parallel()
