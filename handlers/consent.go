@@ -125,8 +125,9 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 		if !situation.MayAct {
 			return nil
 		}
+		cause := storage.Cause{By: i.login.User.ID, Reason: storage.EndStopped, Request: s.info(r)}
 		if situation.Waiting {
-			if err := impersonation.Withdraw(ctx, tx, i.login.SID, i.request.Client.ID, now); err != nil {
+			if err := impersonation.Withdraw(ctx, tx, i.login.SID, i.request.Client.ID, cause, now); err != nil {
 				return err
 			}
 		}
@@ -135,7 +136,6 @@ func (s *Server) continueAsMe(w http.ResponseWriter, r *http.Request, i *interac
 			if browser := s.bearer(r); browser != nil {
 				here = append(here, storage.ImpersonationFilter{Browser: browser, Client: i.request.Client.ID})
 			}
-			cause := storage.Cause{By: i.login.User.ID, Reason: storage.EndStopped, Request: s.info(r)}
 			for _, f := range here {
 				if err := tx.EndImpersonations(ctx, f, cause, now); err != nil {
 					return err

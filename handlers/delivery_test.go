@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,15 @@ func testHint(t *testing.T, idp *idptest.IDP) {
 
 // The application loses the hint: the person is asked, and nothing is answered silently.
 func testLostHint(t *testing.T, idp *idptest.IDP) {
+	withdrawn := func(t *testing.T, hint string) {
+		t.Helper()
+		events, err := idp.Store.SearchEvents(t.Context(), storage.EventSearch{Type: storage.EventImpersonationRevoked})
+		check(t, err)
+		events = slices.DeleteFunc(events, func(e storage.Event) bool { return e.Data["ticket"] != hint })
+		if len(events) != 1 || events[0].ActorID != events[0].Data["for"] || events[0].SubjectID != "usr_ada" || events[0].RequestID == "" {
+			t.Errorf("on the record: %+v", events)
+		}
+	}
 	waiting := func(t *testing.T, pairs ...string) (b *idptest.Browser, at, hint string) {
 		b, _ = staffed(t, idp, "support")
 		hint = handle(t, b, "usr_ada", "billing")
@@ -169,6 +179,7 @@ func testLostHint(t *testing.T, idp *idptest.IDP) {
 	if sub, actor := becomes(t, idp, "billing", b.Post(at, url.Values{"choice": {"me"}})); !strings.HasPrefix(sub, "usr_staff") || actor != "" {
 		t.Errorf("as me: %s by %s", sub, actor)
 	}
+	withdrawn(t, hint)
 	wantStatus(t, "what was not wanted", b.Get(asking("client_id", "billing", "login_hint", hint)), http.StatusForbidden)
 	if _, w := b.Follow(asking("client_id", "billing")); w.Element("waiting-form") != nil {
 		t.Error("asks again after the answer")
@@ -178,6 +189,7 @@ func testLostHint(t *testing.T, idp *idptest.IDP) {
 	if said.Get("error") != "access_denied" {
 		t.Errorf("cancelled: %v", said)
 	}
+	withdrawn(t, hint)
 	wantStatus(t, "what was cancelled", b.Get(asking("client_id", "billing", "login_hint", hint)), http.StatusForbidden)
 
 	// Two tabs for two applications, their hints lost: each asks about its own.

@@ -126,7 +126,8 @@ func (s *Server) chooseWaiting(w http.ResponseWriter, r *http.Request, i *intera
 		return s.continueAsMe(w, r, i, situation)
 	case choice == "deny":
 		err := s.store.Write(r.Context(), func(tx *storage.Tx) error {
-			return impersonation.Withdraw(r.Context(), tx, i.login.SID, i.request.Client.ID, time.Now())
+			by := storage.Cause{By: i.login.User.ID, Request: s.info(r)}
+			return impersonation.Withdraw(r.Context(), tx, i.login.SID, i.request.Client.ID, by, time.Now())
 		})
 		if err != nil {
 			return err

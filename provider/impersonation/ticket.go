@@ -127,26 +127,28 @@ func askOf(t *storage.Ticket, client *storage.Client) *Ask {
 
 // Revoke ends a ticket that is pending. storage.ErrSpent: it is not.
 func (s *Service) Revoke(ctx context.Context, t *storage.Ticket, by storage.Cause, now time.Time) error {
-	return s.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil {
-			return err
-		}
-		return tx.Record(ctx, storage.Event{
-			Type: storage.EventImpersonationRevoked, ActorID: by.By, SubjectID: t.SubjectID, ClientID: t.ClientID,
-			OrganizationID: t.OrganizationID, Data: storage.Data{"ticket": t.ID, "for": t.ActorID},
-		}, storage.Private{}, by.Request, now)
-	})
+	return s.store.Write(ctx, func(tx *storage.Tx) error { return revoke(ctx, tx, t, by, now) })
+}
+
+func revoke(ctx context.Context, tx *storage.Tx, t *storage.Ticket, by storage.Cause, now time.Time) error {
+	if err := tx.RevokeTicket(ctx, t.ID, now); err != nil {
+		return err
+	}
+	return tx.Record(ctx, storage.Event{
+		Type: storage.EventImpersonationRevoked, ActorID: by.By, SubjectID: t.SubjectID, ClientID: t.ClientID,
+		OrganizationID: t.OrganizationID, Data: storage.Data{"ticket": t.ID, "for": t.ActorID},
+	}, storage.Private{}, by.Request, now)
 }
 
 // Withdraw ends the tickets that wait for a client in a sign-in: its person decided
 // otherwise.
-func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, now time.Time) error {
+func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, by storage.Cause, now time.Time) error {
 	waiting, err := tx.PendingTickets(ctx, loginSID, clientID, now)
 	if err != nil {
 		return fmt.Errorf("load tickets: %w", err)
 	}
 	for _, t := range waiting {
-		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) {
+		if err := revoke(ctx, tx, &t, by, now); err != nil && !errors.Is(err, storage.ErrSpent) {
 			return fmt.Errorf("withdraw ticket: %w", err)
 		}
 	}
