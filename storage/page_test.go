@@ -114,3 +114,63 @@ func TestPagesByName(t *testing.T) {
 		}
 	})
 }
+
+// A page costs the same however many others there are: an index gives it in order.
+func TestPagesByIndex(t *testing.T) {
+	var last string
+	s := openStore(t, Options{DSN: template.SQLite(t, t.TempDir()+"/u.db"), Trace: func(statement string) { last = statement }})
+	at := &TimePlace{Time: At(t0), ID: "x"}
+	tickets := func(q TicketSearch) func() error {
+		return func() error {
+			_, _, err := s.Tickets(t.Context(), q, t0)
+			return err
+		}
+	}
+	impersonations := func(q ImpersonationPage) func() error {
+		return func() error {
+			_, _, err := s.ImpersonationPage(t.Context(), q, t0)
+			return err
+		}
+	}
+	keys := func(q APIKeySearch) func() error {
+		return func() error {
+			_, _, err := s.APIKeys(t.Context(), q)
+			return err
+		}
+	}
+	deliveries := func(q DeliverySearch) func() error {
+		return func() error {
+			_, err := s.Deliveries(t.Context(), q)
+			return err
+		}
+	}
+	for index, reads := range map[string][]func() error{
+		"tickets_created":             {tickets(TicketSearch{}), tickets(TicketSearch{At: at})},
+		"tickets_open":                {tickets(TicketSearch{Status: TicketPending}), tickets(TicketSearch{Status: TicketExpired, At: at})},
+		"tickets_accepted":            {tickets(TicketSearch{Status: TicketAccepted, At: at})},
+		"tickets_revoked":             {tickets(TicketSearch{Status: TicketRevoked, At: at})},
+		"tickets_actor":               {tickets(TicketSearch{Actor: "u", At: at})},
+		"tickets_subject":             {tickets(TicketSearch{Subject: "u", At: at})},
+		"tickets_client":              {tickets(TicketSearch{Client: "app", At: at})},
+		"tickets_organization":        {tickets(TicketSearch{Organization: "org"}), tickets(TicketSearch{Organization: "org", Status: TicketPending, At: at})},
+		"impersonations_started":      {impersonations(ImpersonationPage{At: at}), impersonations(ImpersonationPage{Over: true, At: at})},
+		"impersonations_open":         {impersonations(ImpersonationPage{Running: true, At: at})},
+		"impersonations_actor":        {impersonations(ImpersonationPage{Actor: "u", At: at})},
+		"impersonations_subject":      {impersonations(ImpersonationPage{Subject: "u", At: at})},
+		"impersonations_client":       {impersonations(ImpersonationPage{Client: "app", At: at})},
+		"impersonations_organization": {impersonations(ImpersonationPage{Organization: "org", At: at})},
+		"api_keys_created":            {keys(APIKeySearch{At: at})},
+		"api_keys_organization":       {keys(APIKeySearch{Organization: "org", At: at})},
+		"webhook_deliveries_created":  {deliveries(DeliverySearch{WebhookID: "wh", Before: Mark(*at)})},
+		"webhook_deliveries_status":   {deliveries(DeliverySearch{WebhookID: "wh", Status: DeliveryFailed, Before: Mark(*at)})},
+	} {
+		for _, read := range reads {
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+			if plan := strings.Join(planOf(t, s, last), "; "); !strings.Contains(plan+" ", " INDEX "+index+" ") {
+				t.Errorf("%s: %s, of %s", index, plan, last)
+			}
+		}
+	}
+}

@@ -603,6 +603,7 @@ CREATE INDEX support_requests_expiry ON public.support_requests USING btree (exp
 CREATE UNIQUE INDEX support_requests_pkey ON public.support_requests USING btree (id);
 CREATE INDEX support_requests_user ON public.support_requests USING btree (user_id, created_at);
 CREATE UNIQUE INDEX throttles_pkey ON public.throttles USING btree (key_hash);
+CREATE INDEX tickets_accepted ON public.tickets USING btree (created_at, id) WHERE ((redeemed_at <> 0) AND (revoked_at = 0));
 CREATE INDEX tickets_actor ON public.tickets USING btree (actor_id, created_at, id);
 CREATE INDEX tickets_client ON public.tickets USING btree (client_id, created_at, id);
 CREATE INDEX tickets_created ON public.tickets USING btree (created_at, id);
@@ -610,6 +611,7 @@ CREATE INDEX tickets_creator ON public.tickets USING btree (created_by, created_
 CREATE INDEX tickets_kept ON public.tickets USING btree (kept_until);
 CREATE INDEX tickets_login ON public.tickets USING btree (login_sid, client_id) WHERE (login_sid <> ''::text);
 CREATE INDEX tickets_open ON public.tickets USING btree (created_at, id) WHERE ((redeemed_at = 0) AND (revoked_at = 0));
+CREATE INDEX tickets_organization ON public.tickets USING btree (organization_id, created_at, id) WHERE (organization_id <> ''::text);
 CREATE UNIQUE INDEX tickets_pkey ON public.tickets USING btree (id);
 CREATE INDEX tickets_revoked ON public.tickets USING btree (created_at, id) WHERE (revoked_at <> 0);
 CREATE INDEX tickets_subject ON public.tickets USING btree (subject_id, created_at, id);

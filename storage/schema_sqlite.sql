@@ -491,6 +491,7 @@ CREATE INDEX session_clients_expiry ON session_clients (expires_at);
 CREATE INDEX setup_links_expiry ON setup_links (expires_at);
 CREATE INDEX support_requests_expiry ON support_requests (expires_at);
 CREATE INDEX support_requests_user ON support_requests (user_id, created_at);
+CREATE INDEX tickets_accepted ON tickets (created_at, id) WHERE redeemed_at <> 0 AND revoked_at = 0;
 CREATE INDEX tickets_actor ON tickets (actor_id, created_at, id);
 CREATE INDEX tickets_client ON tickets (client_id, created_at, id);
 CREATE INDEX tickets_created ON tickets (created_at, id);
@@ -498,6 +499,7 @@ CREATE INDEX tickets_creator ON tickets (created_by, created_at, id) WHERE creat
 CREATE INDEX tickets_kept ON tickets (kept_until);
 CREATE INDEX tickets_login ON tickets (login_sid, client_id) WHERE login_sid <> '';
 CREATE INDEX tickets_open ON tickets (created_at, id) WHERE redeemed_at = 0 AND revoked_at = 0;
+CREATE INDEX tickets_organization ON tickets (organization_id, created_at, id) WHERE organization_id <> '';
 CREATE INDEX tickets_revoked ON tickets (created_at, id) WHERE revoked_at <> 0;
 CREATE INDEX tickets_subject ON tickets (subject_id, created_at, id);
 CREATE INDEX tokens_expiry ON tokens (expires_at);

@@ -147,11 +147,14 @@ const longestPending = 2 * time.Hour
 // Tickets returns a page of the tickets, the latest first, and whether there are more.
 func (q Queries) Tickets(ctx context.Context, s TicketSearch, now time.Time) ([]Ticket, bool, error) {
 	db := q.conn(ctx)
-	for _, c := range []struct{ column, value string }{
-		{"actor_id", s.Actor}, {"subject_id", s.Subject}, {"client_id", s.Client}, {"organization_id", s.Organization},
+	for _, c := range []struct{ condition, value string }{
+		{"actor_id = ?", s.Actor},
+		{"subject_id = ?", s.Subject},
+		{"client_id = ?", s.Client},
+		{"organization_id = ? AND organization_id <> ''", s.Organization}, // the index is of such only
 	} {
 		if c.value != "" {
-			db = db.Where(c.column+" = ?", c.value)
+			db = db.Where(c.condition, c.value)
 		}
 	}
 	switch s.Status {
