@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,6 +192,38 @@ func TestDescopeJWTs(t *testing.T) {
 	keys := say(t, idp, spoken{method: http.MethodGet, path: "/v2/keys/app"})
 	if set := keys.JSON(t)["keys"].([]any); keys.Status != http.StatusOK || len(set) < 2 {
 		t.Errorf("keys: %d %v", keys.Status, set)
+	}
+}
+
+// R16: one that is stopped while its session JWT is made gives none.
+func TestDescopeStoppedMeanwhile(t *testing.T) {
+	for name, dsn := range databases {
+		t.Run(name, func(t *testing.T) {
+			var stop atomic.Pointer[func()]
+			idp := speaking(t, idptest.Options{DSN: dsn(t), Trace: func(statement string) {
+				if strings.Contains(statement, "FROM user_roles ur") { // what Recheck reads last
+					if now := stop.Swap(nil); now != nil {
+						(*now)()
+					}
+				}
+			}}, "descope")
+			refresh := descopeJWT(t, idp, keyFor(t, idp, "app", "impersonation:start"))
+			running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Running: true}, time.Now())
+			check(t, err)
+			stopped := false
+			now := func() {
+				stopped = true
+				check(t, idp.Provider.Impersonation.End(t.Context(), running[0].ID, storage.Cause{}, time.Now()))
+			}
+			stop.Store(&now)
+			w := say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + refresh, object{}})
+			if w.Status != http.StatusUnauthorized || !stopped {
+				t.Errorf("status %d, stopped %v: %s", w.Status, stopped, w.Body)
+			}
+			if issued := recorded(t, idp, storage.EventTokenIssued); len(issued) != 1 {
+				t.Errorf("on the record: %d, want the start's alone", len(issued))
+			}
+		})
 	}
 }
 

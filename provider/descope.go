@@ -206,7 +206,15 @@ func (p *Provider) DescopeRefresh(ctx context.Context, c *storage.Client, token 
 		if err != nil {
 			return "", err
 		}
-		err = p.store.Write(ctx, func(tx *storage.Tx) error { return recordIssued(ctx, tx, s, c.ID, "descope_refresh", info) })
+		err = p.store.Write(ctx, func(tx *storage.Tx) error {
+			if err := tx.HoldGrant(ctx, s.GrantID, now); err != nil {
+				return err
+			}
+			return recordIssued(ctx, tx, s, c.ID, "descope_refresh", info)
+		})
+		if errors.Is(err, storage.ErrSpent) { // stopped since the rules were asked
+			return "", errDescopeEnded
+		}
 		if err != nil {
 			return "", err
 		}
