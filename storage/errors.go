@@ -65,6 +65,9 @@ func kindOf(err error) error {
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return ErrUnavailable
 	}
+	if pgconn.SafeToRetry(err) { // a connection that was lost before, "conn closed"
+		return ErrUnavailable
+	}
 	for _, gone := range []error{driver.ErrBadConn, sql.ErrConnDone, io.ErrUnexpectedEOF, io.EOF, context.DeadlineExceeded} {
 		if errors.Is(err, gone) {
 			return ErrUnavailable

@@ -27,6 +27,9 @@ type Options struct {
 	// MaxConnections bounds PostgreSQL's pool; zero means 8. SQLite always has
 	// one writer and four readers.
 	MaxConnections int
+	// Patience is how long PostgreSQL may take to answer a read or to make a Write; zero
+	// means 4 s. It may be gone without a word, and whoever waits is to be told.
+	Patience time.Duration
 	// Trace, where set, is called with each statement. Tests count with it.
 	Trace func(statement string)
 }
@@ -48,15 +51,19 @@ type Queries struct {
 	dialect string
 	trace   func(statement string) // nil: nobody counts
 	derived *derived
+	most    time.Duration // that a statement may take; PostgreSQL only
 }
 
 // context is what a statement runs under. On SQLite a caller who goes away does not
 // interrupt it: within a shared transaction that would undo the neighbours' work, and
-// to watch for it costs a short read more than the rest.
+// to watch for it costs a short read more than the rest. How long a statement waits
+// there is for SQLite to say.
 func (q Queries) context(ctx context.Context) context.Context {
 	if q.dialect == SQLite {
 		return context.WithoutCancel(ctx)
 	}
+	ctx, cancel := context.WithTimeout(ctx, q.most) //nolint:gosec // it ends by itself: rows are read when the statement has run
+	_ = cancel
 	return ctx
 }
 
@@ -140,7 +147,7 @@ func openSQLite(path string, o Options) (*Store, error) {
 	}
 	made := &derived{}
 	return &Store{
-		Queries: Queries{read, SQLite, o.Trace, made}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace, derived: made},
+		Queries: Queries{read, SQLite, o.Trace, made, 0}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace, derived: made},
 		pools: []*sql.DB{readPool, writePool},
 	}, nil
 }
@@ -172,7 +179,11 @@ func openPostgres(o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Store{Queries: Queries{db, Postgres, o.Trace, &derived{}}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
+	most := o.Patience
+	if most == 0 {
+		most = 4 * time.Second
+	}
+	return &Store{Queries: Queries{db, Postgres, o.Trace, &derived{}, most}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
 // gormConfig leaves PostgreSQL's statements to pgx, which prepares them on each connection.

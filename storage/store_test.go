@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -254,6 +255,55 @@ func TestPostgresRestarts(t *testing.T) {
 	name := query[string](t, s, `SELECT current_database()`)
 	query[int](t, killer, `SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = ?`, name)
 	recovers(t, s)
+}
+
+// A connection that is lost within a transaction leaves an error that says so, whatever
+// is done with it afterwards.
+func TestPostgresLostWithin(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, Postgres)
+	lost := func(tx *Tx) { _, _ = tx.exec(t.Context(), `SELECT pg_terminate_backend(pg_backend_pid())`) }
+	wantErr(t, "commit", s.Write(t.Context(), func(tx *Tx) error { lost(tx); return nil }), ErrUnavailable)
+	wantErr(t, "the next statement", s.Write(t.Context(), func(tx *Tx) error {
+		lost(tx)
+		_, err := tx.exec(t.Context(), `DELETE FROM settings`)
+		return err
+	}), ErrUnavailable)
+}
+
+// A server that is there and does not answer, as one behind a network that is cut.
+func TestPostgresHangs(t *testing.T) {
+	t.Parallel()
+	dsn := template.Postgres(t)
+	s := openStore(t, Options{DSN: dsn, Patience: 50 * time.Millisecond})
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err == nil {
+		_, err = tx.Exec(`LOCK TABLE users, settings`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // more than there are connections
+		_, err = s.User(t.Context(), "usr_ada")
+		wantErr(t, "read", err, ErrUnavailable)
+		wantErr(t, "scan", s.scan(t.Context(), []any{new(int)}, `SELECT COUNT(*) FROM settings`), ErrUnavailable)
+		wantErr(t, "write", s.Write(t.Context(), func(tx *Tx) error { return tx.EnableUser(t.Context(), "usr_ada", t0) }), ErrUnavailable)
+		wantErr(t, "a write that goes on", s.Write(t.Context(), func(tx *Tx) error {
+			_, _ = tx.exec(t.Context(), `DELETE FROM settings`)
+			return nil
+		}), ErrUnavailable)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.User(t.Context(), "usr_ada"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it does not recover: %v", err)
+	}
 }
 
 // recovers writes until it works, which may be once all connections were tried.

@@ -38,9 +38,11 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 const conflictRetries = 5
 
 func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.most)
+	defer cancel()
 	for try := 0; ; try++ {
 		err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-			return protect(fn, &Tx{Queries{db, Postgres, s.trace, s.derived}})
+			return protect(fn, &Tx{Queries{db, Postgres, s.trace, s.derived, s.most}})
 		})
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // what ended the transaction behind fn's back
@@ -252,7 +254,7 @@ func (b *batch) apply(p *pending, first bool) error {
 			return b.broken
 		}
 	}
-	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace, b.group.derived}}))
+	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace, b.group.derived, 0}}))
 	switch {
 	case first && err != nil:
 		b.db.rollback(ctx)
