@@ -78,9 +78,11 @@ func (p *Provider) Once(
 	return a, false, nil
 }
 
-// release lets a request be tried again at once. Where that fails too it can be when
-// the claim has run out.
+// release lets a request be tried again at once. Where that fails too, or takes long, it
+// can be when the claim has run out.
 func (p *Provider) release(ctx context.Context, claim *storage.IdempotentRequest, done bool) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	err := p.store.Write(ctx, func(tx *storage.Tx) error { return tx.ReleaseIdempotent(ctx, claim, done) })
 	if err != nil {
 		p.log.ErrorContext(ctx, "an idempotent request cannot be tried again yet", "cause", err.Error())
