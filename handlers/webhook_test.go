@@ -338,6 +338,35 @@ func TestWebhookChokesOnOneEvent(t *testing.T) {
 	})
 }
 
+// What a receiver took is not sent again because the database was away just then.
+func TestWebhookTakenWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	v := newReceiver(t)
+	idp := idptest.New(t, idptest.Options{Provider: provider.Config{Transport: v}})
+	_, w := hooked(t, idp, v, "session.created")
+	db := database(t, idp)
+	db.SetMaxOpenConns(1)
+	v.answers(func(string, int) int {
+		if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(1500*time.Millisecond, func() { _, _ = db.Exec(`ROLLBACK`) }) // longer than a write waits
+		return http.StatusOK
+	})
+	end := working(t, idp, 10*time.Millisecond, 1)
+	defer end()
+	happen(t, idp, storage.Event{Type: storage.EventSessionCreated}, storage.Private{})
+	wait(t, "the delivery", func() bool { _, taken := v.count(); return taken > 0 })
+	wait(t, "what came of it", func() bool {
+		found, err := idp.Store.Deliveries(t.Context(), storage.DeliverySearch{WebhookID: w.ID, Status: storage.DeliveryDelivered})
+		check(t, err)
+		return len(found) == 1
+	})
+	if tried, _ := v.count(); tried != 1 {
+		t.Errorf("it was sent %d times, want 1", tried)
+	}
+}
+
 // Of two senders each delivery is one's, on both databases; types are kept to; what was
 // rotated signs for a day; a test goes out at once and to nobody else.
 func TestWebhooks(t *testing.T) {

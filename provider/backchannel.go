@@ -75,6 +75,7 @@ const (
 	sendAtOnce     = 32
 	sendToOne      = 4                // at once: who is slow holds up nobody else
 	sendLease      = 30 * time.Second // longer than an attempt can take
+	keepAgain      = time.Second      // sooner than lookAfterError: what is known is stored before more is sent
 	sendDrain      = time.Second      // for attempts under way when the process ends
 	sendFor        = 24 * time.Hour   // from the end of the session on
 	longestPause   = 10 * time.Minute // between two attempts
@@ -139,9 +140,11 @@ func (s *LogoutSender) look(ctx, sending context.Context) (more bool, err error)
 // attempt sends one logout token and stores what came of it.
 func (s *LogoutSender) attempt(ctx context.Context, n *storage.LogoutNotice) {
 	status, err := s.p.sendLogout(ctx, n, time.Now())
-	ctx, now := context.WithoutCancel(ctx), time.Now()
+	now := time.Now()
 	judge(n, status, err, rand.Float64(), now) //nolint:gosec // no secret
-	err = s.p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishLogoutNotice(ctx, n, now) })
+	err = keep(ctx, func(ctx context.Context) error {
+		return s.p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishLogoutNotice(ctx, n, now) })
+	})
 	if errors.Is(err, storage.ErrSpent) {
 		return // another sender's word stands
 	}

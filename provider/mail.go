@@ -276,11 +276,13 @@ func (s *MailSender) attempt(ctx context.Context, claimed []storage.Mail) error 
 			results[of[n]] = err
 		}
 	}
-	ctx, now := context.WithoutCancel(ctx), time.Now()
+	now := time.Now()
 	for i := range claimed {
 		m := &claimed[i]
 		judgeMail(m, results[i], rand.Float64(), now) //nolint:gosec // no secret
-		err := s.p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishMail(ctx, m, now) })
+		err := keep(ctx, func(ctx context.Context) error {
+			return s.p.store.Write(ctx, func(tx *storage.Tx) error { return tx.FinishMail(ctx, m, now) })
+		})
 		if errors.Is(err, storage.ErrSpent) {
 			continue // another sender's word stands
 		}

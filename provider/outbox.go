@@ -2,8 +2,11 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/understudy-id/understudy/storage"
 )
 
 // outbox runs attempts to send what was stored to be sent: not too many at once, and
@@ -56,6 +59,22 @@ func (o *outbox) run(ctx context.Context, every time.Duration, look func(ctx, se
 			pause = lookAfterError
 		}
 		timer.Reset(pause)
+	}
+}
+
+// keep stores what came of an attempt, and goes on trying while the database is not
+// there: what was taken is not to be sent again for that.
+func keep(ctx context.Context, store func(context.Context) error) error {
+	for {
+		err := store(context.WithoutCancel(ctx))
+		if !errors.Is(err, storage.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(keepAgain):
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -204,7 +205,10 @@ func (h *Webhooks) Test(ctx context.Context, id string, by storage.Cause, now ti
 	if err != nil {
 		return nil, err
 	}
-	_, err = h.attempt(ctx, w, &events[0], d)
+	h.attempt(ctx, w, &events[0], d)
+	if err = h.finish(context.WithoutCancel(ctx), w, d); errors.Is(err, storage.ErrSpent) {
+		err = nil
+	}
 	return d, err
 }
 

@@ -108,13 +108,15 @@ func (s *WebhookSender) send(ctx, sending context.Context, w *storage.Webhook, l
 			return 0, fmt.Errorf("webhook %s: event %s: %w", w.ID, d.EventID, storage.ErrNotFound)
 		}
 		s.begin(w.ID, func() {
-			result, err := s.hooks.attempt(sending, w, e, &d)
+			s.hooks.attempt(sending, w, e, &d)
+			err := keep(sending, func(ctx context.Context) error { return s.hooks.finish(ctx, w, &d) })
+			if errors.Is(err, storage.ErrSpent) {
+				return // another sender's word stands
+			}
 			if err != nil { // it is sent again when the claim ends
 				s.log.ErrorContext(sending, "what came of a webhook is not stored", "webhook", w.ID, "event", d.EventID, "cause", err.Error())
 			}
-			if result != "" && s.Observe != nil {
-				s.Observe(result)
-			}
+			s.tell(sending, &d)
 		})
 	}
 	return len(claimed), nil
@@ -146,29 +148,36 @@ func (h *Webhooks) fanOut(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// attempt sends one delivery and stores what came of it: delivered, retry or failed, or
-// nothing where another sender's word stands.
-func (h *Webhooks) attempt(ctx context.Context, w *storage.Webhook, e *storage.Event, d *storage.Delivery) (result string, err error) {
-	status, sent := h.post(ctx, w, e, time.Now())
-	ctx, now := context.WithoutCancel(ctx), time.Now()
-	judgeDelivery(d, status, sent, rand.Float64(), now) //nolint:gosec // no secret
-	err = h.store.Write(ctx, func(tx *storage.Tx) error {
+// attempt sends one delivery and writes into it what came of it.
+func (h *Webhooks) attempt(ctx context.Context, w *storage.Webhook, e *storage.Event, d *storage.Delivery) {
+	status, err := h.post(ctx, w, e, time.Now())
+	judgeDelivery(d, status, err, rand.Float64(), time.Now()) //nolint:gosec // no secret
+}
+
+// finish stores what came of an attempt. ErrSpent: another sender's word stands.
+func (h *Webhooks) finish(ctx context.Context, w *storage.Webhook, d *storage.Delivery) error {
+	now := time.Now()
+	return h.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.FinishDelivery(ctx, d, now); err != nil {
 			return err
 		}
 		return noteHealth(ctx, tx, w, d, now)
 	})
-	if errors.Is(err, storage.ErrSpent) {
-		return "", nil
+}
+
+// tell says what came of an attempt to whoever runs the server.
+func (s *WebhookSender) tell(ctx context.Context, d *storage.Delivery) {
+	result := string(d.Status)
+	switch d.Status {
+	case storage.DeliveryPending:
+		result = "retry"
+	case storage.DeliveryFailed:
+		s.log.WarnContext(ctx, "a webhook did not get an event",
+			"webhook", d.WebhookID, "event", d.EventID, "attempts", d.Attempts, "status", d.HTTPStatus, "cause", d.Error)
 	}
-	if d.Status == storage.DeliveryFailed && d.EventType != storage.EventWebhookTest { // whoever tries sees it
-		h.p.log.WarnContext(ctx, "a webhook did not get an event",
-			"webhook", w.ID, "event", d.EventID, "attempts", d.Attempts, "status", d.HTTPStatus, "cause", d.Error)
+	if s.Observe != nil {
+		s.Observe(result)
 	}
-	if d.Status == storage.DeliveryPending {
-		return "retry", err
-	}
-	return string(d.Status), err
 }
 
 // message is the body of a webhook (Standard Webhooks, Payload structure).
