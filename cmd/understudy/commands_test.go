@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -920,5 +921,18 @@ func TestHealthcheck(t *testing.T) {
 		if got != wanted || (err == nil) != (wanted != "") {
 			t.Errorf("%q: got %q, %v, want %q", listen, got, err, wanted)
 		}
+	}
+}
+
+// Where the demo's port is taken, it says how to have another.
+func TestDemoWhereThePortIsTaken(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, _, err := loopbackListener(t.Context(), l.Addr().String()); err == nil || !strings.Contains(err.Error(), "--listen 127.0.0.1:0") {
+		t.Errorf("got %v", err)
 	}
 }

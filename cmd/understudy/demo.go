@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -173,6 +174,9 @@ func loopbackListener(ctx context.Context, address string) (net.Listener, string
 		return nil, "", usageError{fmt.Errorf("address %q: the demo listens on loopback only", address)}
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, "", fmt.Errorf("%w (--listen 127.0.0.1:0 --app-listen 127.0.0.1:0 take free ports)", err)
+	}
 	if err != nil {
 		return nil, "", err
 	}
