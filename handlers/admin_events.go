@@ -278,6 +278,8 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventUserRoleGranted:        "Role granted",
 	storage.EventUserRoleRevoked:        "Role revoked",
 	storage.EventUserPasswordChanged:    "Password changed",
+	storage.EventRoleCreated:            "Role created",
+	storage.EventRoleDeleted:            "Role deleted",
 	storage.EventOrganizationCreated:    "Organization created",
 	storage.EventOrganizationUpdated:    "Organization changed",
 	storage.EventMemberAdded:            "Member added",

@@ -171,6 +171,8 @@ var problemsOf = []struct {
 	{provider.ErrMayNotSpeak, "not_permitted", "A key stands in only for a client that its maker may change.", 0},
 	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
+	{provider.ErrBuiltInRole, "conflict", "It is built in.", 0},
+	{provider.ErrRoleHeld, "conflict", "Somebody holds it. Take it from them first.", 0},
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
 	{provider.ErrTooManyWebhooks, "conflict", "There are as many webhooks as there may be. Delete one first.", 0},
 	{impersonation.ErrNoApproval, "conflict", "Nobody has to approve this.", 0},

@@ -38,6 +38,69 @@ func ask(t testing.TB, idp *idptest.IDP, key string, status int, method, path st
 	return w
 }
 
+// A role of an operator's own: a rule asks about it, nobody makes one that holds more than
+// they do, and it stays while somebody holds it.
+func TestAPIRoles(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		key, less := everyPermission(t, idp), idp.APIKey(t, "users:read", "users:write")
+		refused := func(what, key string, status int, code, method, path string, body any) {
+			t.Helper()
+			if p := ask(t, idp, key, status, method, path, body).Problem(t); p.Code != code {
+				t.Errorf("%s: got %+v", what, p)
+			}
+		}
+		var made api.Role
+		ask(t, idp, key, http.StatusCreated, http.MethodPost, "/roles", `{"name": "first-line", "permissions": ["users:read", "impersonation:start"]}`).Into(t, &made)
+		if made.Name != "first-line" || made.BuiltIn || !slices.Equal(made.Permissions, []api.Permission{"impersonation:start", "users:read"}) {
+			t.Errorf("made: %+v", made)
+		}
+		ask(t, idp, less, http.StatusCreated, http.MethodPost, "/roles", `{"name": "contractor", "permissions": []}`)
+		var all api.RoleList
+		ask(t, idp, less, http.StatusOK, http.MethodGet, "/roles", nil).Into(t, &all)
+		if len(all.Data) != 6 {
+			t.Errorf("all: %+v", all)
+		}
+		refused("the same", key, http.StatusConflict, "already_exists", http.MethodPost, "/roles", `{"name": "contractor", "permissions": []}`)
+		refused("one built in", key, http.StatusConflict, "already_exists", http.MethodPost, "/roles", `{"name": "admin", "permissions": []}`)
+		refused("A02: more than the caller holds", less, http.StatusForbidden, "not_permitted", http.MethodPost, "/roles", `{"name": "more", "permissions": ["users:read", "keys:write"]}`)
+		refused("F08: of an organization", idp.LocalAPIKey(t, "org_globex", provider.Permissions()...), http.StatusForbidden, "insufficient_permission",
+			http.MethodPost, "/roles", `{"name": "more", "permissions": []}`)
+		for _, name := range []string{"Admin", "a b", ".", "", "\u0430dmin", "admin\u200b"} {
+			refused(name, key, http.StatusBadRequest, "invalid_request", http.MethodPost, "/roles", `{"name": "`+name+`", "permissions": []}`)
+		}
+		refused("no such permission", key, http.StatusBadRequest, "invalid_request", http.MethodPost, "/roles", `{"name": "x", "permissions": ["all"]}`)
+
+		setPolicy(t, idp, denying("contractors", `"contractor" in actor.roles_anywhere`, "Not you."))
+		about := `{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app"}`
+		for _, role := range []string{"", "contractor"} {
+			if role != "" {
+				ask(t, idp, key, http.StatusOK, http.MethodPost, "/users/usr_sam/roles", `{"role": "contractor"}`)
+			}
+			var e api.Explanation
+			if ask(t, idp, key, http.StatusOK, http.MethodPost, "/impersonations/explain", about).Into(t, &e); e.Allowed != (role == "") {
+				t.Errorf("with the role %q: %+v", role, e)
+			}
+		}
+		refused("one that is held", key, http.StatusConflict, "conflict", http.MethodDelete, "/roles/contractor", nil)
+		ask(t, idp, key, http.StatusOK, http.MethodDelete, "/users/usr_sam/roles/contractor", nil)
+		ask(t, idp, key, http.StatusOK, http.MethodPut, "/organizations/org_globex/members/usr_ada", `{"role": "contractor"}`)
+		refused("one that is held within an organization", key, http.StatusConflict, "conflict", http.MethodDelete, "/roles/contractor", nil)
+		ask(t, idp, key, http.StatusOK, http.MethodPut, "/organizations/org_globex/members/usr_ada", `{}`)
+		ask(t, idp, less, http.StatusNoContent, http.MethodDelete, "/roles/contractor", nil)
+		refused("it is gone", key, http.StatusNotFound, "not_found", http.MethodDelete, "/roles/contractor", nil)
+		refused("one built in", key, http.StatusConflict, "conflict", http.MethodDelete, "/roles/auditor", nil)
+		refused("A02: of more than the caller holds", less, http.StatusForbidden, "not_permitted", http.MethodDelete, "/roles/first-line", nil)
+		kinds := map[storage.EventType]int{}
+		for _, e := range events(t, idp, func(e storage.Event) bool { return e.Data["role"] == "contractor" }) {
+			kinds[e.Type]++
+		}
+		if kinds[storage.EventRoleCreated] != 1 || kinds[storage.EventRoleDeleted] != 1 {
+			t.Errorf("G01: %v", kinds)
+		}
+	})
+}
+
 // A user from the first to the last of what the API does to one, and what is on the
 // record of it.
 func TestAPIUsers(t *testing.T) {

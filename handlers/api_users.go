@@ -241,9 +241,31 @@ func (a apiServer) ListRoles(ctx context.Context, _ api.ListRolesRequestObject) 
 	}
 	page := api.ListRoles200JSONResponse{Data: []api.Role{}}
 	for _, r := range roles {
-		page.Data = append(page.Data, api.Role{Name: r.Name, Permissions: permissionsOf(r.Permissions), BuiltIn: r.BuiltIn})
+		page.Data = append(page.Data, roleShown(r))
 	}
 	return page, nil
+}
+
+// CreateRole adds a role.
+func (a apiServer) CreateRole(ctx context.Context, r api.CreateRoleRequestObject) (api.CreateRoleResponseObject, error) {
+	c, made := callOf(ctx), &storage.Role{Name: r.Body.Name}
+	for _, p := range r.Body.Permissions {
+		made.Permissions = append(made.Permissions, string(p))
+	}
+	if err := a.directoryOf(c).CreateRole(ctx, made, c.by(), time.Now()); err != nil {
+		return nil, err
+	}
+	return api.CreateRole201JSONResponse(roleShown(*made)), nil
+}
+
+// DeleteRole removes a role that nobody holds.
+func (a apiServer) DeleteRole(ctx context.Context, r api.DeleteRoleRequestObject) (api.DeleteRoleResponseObject, error) {
+	c := callOf(ctx)
+	return api.DeleteRole204Response{}, a.directoryOf(c).DeleteRole(ctx, r.Role, c.by(), time.Now())
+}
+
+func roleShown(r storage.Role) api.Role {
+	return api.Role{Name: r.Name, Permissions: permissionsOf(r.Permissions), BuiltIn: r.BuiltIn}
 }
 
 func permissionsOf(held storage.List) []api.Permission {

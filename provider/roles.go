@@ -1,7 +1,12 @@
 package provider
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
 	"slices"
+	"time"
 
 	"github.com/understudy-id/understudy/storage"
 )
@@ -66,4 +71,85 @@ func CheckNewMember(by, user storage.Standing, organization string) error {
 		}
 	}
 	return nil
+}
+
+var (
+	// ErrBuiltInRole says that a role is one that is always there.
+	ErrBuiltInRole = errors.New("role: is built in")
+	// ErrRoleHeld says that somebody holds a role.
+	ErrRoleHeld = errors.New("role: is held by somebody")
+)
+
+// roleName is lower case, so that none passes for another.
+var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// CreateRole adds a role, for good: to let people do something else they are given
+// another. One without permissions is for the rules of the policy to ask about.
+// storage.ErrExists: there is one. A RoleDenial: it holds more than whoever makes it.
+func (d *Directory) CreateRole(ctx context.Context, r *storage.Role, by storage.Cause, now time.Time) error {
+	var p problems
+	p.unless(roleName.MatchString(r.Name), "name %q: want 1 to 64 lower-case letters, digits and . _ -, beginning with a letter or digit", r.Name)
+	p.subset("permissions", r.Permissions, permissions)
+	if err := p.err(); err != nil {
+		return err
+	}
+	r.Permissions, r.BuiltIn = slices.Compact(slices.Sorted(slices.Values(r.Permissions))), false
+	if r.Permissions == nil {
+		r.Permissions = storage.List{}
+	}
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		if err := d.mayMake(ctx, tx, r.Permissions); err != nil {
+			return err
+		}
+		if err := tx.CreateRole(ctx, r); err != nil {
+			return fmt.Errorf("role %q: %w", r.Name, err)
+		}
+		return recordKind(ctx, tx, storage.EventRoleCreated, *r, by, now)
+	})
+}
+
+// DeleteRole removes a role that nobody holds, so that nobody loses anything by it.
+// storage.ErrNotFound: there is none. ErrBuiltInRole, ErrRoleHeld.
+func (d *Directory) DeleteRole(ctx context.Context, name string, by storage.Cause, now time.Time) error {
+	return d.store.Write(ctx, func(tx *storage.Tx) error {
+		roles, err := tx.Roles(ctx)
+		if err != nil {
+			return fmt.Errorf("load roles: %w", err)
+		}
+		i := slices.IndexFunc(roles, func(r storage.Role) bool { return r.Name == name })
+		if i < 0 {
+			return fmt.Errorf("role %q: %w", name, storage.ErrNotFound)
+		}
+		if err := d.mayMake(ctx, tx, roles[i].Permissions); err != nil {
+			return err
+		}
+		if roles[i].BuiltIn {
+			return fmt.Errorf("role %q: %w", name, ErrBuiltInRole)
+		}
+		if err := tx.DeleteRole(ctx, name); errors.Is(err, storage.ErrReference) {
+			return fmt.Errorf("role %q: %w", name, ErrRoleHeld)
+		} else if err != nil {
+			return fmt.Errorf("role %q: %w", name, err)
+		}
+		return recordKind(ctx, tx, storage.EventRoleDeleted, roles[i], by, now)
+	})
+}
+
+// mayMake asks whether whoever changes holds everywhere what a role does.
+func (d *Directory) mayMake(ctx context.Context, tx *storage.Tx, permissions storage.List) error {
+	if d.standing == nil {
+		return nil
+	}
+	mine, err := d.standing(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return CheckRoleChange(RoleChange{By: d.actor, Standing: mine, Is: permissions})
+}
+
+// recordKind records that a role was made or removed.
+func recordKind(ctx context.Context, tx *storage.Tx, kind storage.EventType, r storage.Role, by storage.Cause, now time.Time) error {
+	return tx.Record(ctx, storage.Event{
+		Type: kind, ActorID: by.By, Data: storage.Data{"role": r.Name, "permissions": []string(r.Permissions)},
+	}, storage.Private{}, by.Request, now)
 }

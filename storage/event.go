@@ -49,6 +49,8 @@ const (
 	EventUserRoleGranted        EventType = "user.role_granted"
 	EventUserRoleRevoked        EventType = "user.role_revoked"
 	EventUserPasswordChanged    EventType = "user.password_changed"
+	EventRoleCreated            EventType = "role.created"
+	EventRoleDeleted            EventType = "role.deleted"
 	EventOrganizationCreated    EventType = "organization.created"
 	EventOrganizationUpdated    EventType = "organization.updated"
 	EventMemberAdded            EventType = "organization.member_added"

@@ -29,6 +29,8 @@ func EventTypes() []EventType {
 		EventUserRoleGranted,
 		EventUserRoleRevoked,
 		EventUserPasswordChanged,
+		EventRoleCreated,
+		EventRoleDeleted,
 		EventOrganizationCreated,
 		EventOrganizationUpdated,
 		EventMemberAdded,

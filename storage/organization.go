@@ -219,6 +219,21 @@ func (q Queries) Roles(ctx context.Context) ([]Role, error) {
 	return all, translate(err)
 }
 
+// CreateRole adds a role. ErrExists: the name is taken.
+func (tx *Tx) CreateRole(ctx context.Context, r *Role) error {
+	return translate(tx.conn(ctx).Create(r).Error)
+}
+
+// DeleteRole removes a role. ErrReference: somebody holds it. ErrNotFound: there is none
+// of this name, or it is built in.
+func (tx *Tx) DeleteRole(ctx context.Context, name string) error {
+	res := tx.conn(ctx).Where("built_in = ?", false).Delete(&Role{Name: name})
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return translate(res.Error)
+}
+
 // RolesOf returns the names of the roles a user holds everywhere.
 func (q Queries) RolesOf(ctx context.Context, userID string) ([]string, error) {
 	var names []string

@@ -298,6 +298,11 @@ func TestUserCommands(t *testing.T) {
 	want(t, "organization", s.object("org", "create", "Ini:tech")["name"], "Ini:tech")
 	want(t, "organizations", len(s.list("org", "list")), 2)
 
+	want(t, "role", s.object("role", "create", "first-line", "--permission", "users:read,impersonation:start")["permissions"], "[impersonation:start users:read]")
+	s.ok("role", "create", "contractor")
+	want(t, "roles", len(s.list("role", "list")), 6)
+	s.ok("role", "delete", "contractor")
+
 	claims := s.file("ada.json", `{"email":"ada@globex.test","given_name":"Ada","phone_number":"+44 20 7946 0958","address":{"country":"UK"}}`)
 	password := s.file("password", "correct horse\n")
 	ada := s.object("user", "create", "--id", "usr_ada", "--name", "Ada Lovelace", "--claims-file", claims, "--password-file", password,
@@ -371,7 +376,7 @@ func TestUserCommands(t *testing.T) {
 	}
 	want(t, "events", types, map[string]int{
 		"key.created": 3, "organization.created": 2, "organization.updated": 2, "organization.member_added": 3, "organization.member_removed": 1, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
-		"user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
+		"role.created": 2, "role.deleted": 1, "user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
 	})
 }
 

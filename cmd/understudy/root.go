@@ -26,7 +26,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newDemoCmd(), newInitCmd(), newServeCmd(), newSetupLinkCmd(), newMigrateCmd(),
-		newUserCmd(), newOrgCmd(), newClientCmd(), newAPIKeyCmd(), newWebhookCmd(), newKeyCmd(),
+		newUserCmd(), newRoleCmd(), newOrgCmd(), newClientCmd(), newAPIKeyCmd(), newWebhookCmd(), newKeyCmd(),
 		newImpersonationCmd(), newPolicyCmd(), newAuditCmd(), newMailCmd(), newConfigCmd(), newDoctorCmd(), newHealthcheckCmd(), newVersionCmd(),
 	)
 	markUsage(root)
