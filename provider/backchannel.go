@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -270,11 +271,16 @@ func pauseAfter(attempts int64, first, longest time.Duration, jitter float64) ti
 // maxCause is how much is kept of an error.
 const maxCause = 200
 
-// causeOf says why there was no answer, without the address: a query may have a
-// secret in it.
+// causeOf says why there was no answer, without the address, whose query may have a
+// secret in it, and without what is on our side: our own address, and whom we ask for names.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		err = &net.DNSError{Err: e.Err, Name: e.Name}
+	} else if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = &net.OpError{Op: e.Op, Net: e.Net, Addr: e.Addr, Err: e.Err}
 	}
 	s := err.Error()
 	return strings.ToValidUTF8(s[:min(len(s), maxCause)], "")
