@@ -123,7 +123,7 @@ func asProblem(err error) *problemErr {
 		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
 	}
 	if denied, ok := errors.AsType[impersonation.Denial](err); ok {
-		p := &problemErr{Code: "impersonation_denied", Denial: string(denied), Rule: impersonation.RuleOf(err), Detail: impersonation.MessageOf(err)}
+		p := &problemErr{Code: "impersonation_denied", Denial: string(denied), Rule: impersonation.RuleOf(err), Detail: provider.DenialText(err)}
 		if denied.OfLimits() { // SECURITY A26
 			p.Code = "rate_limited"
 		}

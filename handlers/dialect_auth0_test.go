@@ -62,7 +62,7 @@ func TestAuth0Impersonate(t *testing.T) {
 		{"an actor who never was", 403, "nobody of this name", setBody("impersonator_id", "usr_nobody"), nil},
 		{"no actor", 400, "actor.sub", setBody("impersonator_id", nil), nil},
 		{"a user who never was", 403, "user", path("usr_nobody"), nil},
-		{"A04: themselves", 403, "This is you", path("usr_sam"), nil},
+		{"A04: themselves", 403, "the same user", path("usr_sam"), nil},
 		{"A02: an administrator", 403, "rights", path("usr_root"), nil},
 		{"they have two organizations", 400, "organization", path("usr_grace"), nil},
 		{"A22: a callback that is not registered", 400, "callback_url", auth0More("callback_url", "https://evil.example/"), nil},

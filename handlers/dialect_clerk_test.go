@@ -54,7 +54,7 @@ func TestClerkCreate(t *testing.T) {
 		{"a user who never was", 403, "user", setBody("user_id", "usr_nobody"), nil},
 		{"a user by e-mail", 403, "user", setBody("user_id", "ada@example.test"), nil},
 		{"no user", 400, "user_id", setBody("user_id", nil), nil},
-		{"A04: themselves", 403, "This is you", setBody("user_id", "usr_sam"), nil},
+		{"A04: themselves", 403, "the same user", setBody("user_id", "usr_sam"), nil},
 		{"A02: an administrator", 403, "rights", setBody("user_id", "usr_root"), nil},
 		{"A07: an application that does not allow it", 403, "does not allow", nil, altered("app", func(c *storage.Client) { c.AllowImpersonation = false })},
 		{"an application without an address to start at", 400, "initiate_login_uri", nil, altered("app", func(c *storage.Client) { c.InitiateLoginURI, c.ClientURI = "", "https://app.example" })},

@@ -69,7 +69,7 @@ func TestDescopeImpersonate(t *testing.T) {
 		}},
 		{"a user who never was", 403, "user", setBody("loginId", "nobody@example.test"), nil},
 		{"no user", 403, "user", setBody("loginId", nil), nil},
-		{"A04: themselves", 403, "This is you", setBody("loginId", "sam@example.test"), nil},
+		{"A04: themselves", 403, "the same user", setBody("loginId", "sam@example.test"), nil},
 		{"A02: an administrator", 403, "rights", setBody("loginId", "usr_root", "selectedTenant", ""), nil},
 		{"A04: somebody protected", 403, "protected", nil, func(t *testing.T, idp *idptest.IDP) {
 			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {

@@ -314,6 +314,21 @@ func (p *Provider) refuseExchange(ctx context.Context, err error, ask impersonat
 	return refusedExchange(p.Impersonation.Refused(ctx, err, ask, workOf(ctx).info, time.Now()))
 }
 
+// DenialText is impersonation.MessageOf for a program, which knows who it asked for and chose from no list.
+func DenialText(err error) string {
+	switch denial, _ := impersonation.Denied(err); denial {
+	case impersonation.DenySubject:
+		return "There is no such user within the actor's reach."
+	case impersonation.DenySelf:
+		return "Actor and subject are the same user."
+	case impersonation.DenyDuration:
+		return "The duration is longer than is allowed."
+	case impersonation.DenyActorInactive:
+		return "The actor's account is disabled."
+	}
+	return impersonation.MessageOf(err)
+}
+
 // refusedExchange is what the client is told of a Denial. Decide asks about the subject
 // last, so that who may not start learns nothing of whom there is.
 func refusedExchange(err error) error {
@@ -321,7 +336,7 @@ func refusedExchange(err error) error {
 	if !denied {
 		return err
 	}
-	e := errInvalidRequest.with(descriptive(impersonation.MessageOf(err))).because(err)
+	e := errInvalidRequest.with(descriptive(DenialText(err))).because(err)
 	e.Denial = string(denial)
 	if denial.OfLimits() {
 		e.Status = http.StatusTooManyRequests
@@ -331,12 +346,6 @@ func refusedExchange(err error) error {
 		e.Code = errUnauthorizedClient.Code
 	case impersonation.DenyStepUp:
 		e.Description = "The sign-in behind the actor_token is too old. Ask for a new one with max_age, or prompt=login, and exchange that."
-	case impersonation.DenySubject:
-		e.Description = "There is no such user within the actor's reach."
-	case impersonation.DenySelf:
-		e.Description = "Actor and subject are the same user."
-	case impersonation.DenyDuration:
-		e.Description = "The duration is longer than is allowed."
 	}
 	return e
 }
