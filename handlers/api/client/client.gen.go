@@ -3378,7 +3378,7 @@ type ClientInterface interface {
 
 	// CreateWebhookWithBody Make a webhook
 	//
-	// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+	// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 	// go reads them there: the caller must hold `events:read`, too.
 	//
 	// Takes any type of body and a specified content type.
@@ -3388,7 +3388,7 @@ type ClientInterface interface {
 
 	// CreateWebhook Make a webhook
 	//
-	// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+	// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 	// go reads them there: the caller must hold `events:read`, too.
 	//
 	// Takes a body of the `application/json` content type.
@@ -5046,7 +5046,7 @@ func (c *Client) ListWebhooks(ctx context.Context, params *ListWebhooksParams, r
 
 // CreateWebhookWithBody Make a webhook
 //
-// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 // go reads them there: the caller must hold `events:read`, too.
 //
 // Takes any type of body and a specified content type.
@@ -5066,7 +5066,7 @@ func (c *Client) CreateWebhookWithBody(ctx context.Context, params *CreateWebhoo
 
 // CreateWebhook Make a webhook
 //
-// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 // go reads them there: the caller must hold `events:read`, too.
 //
 // Takes a body of the `application/json` content type.
@@ -9955,7 +9955,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateWebhookWithBodyWithResponse Make a webhook
 	//
-	// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+	// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 	// go reads them there: the caller must hold `events:read`, too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9965,7 +9965,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateWebhookWithResponse Make a webhook
 	//
-	// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+	// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 	// go reads them there: the caller must hold `events:read`, too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -14962,7 +14962,7 @@ func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, para
 
 // CreateWebhookWithBodyWithResponse Make a webhook
 //
-// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 // go reads them there: the caller must hold `events:read`, too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -14978,7 +14978,7 @@ func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Cont
 
 // CreateWebhookWithResponse Make a webhook
 //
-// It gets the events that happen from now on. The secret is in the answer, once. Who says where events
+// It gets the events that happen from now on, and may get those of the second before. The secret is in the answer, once. Who says where events
 // go reads them there: the caller must hold `events:read`, too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
