@@ -62,7 +62,7 @@ func (a apiServer) CreateApproval(ctx context.Context, r api.CreateApprovalReque
 	}
 	request, err := a.provider.Impersonation.RequestApproval(ctx, impersonation.Ask{
 		Actor: &storage.User{ID: b.Actor.Sub}, Caller: &impersonation.Caller{ID: c.ID, Standing: c.Standing}, Client: client, SubjectID: b.UserID,
-		Organization: value(b.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
+		Organization: cmp.Or(value(b.Organization), c.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
 		Access:   impersonation.Access(cmp.Or(value(b.Access), api.Access(impersonation.ReadOnly))),
 		Duration: cmp.Or(seconds(b.SessionMaxDurationInSeconds), a.provider.Impersonation.Limits().DefaultDuration), Entry: "api",
 	}, c.request, now)

@@ -41,7 +41,7 @@ func (a apiServer) ListTickets(ctx context.Context, r api.ListTicketsRequestObje
 func (a apiServer) CreateTicket(ctx context.Context, r api.CreateTicketRequestObject) (api.CreateTicketResponseObject, error) {
 	c, b, now := callOf(ctx), r.Body, time.Now()
 	q := provider.TicketRequest{
-		ActorID: b.Actor.Sub, SubjectID: b.UserID, ClientID: cmp.Or(value(b.ClientID), c.ClientID), Organization: value(b.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
+		ActorID: b.Actor.Sub, SubjectID: b.UserID, ClientID: cmp.Or(value(b.ClientID), c.ClientID), Organization: cmp.Or(value(b.Organization), c.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
 		Access: impersonation.Access(value(b.Access)), Binding: string(value(b.Binding)), TargetLinkURI: value(b.TargetLinkURI),
 		ExpiresIn: seconds(b.ExpiresInSeconds), Duration: seconds(b.SessionMaxDurationInSeconds),
 		Callback: provider.CallbackChoice{

@@ -325,6 +325,7 @@ func TestTickets(t *testing.T) {
 					t.Errorf("%s: %+v", what, p)
 				}
 			}
+			create(t, globex, setting("user_id", "usr_grace", "actor", map[string]any{"sub": "usr_" + localAgent})) // for which of hers goes without saying
 			for what, key := range map[string]string{"another organization": initech} {
 				for _, call := range [][2]string{{http.MethodGet, ""}, {http.MethodPost, "/revoke"}} {
 					wantStatus(t, what, idp.API(t, key, call[0], "/tickets/"+theirs.ID+call[1], nil), http.StatusNotFound)

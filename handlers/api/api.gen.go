@@ -1423,7 +1423,7 @@ type NewTicket struct {
 	// ExpiresInSeconds How long it can be redeemed: at most 3600, and 120 for a bearer.
 	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
 
-	// Organization In which organization of the user. Needed where they belong to several.
+	// Organization In which organization of the user. Needed where they belong to several, unless the caller is limited to one.
 	Organization *ID `json:"organization,omitempty"`
 
 	// Reason 8 to 500 characters. The user reads it.
