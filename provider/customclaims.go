@@ -65,16 +65,10 @@ func foldClaim(name string) string {
 // spelling looks like a registered one.
 var claimName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:/#~-]*$`)
 
-// CheckCustomClaims says whether claims of a caller's own may be said in tokens, under
-// their own names: nil, or what is wrong. They never take the place of a registered
-// claim, nor look like one, at any depth where it would be read.
-func CheckCustomClaims(claims map[string]any) error {
-	_, err := customClaims(claims)
-	return err
-}
-
-// customClaims returns what is kept of claims of a caller's own: a JSON object, empty
-// where there are none.
+// customClaims returns what is kept of claims of a caller's own that may be said in
+// tokens, under their own names: a JSON object, empty where there are none. The error is
+// what is wrong: they never take the place of a registered claim, nor look like one, at
+// any depth where it would be read.
 func customClaims(claims map[string]any) (string, error) {
 	if len(claims) == 0 {
 		return "", nil

@@ -47,9 +47,8 @@ func TestGrounds(t *testing.T) {
 		if g.Said == nil || g.Said.Mode != SupportDenied || g.Said.UserID != "usr_ada" {
 			t.Errorf("got %+v said", g.Said)
 		}
-		usage, err := s.ImpersonationUsage(t.Context(), "usr_sam", "demo", t0)
-		if err != nil || usage.Running != 2 || g.Usage != usage {
-			t.Errorf("got usage %+v, want %+v, %v", g.Usage, usage, err)
+		if g.Usage.Running != 2 {
+			t.Errorf("got usage %+v", g.Usage)
 		}
 		if want := t0.Add(time.Minute); !g.Blocked.Equal(want) {
 			t.Errorf("blocked until %v, want %v", g.Blocked, want)

@@ -169,14 +169,6 @@ type Usage struct {
 	RunningAtClient int
 }
 
-// ImpersonationUsage counts an actor's impersonations. After LockUser, in the
-// same Tx, the count stands until the commit.
-func (q Queries) ImpersonationUsage(ctx context.Context, actorID, clientID string, now time.Time) (Usage, error) {
-	var u Usage
-	err := q.scan(ctx, []any{&u.Started, &u.FirstStarted, &u.Running, &u.RunningAtClient}, usageQuery, usageArgs(actorID, clientID, now)...)
-	return u, translate(err)
-}
-
 const usageQuery = `SELECT
 	COALESCE(SUM(CASE WHEN started_at > ? THEN 1 ELSE 0 END), 0) AS started,
 	COALESCE(MIN(CASE WHEN started_at > ? THEN started_at END), 0) AS began,

@@ -173,17 +173,20 @@ func TestLimitUnderConcurrency(t *testing.T) {
 	forEachDialect(t, func(t *testing.T, s *Store) {
 		seed(t, s)
 		full := errors.New("the limit")
+		start := func(clientID string) Question {
+			return Question{ActorID: "usr_sam", SubjectID: "usr_ada", ClientID: clientID, Starts: true}
+		}
 		concurrently(20, func(i int) {
 			ctx := t.Context()
 			err := s.Write(ctx, func(tx *Tx) error {
 				if err := tx.LockUser(ctx, "usr_sam"); err != nil {
 					return err
 				}
-				u, err := tx.ImpersonationUsage(ctx, "usr_sam", "demo", t0)
+				g, err := tx.Grounds(ctx, start("demo"), t0)
 				if err != nil {
 					return err
 				}
-				if u.Running >= 3 {
+				if g.Usage.Running >= 3 {
 					return full
 				}
 				return tx.CreateImpersonation(ctx, &Impersonation{
@@ -195,13 +198,13 @@ func TestLimitUnderConcurrency(t *testing.T) {
 				wantErr(t, "start", err, full)
 			}
 		})
-		u, err := s.ImpersonationUsage(t.Context(), "usr_sam", "demo", t0)
-		if want := (Usage{3, At(t0), 3, 3}); err != nil || u != want {
-			t.Errorf("got %+v, %v, want %+v", u, err, want)
+		g, err := s.Grounds(t.Context(), start("demo"), t0)
+		if want := (Usage{3, At(t0), 3, 3}); err != nil || g.Usage != want {
+			t.Errorf("got %+v, %v, want %+v", g, err, want)
 		}
-		u, err = s.ImpersonationUsage(t.Context(), "usr_sam", "other", t0.Add(time.Minute))
-		if want := (Usage{Started: 3, FirstStarted: At(t0)}); err != nil || u != want {
-			t.Errorf("a minute later: got %+v, %v, want %+v", u, err, want)
+		g, err = s.Grounds(t.Context(), start("other"), t0.Add(time.Minute))
+		if want := (Usage{Started: 3, FirstStarted: At(t0)}); err != nil || g.Usage != want {
+			t.Errorf("a minute later: got %+v, %v, want %+v", g, err, want)
 		}
 	})
 }

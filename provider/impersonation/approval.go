@@ -344,17 +344,3 @@ func (s *Service) WithdrawApproval(ctx context.Context, id, actorID string, r st
 		return recordApproval(ctx, tx, storage.EventImpersonationWithdrawn, request, actorID, storage.Data{}, storage.Private{}, r, now)
 	})
 }
-
-// ApprovalWaiting returns the request that waits for a decision about exactly this, nil
-// where there is none.
-func (s *Service) ApprovalWaiting(ctx context.Context, ask Ask, now time.Time) (*storage.Approval, error) {
-	a, err := gather(ctx, s.store, ask, s.limits, now)
-	if err != nil {
-		return nil, err
-	}
-	waiting, err := s.store.ApprovalsFor(ctx, a.approvalOf(), storage.ApprovalPending, now)
-	if err != nil || len(waiting) == 0 {
-		return nil, err
-	}
-	return &waiting[0], nil
-}

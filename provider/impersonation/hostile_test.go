@@ -157,7 +157,7 @@ func TestCostly(t *testing.T) {
 
 // Each starter rule, and what it makes of the attempt and of one that is otherwise.
 func TestStarterRules(t *testing.T) {
-	rules := StarterRules()
+	rules := starterRules()
 	if len(rules) != len(RuleKinds) {
 		t.Fatalf("got %d rules of %d kinds", len(rules), len(RuleKinds))
 	}
@@ -245,7 +245,7 @@ func TestBuildRuleQuotes(t *testing.T) {
 
 // What is written reads as it was, and what is no policy is refused.
 func TestPolicyFile(t *testing.T) {
-	rules := append(StarterRules(), Rule{
+	rules := append(starterRules(), Rule{
 		Name: "All of it", Comment: "Two\nlines: of it", When: "access == \"full\" &&\n  true", Effect: EffectOblige, Message: "It's \"so\": #1",
 		Oblige: Obligations{true, true, true, "[A-Z]+-\\d+", true, 20 * time.Minute, []string{"a", "b:c"}, nil, nil},
 	})
@@ -307,7 +307,7 @@ func TestDiffPolicies(t *testing.T) {
 // is compiled, or decided. What cannot be decided is denied, nothing panics, and a rule
 // never allows what the guard rails refuse.
 func FuzzPolicy(f *testing.F) {
-	for _, r := range StarterRules() {
+	for _, r := range starterRules() {
 		f.Add(r.When, "usr_ada", "Cannot see invoice 4711", "SUP-1", "192.0.2.7", "executive")
 	}
 	for _, when := range []string{"", "true", "actor", "1/0 == 1", `cidr(ip).containsIP(ip)`, nested(2), `reason.matches(ticket_ref)`, `[reason].exists(x, x.contains("\u202e"))`, "now.getHours(reason) > 0"} {
@@ -342,4 +342,27 @@ func FuzzPolicy(f *testing.F) {
 			t.Fatal("a rule allows what a guard rail refuses")
 		}
 	})
+}
+
+// starterRules are a rule of each kind.
+func starterRules() []Rule {
+	parts := RuleParts{
+		Zone: "Europe/Berlin", From: 8, Until: 18, Pattern: "SUP-[0-9]+", Roles: []string{"executive"}, Users: []string{"ceo@example.com"}, Minutes: 15,
+	}
+	rules := make([]Rule, 0, len(RuleKinds))
+	for _, kind := range RuleKinds {
+		p := parts
+		switch kind {
+		case KindReadOnly:
+			p.Roles = []string{"contractor"}
+		case KindConsent:
+			p.Organization = "org_globex"
+		}
+		r, err := BuildRule(kind, p)
+		if err != nil {
+			panic(err) // from constants
+		}
+		rules = append(rules, r)
+	}
+	return rules
 }

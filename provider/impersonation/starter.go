@@ -155,26 +155,3 @@ func quoted(s string) string {
 	b.WriteByte('"')
 	return b.String()
 }
-
-// StarterRules are the rules that most who have any begin with, one of each kind.
-func StarterRules() []Rule {
-	parts := RuleParts{
-		Zone: "Europe/Berlin", From: 8, Until: 18, Pattern: "SUP-[0-9]+", Roles: []string{"executive"}, Users: []string{"ceo@example.com"}, Minutes: 15,
-	}
-	rules := make([]Rule, 0, len(RuleKinds))
-	for _, kind := range RuleKinds {
-		p := parts
-		switch kind {
-		case KindReadOnly:
-			p.Roles = []string{"contractor"}
-		case KindConsent:
-			p.Organization = "org_globex"
-		}
-		r, err := BuildRule(kind, p)
-		if err != nil {
-			panic(err) // from constants
-		}
-		rules = append(rules, r)
-	}
-	return rules
-}
