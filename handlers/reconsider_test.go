@@ -181,3 +181,36 @@ func TestReconsiderAfterCrash(t *testing.T) {
 		}
 	})
 }
+
+// A03: rules about who somebody is are asked again when that changes.
+func TestRulesAfterAUserChanged(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		setPolicy(t, idp, denying("not the board", `subject.email.endsWith("@board.test")`, ""), denying("no contractors", `actor.name.startsWith("Contractor")`, ""))
+		changes := func(id string, change func(*storage.User)) {
+			u, err := idp.Store.User(t.Context(), id)
+			check(t, err)
+			change(u)
+			check(t, provider.NewDirectory(idp.Store).UpdateUser(t.Context(), u, storage.Cause{}, time.Now()))
+		}
+		for _, c := range []struct {
+			user   string
+			change func(*storage.User)
+			runs   int
+		}{
+			{"usr_linus", func(u *storage.User) { u.Email = "linus@elsewhere.test" }, 2},
+			{"usr_linus", func(u *storage.User) { u.Email = "linus@board.test" }, 0},
+			{"usr_linus", func(u *storage.User) { u.Email = "linus@example.test" }, 2},
+			{"usr_sam", func(u *storage.User) { u.Name = "Contractor Sam" }, 0},
+		} {
+			if c.runs > 0 {
+				check(t, idp.Provider.Impersonation.EndAll(t.Context(), storage.Cause{}, time.Now()))
+				runMany(t, idp, 2)
+			}
+			changes(c.user, c.change)
+			running, err := idp.Store.Impersonations(t.Context(), storage.ImpersonationFilter{Running: true}, time.Now())
+			if err != nil || len(running) != c.runs {
+				t.Errorf("%s: %d run, %v, want %d", c.user, len(running), err, c.runs)
+			}
+		}
+	})
+}

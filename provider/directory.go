@@ -246,13 +246,13 @@ func (d *Directory) SetNeverImpersonate(ctx context.Context, userID string, neve
 	})
 }
 
-// change runs fn on an existing user and records it, unless fn reports that
-// nothing changed.
+// change runs fn on an existing user and records it, unless fn reports that nothing
+// changed, and ends the impersonations that this forbids.
 func (d *Directory) change(
 	ctx context.Context, userID string, kind storage.EventType, data storage.Data, by storage.Cause, now time.Time,
 	fn func(*storage.Tx, *storage.User) (changed bool, err error),
 ) error {
-	return d.store.Write(ctx, func(tx *storage.Tx) error {
+	return impersonation.Change(ctx, d.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
 		if err := tx.LockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -267,7 +267,10 @@ func (d *Directory) change(
 		if err != nil || !changed {
 			return err
 		}
-		return tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, SubjectID: u.ID, Data: data}, storage.Private{}, by.Request, now)
+		if err := tx.Record(ctx, storage.Event{Type: kind, ActorID: by.By, SubjectID: u.ID, Data: data}, storage.Private{}, by.Request, now); err != nil {
+			return err
+		}
+		return reconsider(storage.ImpersonationFilter{Party: userID})
 	})
 }
 
