@@ -19,9 +19,12 @@ func (a apiServer) ListEvents(ctx context.Context, r api.ListEventsRequestObject
 	}
 	limit := pageLimit(r.Params.Limit)
 	feed := storage.EventFeed{
-		Type: storage.EventType(orEmpty(r.Params.Type)), ActorID: orEmpty(r.Params.Actor), SubjectID: orEmpty(r.Params.Subject),
+		ActorID: orEmpty(r.Params.Actor), SubjectID: orEmpty(r.Params.Subject),
 		ClientID: orEmpty(r.Params.Client), OrganizationID: orEmpty(r.Params.Organization), ImpersonationID: orEmpty(r.Params.Impersonation),
 		Since: given(r.Params.Since), Until: given(r.Params.Until), Limit: limit + 1,
+	}
+	if kind := orEmpty(r.Params.Type); kind != "" {
+		feed.Types = []storage.EventType{storage.EventType(kind)}
 	}
 	if only := callOf(ctx).Organization; only != "" {
 		if feed.OrganizationID != "" && feed.OrganizationID != only {

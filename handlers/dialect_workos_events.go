@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,21 +20,16 @@ var workosEventTypes = map[string][]storage.EventType{
 
 // workosEvents lists sessions in the order in which they are on the record.
 func (s *Server) workosEvents(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
-	feed, types, err := s.workosFeed(r, call)
+	feed, err := s.workosFeed(r, call)
 	if err != nil {
 		return err
 	}
 	limit := feed.Limit
 	feed.Limit++
-	var found []storage.Event
-	for _, feed.Type = range types {
-		some, err := s.store.EventFeed(r.Context(), feed)
-		if err != nil {
-			return err
-		}
-		found = append(found, some...)
+	found, err := s.store.EventFeed(r.Context(), feed)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(found, func(a, b storage.Event) int { return cmp.Compare(*a.Position, *b.Position) })
 	more := len(found) > limit
 	found = found[:min(len(found), limit)]
 	impersonators, err := s.impersonators(r, found)
@@ -54,42 +48,42 @@ func (s *Server) workosEvents(w http.ResponseWriter, r *http.Request, call *dial
 }
 
 // workosFeed is what a request selects, of what its key reaches.
-func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.EventFeed, types []storage.EventType, err error) {
+func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.EventFeed, err error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return f, nil, (&problemErr{Code: "invalid_request", Detail: "The query is malformed."}).because(err)
+		return f, (&problemErr{Code: "invalid_request", Detail: "The query is malformed."}).because(err)
 	}
 	for name, values := range q {
 		if !slices.Contains([]string{"events", "after", "limit", "organization_id", "range_start", "range_end", "order"}, name) {
-			return f, nil, invalidField(name, "there is no such parameter")
+			return f, invalidField(name, "there is no such parameter")
 		}
 		if slices.ContainsFunc(values, notText) {
-			return f, nil, invalidField(name, "is no text")
+			return f, invalidField(name, "is no text")
 		}
 		if len(values) > 1 && name != "events" {
-			return f, nil, invalidField(name, "was given more than once")
+			return f, invalidField(name, "was given more than once")
 		}
 	}
 	if order := q.Get("order"); order != "" && order != "asc" && order != "normal" {
-		return f, nil, invalidField("order", "events are listed as they happened")
+		return f, invalidField("order", "events are listed as they happened")
 	}
 	for name := range strings.SplitSeq(strings.Join(q["events"], ","), ",") {
 		ours, known := workosEventTypes[name]
 		if !known {
-			return f, nil, invalidField("events", "session.created and session.revoked are to be had here; everything else by the management API")
+			return f, invalidField("events", "session.created and session.revoked are to be had here; everything else by the management API")
 		}
-		types = append(types, ours...)
+		f.Types = append(f.Types, ours...)
 	}
-	slices.Sort(types)
-	types = slices.Compact(types)
+	slices.Sort(f.Types)
+	f.Types = slices.Compact(f.Types)
 	if f.Limit, err = numberIn(q, "limit", 1, 100, 10); err != nil {
-		return f, nil, err
+		return f, err
 	}
 	for name, into := range map[string]*storage.Time{"range_start": &f.Since, "range_end": &f.Until} {
 		if text := q.Get(name); text != "" {
 			at, err := time.Parse(time.RFC3339, text)
 			if err != nil {
-				return f, nil, invalidField(name, "is no time")
+				return f, invalidField(name, "is no time")
 			}
 			*into = given(&at)
 		}
@@ -100,16 +94,16 @@ func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.Event
 	case f.OrganizationID == "", f.OrganizationID == call.Organization:
 		f.OrganizationID = call.Organization
 	default:
-		return f, nil, &problemErr{Code: "not_permitted", Detail: "The key is of another organization."}
+		return f, &problemErr{Code: "not_permitted", Detail: "The key is of another organization."}
 	}
 	if after := q.Get("after"); after != "" {
 		e, err := s.eventOf(r, after, f.OrganizationID)
 		if err != nil {
-			return f, nil, err
+			return f, err
 		}
 		f.From = *e.Position + 1
 	}
-	return f, types, nil
+	return f, nil
 }
 
 // eventOf returns an event that a list can go on after.

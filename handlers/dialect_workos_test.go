@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -219,6 +221,47 @@ func TestWorkOSAuthorize(t *testing.T) {
 	}
 	if w := b.Get("/users/..%2f..%2fevil.example/details"); strings.HasPrefix(w.Location().String(), "//") || w.Location().Host != "" {
 		t.Errorf("the deep link leads to %s", w.Location())
+	}
+}
+
+// What gets its place while a page is read is on a later one, of whichever type it is.
+func TestWorkOSEventsMeanwhile(t *testing.T) {
+	for name, dsn := range databases {
+		t.Run(name, func(t *testing.T) {
+			var meanwhile atomic.Pointer[func()]
+			idp := speaking(t, idptest.Options{DSN: dsn(t), Trace: func(statement string) {
+				if strings.Contains(statement, "position >= ") {
+					if then := meanwhile.Swap(nil); then != nil {
+						(*then)()
+					}
+				}
+			}}, "workos")
+			key := idp.APIKey(t, "events:read")
+			end := func() {
+				idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+					return tx.RecordAll(ctx, []storage.Event{
+						{Type: storage.EventImpersonationExpired, SubjectID: "usr_ada", ImpersonationID: "imp_1"},
+						{Type: storage.EventImpersonationStopped, SubjectID: "usr_ada", ImpersonationID: "imp_2"},
+					}, storage.Private{}, storage.Request{}, time.Now())
+				})
+				check(t, idp.Auditor.Sequence(t.Context()))
+			}
+			meanwhile.Store(&end)
+			var got []string
+			after := ""
+			for range 2 {
+				w := say(t, idp, spoken{http.MethodGet, "/events?events=session.revoked&after=" + after, key, nil})
+				wantStatus(t, "a page", w, http.StatusOK)
+				for _, e := range w.JSON(t)["data"].([]any) {
+					event := e.(map[string]any)
+					after = str(t, event, "id")
+					got = append(got, str(t, event["data"].(map[string]any), "id"))
+				}
+			}
+			if want := []string{"imp_1", "imp_2"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 

@@ -261,7 +261,7 @@ func TestWebhookIsDisabled(t *testing.T) {
 				if now.Status != storage.WebhookDisabled || now.DisabledReason != c.why {
 					t.Fatalf("got %+v", now)
 				}
-				found, err := idp.Store.EventFeed(t.Context(), storage.EventFeed{Type: storage.EventWebhookDisabled})
+				found, err := idp.Store.EventFeed(t.Context(), storage.EventFeed{Types: []storage.EventType{storage.EventWebhookDisabled}})
 				check(t, err)
 				if len(found) != 1 || found[0].Data["webhook"] != w.ID || found[0].Data["reason"] != string(c.why) {
 					t.Errorf("on the record: %+v", found)

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -10,7 +12,7 @@ import (
 // EventFeed selects events that have their place in the tree by what is not zero. In
 // the order of their places nothing comes in later before what was read.
 type EventFeed struct {
-	Type            EventType
+	Types           []EventType // any of these
 	ActorID         string
 	SubjectID       string
 	ClientID        string
@@ -37,15 +39,29 @@ const clockSkew = time.Minute
 
 // EventFeed returns the events that f selects, in the order of their places.
 func (q Queries) EventFeed(ctx context.Context, f EventFeed) ([]Event, error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
 	var events []Event
-	err := f.scope(q.conn(ctx), q.dialect).Find(&events).Error
+	if len(f.Types) == 0 {
+		return events, translate(f.scope(q.conn(ctx), q.dialect, "").Find(&events).Error)
+	}
+	// Each by its index, and all in one statement: what gets its place meanwhile is after
+	// all that is read, of whichever type it is.
+	var each []string
+	var args []any
+	for i, t := range f.Types {
+		each = append(each, fmt.Sprintf("SELECT * FROM (?) AS type%d", i))
+		args = append(args, f.scope(q.conn(ctx).Model(&Event{}), q.dialect, t))
+	}
+	err := q.conn(ctx).Raw(strings.Join(each, " UNION ALL ")+" ORDER BY position LIMIT ?", append(args, f.Limit)...).Scan(&events).Error
 	return events, translate(err)
 }
 
-// scope adds the conditions. Times are looked up as places, so that no more is read
+// scope adds the conditions, and that it is of a type unless that is empty. Times are looked up as places, so that no more is read
 // than what lies between them; that a column is not empty is said once more for the
 // indexes that have only such rows.
-func (f EventFeed) scope(db *gorm.DB, dialect string) *gorm.DB {
+func (f EventFeed) scope(db *gorm.DB, dialect string, kind EventType) *gorm.DB {
 	if f.Since.Set() { // of two lower bounds SQLite would use one
 		greatest := map[string]string{SQLite: "MAX", Postgres: "GREATEST"}[dialect]
 		db = db.Where(`time >= ? AND position IS NOT NULL AND position >= `+greatest+`(?, COALESCE((SELECT e.position FROM events e
@@ -53,8 +69,8 @@ func (f EventFeed) scope(db *gorm.DB, dialect string) *gorm.DB {
 	} else {
 		db = db.Where("position IS NOT NULL AND position >= ?", f.From)
 	}
-	if f.Type != "" {
-		db = db.Where("type = ?", f.Type)
+	if kind != "" {
+		db = db.Where("type = ?", kind)
 	}
 	for _, c := range []struct{ column, value string }{
 		{"actor_id", f.ActorID},
@@ -70,9 +86,6 @@ func (f EventFeed) scope(db *gorm.DB, dialect string) *gorm.DB {
 	if f.Until.Set() {
 		db = db.Where(`time < ? AND position <= COALESCE((SELECT e.position FROM events e
 			WHERE e.time >= ? AND e.position IS NOT NULL ORDER BY e.time, e.id LIMIT 1), 9223372036854775807)`, f.Until, At(f.Until.Time().Add(clockSkew)))
-	}
-	if f.Limit == 0 {
-		f.Limit = 100
 	}
 	return db.Order("position").Limit(f.Limit)
 }

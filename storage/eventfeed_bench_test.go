@@ -24,7 +24,7 @@ func BenchmarkEventFeed(b *testing.B) {
 		fill(b, s, n)
 		middle := At(t0.Add(time.Duration(n/2) * 100 * time.Millisecond))
 		for name, f := range map[string]EventFeed{
-			"all": {From: int64(n / 2)}, "type": {Type: EventImpersonationStarted}, "subject": {SubjectID: "usr_7", From: int64(n / 2)},
+			"all": {From: int64(n / 2)}, "type": {Types: []EventType{EventImpersonationStarted}}, "types": {Types: []EventType{EventImpersonationStarted, EventSessionCreated}, From: int64(n / 2)}, "subject": {SubjectID: "usr_7", From: int64(n / 2)},
 			"client": {ClientID: "app", From: int64(n / 2)}, "since": {Since: middle},
 		} {
 			f.Limit = 25
