@@ -26,12 +26,12 @@ import (
 // whole process per operation, which on a shared machine says more than the clock.
 // Compare it with BenchmarkFloor of the same run.
 
-func bench(b *testing.B, name string, prepare func(worker int) (op func() error)) {
+func bench(b *testing.B, name string, prepare func(b *testing.B, worker int) (op func() error)) {
 	for _, workers := range []int{1, 32} {
 		b.Run(fmt.Sprintf("%s/goroutines=%d", name, workers), func(b *testing.B) {
 			ops := make([]func() error, workers)
 			for i := range ops {
-				ops[i] = prepare(i)
+				ops[i] = prepare(b, i)
 			}
 			next := make(chan struct{}, b.N)
 			for range b.N {
@@ -102,7 +102,7 @@ func BenchmarkFloor(b *testing.B) {
 		{"ES256x2+Row", []func() error{signES, signES, row}},
 		{"RS256+ES256+Row", []func() error{signRS, signES, row}},
 	} {
-		bench(b, f.name, func(int) func() error {
+		bench(b, f.name, func(b *testing.B, _ int) func() error {
 			return func() error {
 				for _, part := range f.parts {
 					if err := part(); err != nil {
@@ -123,7 +123,7 @@ func BenchmarkLogin(b *testing.B) {
 	for _, alg := range []string{"ES256", "RS256"} {
 		idp := benchIDP(b)
 		idp.Change(b, "app", func(c *storage.Client) { c.IDTokenSignedResponseAlg = alg })
-		bench(b, alg, func(int) func() error {
+		bench(b, alg, func(b *testing.B, _ int) func() error {
 			browser := idp.Browser(b)
 			browser.SignIn("ada")
 			return func() error {
@@ -137,10 +137,14 @@ func BenchmarkLogin(b *testing.B) {
 
 func BenchmarkImpersonatedLogin(b *testing.B) {
 	idp := benchIDP(b)
-	bench(b, "ES256", func(int) func() error {
-		browser := idp.Browser(b)
-		browser.SignIn("sam")
+	var people chan *idptest.Browser
+	bench(b, "ES256", func(b *testing.B, worker int) func() error {
+		if worker == 0 {
+			people = staff(b, idp, b.N)
+		}
 		return func() error {
+			browser := <-people
+			defer func() { people <- browser }()
 			w := browser.Get(idptest.Request(func(q url.Values) { q.Set("prompt", "select_account") }))
 			w = browser.Post(w.Location().Path, idptest.Wish("usr_ada", nil))
 			tokens, err := exchange(idp, w)
@@ -171,13 +175,13 @@ func BenchmarkTokenExchange(b *testing.B) {
 	}
 	acting := str(b, actors[0].exchanged(b), "access_token")
 	for name, token := range map[string]string{"narrower": actors[1].form.Get("actor_token"), "narrower, acting": acting} {
-		bench(b, name, func(int) func() error {
+		bench(b, name, func(b *testing.B, _ int) func() error {
 			return func() error { return wantOK(actors[0].call(narrower(token, "scope", "openid"))) }
 		})
 	}
 	var turn atomic.Int64
 	for _, name := range []string{"start", "start and back"} {
-		bench(b, name, func(int) func() error {
+		bench(b, name, func(b *testing.B, _ int) func() error {
 			return func() error {
 				x := actors[turn.Add(1)%int64(len(actors))]
 				w := x.call(x.form)
@@ -211,7 +215,7 @@ func tokens(b *testing.B, idp *idptest.IDP) map[string]any {
 
 func BenchmarkRefresh(b *testing.B) {
 	idp := benchIDP(b)
-	bench(b, "ES256", func(int) func() error {
+	bench(b, "ES256", func(b *testing.B, _ int) func() error {
 		current, _ := tokens(b, idp)["refresh_token"].(string)
 		return func() error {
 			w := idp.Call("/oauth2/token", "app", idptest.Secret, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {current}})
@@ -226,7 +230,7 @@ func BenchmarkRefresh(b *testing.B) {
 
 func BenchmarkClientCredentials(b *testing.B) {
 	idp := benchIDP(b)
-	bench(b, "ES256", func(int) func() error {
+	bench(b, "ES256", func(b *testing.B, _ int) func() error {
 		return func() error {
 			w := idp.Call("/oauth2/token", "service", idptest.Secret, url.Values{"grant_type": {"client_credentials"}, "scope": {"jobs:run"}})
 			return wantOK(w)
@@ -236,7 +240,7 @@ func BenchmarkClientCredentials(b *testing.B) {
 
 func BenchmarkIntrospect(b *testing.B) {
 	idp := benchIDP(b)
-	bench(b, "JWT", func(int) func() error {
+	bench(b, "JWT", func(b *testing.B, _ int) func() error {
 		token, _ := tokens(b, idp)["access_token"].(string)
 		return func() error {
 			return wantOK(idp.Call("/oauth2/introspect", "app", idptest.Secret, url.Values{"token": {token}}))
@@ -246,7 +250,7 @@ func BenchmarkIntrospect(b *testing.B) {
 
 func BenchmarkUserinfo(b *testing.B) {
 	idp := benchIDP(b)
-	bench(b, "JWT", func(int) func() error {
+	bench(b, "JWT", func(b *testing.B, _ int) func() error {
 		token, _ := tokens(b, idp)["access_token"].(string)
 		return func() error {
 			r := httptest.NewRequest(http.MethodGet, "/oauth2/userinfo", nil)
@@ -259,7 +263,7 @@ func BenchmarkUserinfo(b *testing.B) {
 func BenchmarkMetadata(b *testing.B) {
 	idp := benchIDP(b)
 	for _, document := range []string{"openid-configuration", "jwks.json"} {
-		bench(b, document, func(int) func() error {
+		bench(b, document, func(b *testing.B, _ int) func() error {
 			return func() error {
 				return wantOK(idp.Do(httptest.NewRequest(http.MethodGet, "/.well-known/"+document, nil)))
 			}

@@ -2,8 +2,8 @@ package handlers_test
 
 import (
 	"context"
+	"maps"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,65 +12,69 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// stack is tickets that wait to be redeemed, of many actors, as the limits have it.
-type stack struct {
-	sync.Mutex
-	idp     *idptest.IDP
-	logins  []*storage.Login
-	cookies []string // of each
-	tickets []string
-	made    int
-}
+// startsEach is how often somebody acts as another within an hour, as the limits have it.
+const startsEach = 5
 
-func newStack(b *testing.B, idp *idptest.IDP) *stack {
-	s := &stack{idp: idp}
-	for range 100 {
-		browser := person(b, idp, agent(b, idp))
-		cookie := browser.Cookies["__Host-understudy"]
-		l, err := idp.Store.Login(b.Context(), storage.Hash(cookie), time.Now())
-		check(b, err)
-		s.logins, s.cookies = append(s.logins, l), append(s.cookies, cookie)
+// staff is who can start n impersonations, signed in. Take one and put them back.
+func staff(b *testing.B, idp *idptest.IDP, n int) chan *idptest.Browser {
+	people := make(chan *idptest.Browser, 32+n/startsEach)
+	for range cap(people) {
+		people <- person(b, idp, agent(b, idp))
 	}
-	return s
+	return people
 }
 
-// next takes one, with a browser that may redeem it. Many are made at once, which adds
-// little to a redemption.
-func (s *stack) next(b *testing.B) (*idptest.Browser, string) {
-	s.Lock()
-	defer s.Unlock()
-	if len(s.tickets) == 0 {
-		s.made = 0
-		s.idp.Write(b, func(ctx context.Context, tx *storage.Tx) error {
-			for i := range 1000 {
-				l, now := s.logins[i%len(s.logins)], time.Now()
-				t := &storage.Ticket{
-					ID: storage.NewID("tkt"), TokenHash: storage.Hash(storage.NewID("x")), ActorID: l.UserID, SubjectID: "usr_ada", ClientID: "app",
-					OrganizationID: "org_globex", LoginSID: l.SID, Binding: storage.BindingActorSession, Reason: "Cannot see invoice 4711",
-					Access: string(impersonation.ReadOnly), Duration: (30 * time.Minute).Microseconds(), Entry: "console", Delivery: "initiate_login",
-					CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(time.Hour)),
-				}
-				if err := tx.CreateTicket(ctx, t); err != nil {
-					return err
-				}
-				s.tickets = append(s.tickets, t.ID)
+// pending is a ticket with the browser that may redeem it.
+type pending struct {
+	browser *idptest.Browser
+	handle  string
+}
+
+// tickets makes n that wait to be redeemed.
+func tickets(b *testing.B, idp *idptest.IDP, n int) chan pending {
+	people, made := staff(b, idp, n), make(chan pending, n)
+	idp.Write(b, func(ctx context.Context, tx *storage.Tx) error {
+		for range n {
+			actor := <-people
+			people <- actor
+			handle, err := ticketOf(ctx, tx, actor)
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+			made <- pending{showing(b, idp, maps.Clone(actor.Cookies)), handle}
+		}
+		return nil
+	})
+	return made
+}
+
+// ticketOf makes a ticket of who is signed in in a browser, as the console would.
+func ticketOf(ctx context.Context, tx *storage.Tx, actor *idptest.Browser) (handle string, err error) {
+	now := time.Now()
+	l, err := tx.Login(ctx, storage.Hash(actor.Cookies["__Host-understudy"]), now)
+	if err != nil {
+		return "", err
 	}
-	handle, cookie := s.tickets[0], s.cookies[s.made%len(s.cookies)]
-	s.tickets, s.made = s.tickets[1:], s.made+1
-	return &idptest.Browser{IDP: s.idp, Cookies: map[string]string{"__Host-understudy": cookie}}, handle
+	t := &storage.Ticket{
+		ID: storage.NewID("tkt"), TokenHash: storage.Hash(storage.NewID("x")), ActorID: l.UserID, SubjectID: "usr_ada", ClientID: "app",
+		OrganizationID: "org_globex", LoginSID: l.SID, Binding: storage.BindingActorSession, Reason: "Cannot see invoice 4711",
+		Access: string(impersonation.ReadOnly), Duration: (30 * time.Minute).Microseconds(), Entry: "console", Delivery: "initiate_login",
+		CreatedAt: storage.At(now), ExpiresAt: storage.At(now.Add(time.Hour)),
+	}
+	return t.ID, tx.CreateTicket(ctx, t)
 }
 
 // BenchmarkTicketLogin redeems tickets: what BenchmarkLogin does, as somebody else.
 func BenchmarkTicketLogin(b *testing.B) {
 	idp := benchIDP(b)
-	s := newStack(b, idp)
-	bench(b, "ES256", func(int) func() error {
+	var waiting chan pending
+	bench(b, "ES256", func(b *testing.B, worker int) func() error {
+		if worker == 0 {
+			waiting = tickets(b, idp, b.N)
+		}
 		return func() error {
-			browser, handle := s.next(b)
-			w := browser.Get(idptest.Request(func(q url.Values) { q.Set("login_hint", handle) }))
+			t := <-waiting
+			w := t.browser.Get(idptest.Request(func(q url.Values) { q.Set("login_hint", t.handle) }))
 			_, err := exchange(idp, w)
 			return err
 		}
