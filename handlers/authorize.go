@@ -115,11 +115,11 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, i *interaction)
 }
 
 // situation gathers what the next step depends on. With a ticket that is named, what
-// else the person does at the client decides nothing: the ticket does.
+// the person may do at the client, and does there, decides nothing: the ticket does.
 func (s *Server) situation(r *http.Request, i *interaction, named bool) (provider.Situation, error) {
 	ctx, now := r.Context(), time.Now()
 	situation := provider.Situation{Now: now, Login: i.login, AlwaysOffer: !s.config.OfferOnRequest, Member: true}
-	if i.login == nil {
+	if i.login == nil || named {
 		return situation, nil
 	}
 	c := i.request.Client
@@ -147,7 +147,7 @@ func (s *Server) situation(r *http.Request, i *interaction, named bool) (provide
 	if situation.MayAct, err = s.provider.Impersonation.Offered(ctx, &i.login.User, c); err != nil {
 		return situation, err
 	}
-	if situation.MayAct && !named {
+	if situation.MayAct {
 		over, err := s.runs(ctx, storage.ImpersonationFilter{LoginSID: i.login.SID, Client: c.ID}, now)
 		if err != nil {
 			return situation, err

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"encoding/binary"
 	"net/http"
 	"net/url"
@@ -150,8 +151,8 @@ func TestStatements(t *testing.T) {
 			measure("sign out", 2, 5, 7, func() *idptest.Response { return ada.Post("/oauth2/logout", url.Values{"confirmed": {"yes"}}) })
 
 			path := sam.Consent(asking("prompt", "select_account"))
-			w = measure("impersonated: consent", 13, 4, 17, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
-			w = measure("impersonated: code exchange", 6, 2, 8, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+			w = measure("impersonated: consent", 12, 4, 16, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
+			w = measure("impersonated: code exchange", 5, 2, 7, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 			access = str(t, w.JSON(t), "access_token")
 			measure("impersonated: userinfo", 2, 0, 2, func() *idptest.Response { return userinfo(idp, access) })
 			measure("impersonated: introspection", 2, 0, 2, func() *idptest.Response {
@@ -161,8 +162,16 @@ func TestStatements(t *testing.T) {
 			w = measure("impersonated: stop", 4, 4, 8, func() *idptest.Response { return sam.Post("/impersonation/stop", url.Values{"id": {sid}}) })
 			wantStatus(t, "stop", w, http.StatusSeeOther)
 
+			var named string
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) (err error) {
+				named, err = ticketOf(ctx, tx, sam)
+				return err
+			})
+			w = measure("ticket: redemption", 8, 4, 12, func() *idptest.Response { return sam.Get(asking("login_hint", named)) })
+			measure("ticket: code exchange", 5, 2, 7, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+
 			x := newTrade(t, idp, nil)
-			w = measure("token exchange", 9, 3, 12, func() *idptest.Response { return x.call(x.form) })
+			w = measure("token exchange", 8, 3, 11, func() *idptest.Response { return x.call(x.form) })
 			x.tokens = w.JSON(t)
 			measure("token exchange: narrower", 2, 0, 2, func() *idptest.Response { return x.call(narrower(x.form.Get("actor_token"))) })
 			measure("token exchange: narrower, acting", 7, 1, 8, func() *idptest.Response { return x.call(narrower(str(t, x.tokens, "access_token"))) })

@@ -22,7 +22,9 @@ type Grounds struct {
 	Blocked time.Time      // until when the actor is refused; zero: they are not
 	Usage   Usage          // zero but for a start
 
-	Actor, Subject                 *User // nil: there is no such user
+	// Of both users no more than is asked of them: who they are, their status, and
+	// whether they may be acted as. nil: there is no such user.
+	Actor, Subject                 *User
 	ActorStanding, SubjectStanding Standing
 
 	clientVersion int64 // zero: there is no such client
@@ -38,15 +40,18 @@ func (g *Grounds) Same(c *Client) bool {
 const termsQuery = `
 	SELECT COALESCE((SELECT value FROM settings WHERE key = ?), 'false'), COALESCE((SELECT value FROM settings WHERE key = ?), 'optional'),
 		COALESCE((SELECT id FROM policies ORDER BY version DESC LIMIT 1), ''),
-		COALESCE(a.mode, ''), COALESCE(a.ticket_ref, ''), COALESCE(a.expires_at, 0), COALESCE(a.updated_at, 0), COALESCE(a.set_by, ''),
+		COALESCE(p.mode, ''), COALESCE(p.ticket_ref, ''), COALESCE(p.expires_at, 0), COALESCE(p.updated_at, 0), COALESCE(p.set_by, ''),
 		COALESCE((SELECT blocked_until FROM throttles WHERE key_hash = ? AND blocked_until > ?), 0),
-		COALESCE(c.version, 0), COALESCE(c.created_at, 0), n.started, n.began, n.running, n.here
-	FROM (` + usageQuery + `) n LEFT JOIN support_access a ON a.user_id = ? LEFT JOIN clients c ON c.id = ?`
+		COALESCE(c.version, 0), COALESCE(c.created_at, 0), n.started, n.began, n.running, n.here,
+		COALESCE(a.id, ''), COALESCE(a.email, ''), COALESCE(a.name, ''), COALESCE(a.status, ''), COALESCE(a.never_impersonate, FALSE),
+		COALESCE(s.id, ''), COALESCE(s.email, ''), COALESCE(s.name, ''), COALESCE(s.status, ''), COALESCE(s.never_impersonate, FALSE)
+	FROM (` + usageQuery + `) n LEFT JOIN support_access p ON p.user_id = ? LEFT JOIN clients c ON c.id = ?
+		LEFT JOIN users a ON a.id = ? LEFT JOIN users s ON s.id = ?`
 
 // Grounds returns what decides about q. In a Tx it holds until the commit, after
 // HoldForStart.
 func (q Queries) Grounds(ctx context.Context, about Question, now time.Time) (*Grounds, error) {
-	g, said := &Grounds{}, &SupportAccess{UserID: about.SubjectID}
+	g, said, actor, subject := &Grounds{}, &SupportAccess{UserID: about.SubjectID}, &User{}, &User{}
 	var enabled string
 	var blocked Time
 	counted := about.ActorID
@@ -57,42 +62,25 @@ func (q Queries) Grounds(ctx context.Context, about Question, now time.Time) (*G
 	err := q.scan(ctx, []any{
 		&enabled, &g.Support, &g.PolicyID, &said.Mode, &said.TicketRef, &said.ExpiresAt, &said.UpdatedAt, &said.SetBy,
 		&blocked, &g.clientVersion, &g.clientCreated, &g.Usage.Started, &g.Usage.FirstStarted, &g.Usage.Running, &g.Usage.RunningAtClient,
-	}, termsQuery, append(args, about.SubjectID, about.ClientID)...)
+		&actor.ID, &actor.Email, &actor.Name, &actor.Status, &actor.NeverImpersonate,
+		&subject.ID, &subject.Email, &subject.Name, &subject.Status, &subject.NeverImpersonate,
+	}, termsQuery, append(args, about.SubjectID, about.ClientID, about.ActorID, about.SubjectID)...)
 	if err != nil {
 		return nil, err
 	}
-	if g.Blocked = blocked.Time(); said.Mode != "" {
+	g.Blocked = blocked.Time()
+	if said.Mode != "" {
 		g.Said = said
+	}
+	if actor.ID != "" {
+		g.Actor = actor
+	}
+	if subject.ID != "" {
+		g.Subject = subject
 	}
 	if g.Enabled, err = strconv.ParseBool(enabled); err != nil {
 		return nil, err
 	}
-	if g.Actor, g.Subject, err = q.pair(ctx, about.ActorID, about.SubjectID); err != nil {
-		return nil, err
-	}
 	g.ActorStanding, g.SubjectStanding, err = q.standings(ctx, about.ActorID, about.SubjectID)
 	return g, err
-}
-
-// pair returns two users, who may be the same; nil: there is no such user.
-func (q Queries) pair(ctx context.Context, oneID, otherID string) (one, other *User, err error) {
-	rows, err := q.query(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id IN (?, ?)`, oneID, otherID)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var u User
-		if err := rows.Scan(u.fields()...); err != nil {
-			return nil, nil, translate(err)
-		}
-		if u.ID == otherID {
-			twin := u // whoever changes one of them does not change the other
-			other = &twin
-		}
-		if u.ID == oneID {
-			one = &u
-		}
-	}
-	return one, other, translate(rows.Err())
 }
