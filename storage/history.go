@@ -24,17 +24,23 @@ type Mark struct {
 // Set reports whether there is a mark.
 func (m Mark) Set() bool { return m.ID != "" }
 
-// scope bounds and orders a query. Where it has After, the rows nearest to it come
-// first; see inOrder.
-func (s Span) scope(db *gorm.DB, column string) *gorm.DB {
-	direction := " DESC"
+// bound bounds a query. Where the span has After, the rows nearest to it come first in
+// its order; see inOrder.
+func (s Span) bound(db *gorm.DB, column string) *gorm.DB {
 	switch {
 	case s.Before.Set():
 		db = db.Where("("+column+", id) < (?, ?)", s.Before.Time, s.Before.ID)
 	case s.After.Set():
-		db, direction = db.Where("("+column+", id) > (?, ?)", s.After.Time, s.After.ID), ""
+		db = db.Where("("+column+", id) > (?, ?)", s.After.Time, s.After.ID)
 	}
-	return db.Order(column + direction).Order("id" + direction).Limit(s.Limit)
+	return db
+}
+
+func (s Span) order(column string) string {
+	if s.After.Set() && !s.Before.Set() {
+		return column + ", id"
+	}
+	return column + " DESC, id DESC"
 }
 
 // inOrder returns what scope selected, latest first.
@@ -48,16 +54,17 @@ func inOrder[T any](s Span, rows []T) []T {
 // ActedAs returns the impersonations of a user, latest first.
 func (q Queries) ActedAs(ctx context.Context, userID string, s Span) ([]Impersonation, error) {
 	var found []Impersonation
-	err := s.scope(q.conn(ctx).Where("subject_id = ?", userID), "started_at").Find(&found).Error
+	err := s.bound(q.conn(ctx).Where("subject_id = ?", userID), "started_at").Order(s.order("started_at")).Limit(s.Limit).Find(&found).Error
 	return inOrder(s, found), translate(err)
 }
 
 // EventsAbout returns events of these types that concern a user and no impersonation,
 // latest first, also those that have no place in the tree yet.
 func (q Queries) EventsAbout(ctx context.Context, userID string, types []EventType, s Span) ([]Event, error) {
-	var found []Event
-	err := s.scope(q.conn(ctx).Where("subject_id = ? AND type IN ? AND impersonation_id = ''", userID, types), "time").Find(&found).Error
-	return inOrder(s, found), translate(err)
+	found, err := q.recorded(ctx, s.order("time"), s.Limit, func(db *gorm.DB) *gorm.DB {
+		return s.bound(db.Where("subject_id = ? AND subject_id <> '' AND type IN ? AND impersonation_id = ''", userID, types), "time")
+	})
+	return inOrder(s, found), err
 }
 
 // Reported returns which of these impersonations their subjects have reported.
@@ -67,8 +74,11 @@ func (q Queries) Reported(ctx context.Context, impersonationIDs []string) (map[s
 		return reported, nil
 	}
 	var ids []string
-	err := q.conn(ctx).Model(&Event{}).Where("impersonation_id <> '' AND impersonation_id IN ? AND type = ?", impersonationIDs, EventImpersonationReported).
-		Pluck("impersonation_id", &ids).Error
+	reports := func(which string) *gorm.DB {
+		return q.conn(ctx).Model(&Event{}).Where(which).Where("impersonation_id <> '' AND impersonation_id IN ? AND type = ?", impersonationIDs, EventImpersonationReported).
+			Select("impersonation_id")
+	}
+	err := q.conn(ctx).Raw(`? UNION ?`, reports(placed), reports("position IS NULL")).Scan(&ids).Error
 	for _, id := range ids {
 		reported[id] = true
 	}

@@ -42,8 +42,9 @@ type Activity struct{ SignIns, Users, Clients int64 }
 func (q Queries) Activity(ctx context.Context, since time.Time) (Activity, error) {
 	var a Activity
 	err := q.scan(ctx, []any{&a.SignIns, &a.Users, &a.Clients}, `
-		SELECT (SELECT COUNT(*) FROM events WHERE type = ? AND time >= ? AND impersonation_id = ''),
+		SELECT (SELECT COUNT(*) FROM events WHERE position IS NOT NULL AND type = ? AND time >= ? AND impersonation_id = '')
+			+ (SELECT COUNT(*) FROM events WHERE position IS NULL AND type = ? AND time >= ? AND impersonation_id = ''),
 			(SELECT COUNT(*) FROM users WHERE deleted_at = 0), (SELECT COUNT(*) FROM clients WHERE status = 'active')`,
-		string(EventSessionCreated), At(since))
+		string(EventSessionCreated), At(since), string(EventSessionCreated), At(since))
 	return a, err
 }

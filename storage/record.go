@@ -30,18 +30,42 @@ type EventSearch struct {
 // SearchEvents returns the events that s selects, the latest first; those After a
 // place in the order in which they happened.
 func (q Queries) SearchEvents(ctx context.Context, s EventSearch) ([]Event, error) {
+	if s.Limit == 0 {
+		s.Limit = 100
+	}
+	return q.recorded(ctx, s.order(), s.Limit, s.scope)
+}
+
+// recorded returns the events that a scope selects. The indexes are of those that have
+// their place in the tree, so that to record one costs little; those that wait for theirs
+// are few, and looked through.
+func (q Queries) recorded(ctx context.Context, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]Event, error) {
+	part := func(which string) *gorm.DB {
+		return scope(q.conn(ctx).Model(&Event{}).Where(which)).Order(order).Limit(limit)
+	}
 	var events []Event
-	err := s.scope(q.conn(ctx)).Find(&events).Error
+	err := q.conn(ctx).Raw(`SELECT * FROM (?) placed UNION ALL SELECT * FROM (?) waiting ORDER BY `+order+` LIMIT ?`,
+		part(placed), part("position IS NULL"), limit).Scan(&events).Error
 	return events, translate(err)
+}
+
+// placed is the condition that the indexes of events have.
+const placed = "position IS NOT NULL"
+
+// order is that in which the events are read.
+func (s EventSearch) order() string {
+	if s.After != (EventCursor{}) {
+		return "time, id"
+	}
+	return "time DESC, id DESC"
 }
 
 // scope adds the conditions. That a column is not empty is said once more, because
 // the indexes are of such events only and a parameter does not tell.
 func (s EventSearch) scope(db *gorm.DB) *gorm.DB {
-	order := "time DESC, id DESC"
 	switch {
 	case s.After != EventCursor{}:
-		db, order = db.Where("(time, id) > (?, ?)", s.After.Time, s.After.ID), "time, id"
+		db = db.Where("(time, id) > (?, ?)", s.After.Time, s.After.ID)
 	case s.Before != EventCursor{}:
 		db = db.Where("(time, id) < (?, ?)", s.Before.Time, s.Before.ID)
 	}
@@ -67,10 +91,7 @@ func (s EventSearch) scope(db *gorm.DB) *gorm.DB {
 	if s.Covered > 0 {
 		db = db.Where("position < ?", s.Covered)
 	}
-	if s.Limit == 0 {
-		s.Limit = 100
-	}
-	return db.Order(order).Limit(s.Limit)
+	return db
 }
 
 // Event returns the event with the given id, or ErrNotFound.

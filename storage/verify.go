@@ -222,7 +222,8 @@ func (q Queries) unrecorded(ctx context.Context) ([]string, error) {
 	err := q.conn(ctx).Raw(`SELECT i.id FROM (
 			SELECT id FROM impersonations UNION SELECT impersonation_id FROM grants WHERE impersonation_id <> '') i
 		WHERE NOT EXISTS (SELECT 1 FROM events e
-			WHERE e.impersonation_id = i.id AND e.impersonation_id <> '' AND e.type = ?)
-		ORDER BY i.id LIMIT 100`, EventImpersonationStarted).Scan(&ids).Error
+			WHERE e.impersonation_id = i.id AND e.impersonation_id <> '' AND e.position IS NOT NULL AND e.type = ?)
+		AND i.id NOT IN (SELECT impersonation_id FROM events WHERE position IS NULL AND type = ?)
+		ORDER BY i.id LIMIT 100`, EventImpersonationStarted, EventImpersonationStarted).Scan(&ids).Error
 	return ids, translate(err)
 }
