@@ -43,10 +43,8 @@ func (o *outbox) run(ctx context.Context, every time.Duration, look func(ctx, se
 			}
 			return nil
 		case receiver := <-o.done:
-			o.all--
-			if o.busy[receiver]--; o.busy[receiver] == 0 {
-				delete(o.busy, receiver)
-			}
+			o.end(receiver)
+			o.endOthers()
 			if !more {
 				continue
 			}
@@ -74,6 +72,26 @@ func keep(ctx context.Context, store func(context.Context) error) error {
 		case <-ctx.Done():
 			return err
 		case <-time.After(keepAgain):
+		}
+	}
+}
+
+func (o *outbox) end(receiver string) {
+	o.all--
+	if o.busy[receiver]--; o.busy[receiver] == 0 {
+		delete(o.busy, receiver)
+	}
+}
+
+// endOthers takes in what ended in the meantime: to look costs the same for one as for
+// many.
+func (o *outbox) endOthers() {
+	for {
+		select {
+		case receiver := <-o.done:
+			o.end(receiver)
+		default:
+			return
 		}
 	}
 }
