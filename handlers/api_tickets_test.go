@@ -51,6 +51,9 @@ func TestCreateTicket(t *testing.T) {
 		addClient(t, idp, "desk-one", func(c *storage.Client) { byCallback(c) })
 		addClient(t, idp, "desk-home", func(c *storage.Client) { c.InitiateLoginURI, c.ClientURI = "", "https://app.example/" })
 		addClient(t, idp, "desk-nowhere", func(c *storage.Client) { c.InitiateLoginURI, c.ClientURI = "", "" })
+		addClient(t, idp, "desk-server", func(c *storage.Client) {
+			c.InitiateLoginURI, c.ClientURI, c.GrantTypes = "", "", append(c.GrantTypes, grantExchange)
+		})
 		addClient(t, idp, "desk-pkce", func(c *storage.Client) { byCallback(c); c.RequirePKCE = true })
 		addClient(t, idp, "desk-off", func(c *storage.Client) { started(c); c.AllowImpersonation = false })
 		addClient(t, idp, "desk-initech", func(c *storage.Client) { started(c); c.Organizations = storage.List{"org_initech"} })
@@ -85,6 +88,8 @@ func TestCreateTicket(t *testing.T) {
 			"callback":                  {callback("desk-callback", "state", "å state &=#", "response_type", "code id_token", "response_mode", "form_post", "scope", "openid email"), 201, "", ""},
 			"the only callback":         {setting("client_id", "desk-one"), 201, "", ""},
 			"a client with a home page": {setting("client_id", "desk-home"), 201, "", ""},
+			"a client that exchanges":   {setting("client_id", "desk-server"), 201, "", ""},
+			"a bearer for its server":   {setting("client_id", "desk-server", "binding", "bearer"), 201, "", ""},
 			"an organization":           {setting("user_id", "usr_grace", "organization", "org_initech"), 201, "", ""},
 			"a state of 1024 bytes":     {callback("desk-callback", "state", strings.Repeat("x", 1024)), 201, "", ""},
 

@@ -960,6 +960,23 @@ func TestRulesOfExchangedTickets(t *testing.T) {
 	}
 }
 
+// A client of which there is a server only takes a ticket's token, and no browser.
+func TestTicketsForServers(t *testing.T) {
+	t.Parallel()
+	idp := idptest.New(t, unlimited(idptest.Options{}))
+	x := newTrade(t, idp, func(c *storage.Client) { c.InitiateLoginURI, c.ClientURI = "", "" })
+	var made struct{ ID, Token string }
+	ask(t, idp, idp.APIKey(t, "impersonation:start"), http.StatusCreated, http.MethodPost, "/tickets", map[string]any{
+		"user_id": x.subjectID(), "actor": map[string]any{"sub": x.actorID()}, "client_id": x.client, "reason": "Cannot see invoice 4711",
+	}).Into(t, &made)
+	wantStatus(t, "in a browser", x.browser.Post("/impersonate/"+made.Token, nil), http.StatusConflict)
+	x.set("subject_token", made.Token, "subject_token_type", ticketType, "reason", "")
+	x.wantActing(t, "access token", idptest.Claims(t, x.exchanged(t)["access_token"]))
+	if i := x.row(t); i.TicketID != made.ID {
+		t.Errorf("row: %+v", i)
+	}
+}
+
 // Nobody signed in: that is on the record, no token says when, and there is no way back
 // to a sign-in. What a ticket says besides is in the tokens.
 func testExchangedBearer(t *testing.T, idp *idptest.IDP) {

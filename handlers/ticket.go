@@ -149,15 +149,13 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.
 	if t.ResponseType == "" {
 		to, err := s.provider.StartURL(c, t)
 		if err != nil {
-			return err
+			return undelivered(err)
 		}
 		redirect(w, to)
 		return nil
 	}
 	request, err := s.provider.Unasked(r.Context(), t, time.Now())
-	if why, ok := errors.AsType[provider.Undeliverable](err); ok {
-		return &pageErr{Status: http.StatusConflict, Code: "undeliverable", Heading: "Nothing has started", Message: why.Message(), Cause: err}
-	}
+	err = undelivered(err)
 	if err == nil {
 		err = request.Err
 	}
@@ -172,6 +170,15 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, login *storage.
 	}
 	err = s.approve(w, r, &interaction{request: request, login: login}, provider.As{Login: login, Scope: request.GetRequestedScopes(), Ask: ask}, nil)
 	return s.ticketRefused(r, t.ID, login, err)
+}
+
+// undelivered is what a person reads whom a ticket takes nowhere. Any other error stays
+// what it is.
+func undelivered(err error) error {
+	if why, ok := errors.AsType[provider.Undeliverable](err); ok {
+		return &pageErr{Status: http.StatusConflict, Code: "undeliverable", Heading: "Nothing has started", Message: why.Message(), Cause: err}
+	}
+	return err
 }
 
 // linkPrefix begins the token of a one-time link.

@@ -71,9 +71,13 @@ func checkCallbackDelivery(c *storage.Client) error {
 
 // StartURL is where a client starts its sign-in with a ticket: its
 // initiate_login_uri, with the ticket's name as login_hint (OpenID Connect Core
-// section 4). Without one it is the client's home page, and the person starts there.
+// section 4). Without one it is the client's home page, and the person starts there;
+// without that either, an Undeliverable: the client exchanges the ticket's token.
 func (p *Provider) StartURL(c *storage.Client, t *storage.Ticket) (string, error) {
-	if c.InitiateLoginURI == "" {
+	switch {
+	case c.InitiateLoginURI == "" && c.ClientURI == "":
+		return "", undeliverableAddress
+	case c.InitiateLoginURI == "":
 		return c.ClientURI, nil
 	}
 	u, err := url.Parse(c.InitiateLoginURI)

@@ -114,10 +114,11 @@ func (p *Provider) address(ctx context.Context, c *storage.Client, t *storage.Ti
 			return FieldError{Field: f.name, Wrong: "the client starts its sign-ins itself; only one with delivery callback takes an answer that it did not ask for"}
 		}
 	}
+	exchanges := slices.Contains(c.GrantTypes, grantTokenExchange) // its server takes the token, where no browser comes
 	switch {
-	case c.InitiateLoginURI == "" && c.ClientURI == "":
+	case c.InitiateLoginURI == "" && c.ClientURI == "" && !exchanges:
 		return FieldError{Field: "client_id", Wrong: undeliverableAddress.Message()}
-	case c.InitiateLoginURI == "" && q.Binding == storage.BindingBearer:
+	case c.InitiateLoginURI == "" && q.Binding == storage.BindingBearer && !exchanges:
 		return FieldError{Field: "binding", Value: q.Binding, Wrong: "needs a client with an initiate_login_uri, or with delivery callback"}
 	case q.TargetLinkURI != "" && !OwnTarget(c, q.TargetLinkURI):
 		return FieldError{Field: "target_link_uri", Wrong: "is no address of the client's own"}
