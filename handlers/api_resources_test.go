@@ -422,6 +422,51 @@ func TestAPIImpersonations(t *testing.T) {
 	})
 }
 
+// F08: what staff of one organization asked a user is nothing for a key of another.
+func TestAPISupportRequestsReach(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		asked := map[string]string{} // the user's name and the actor's to the id of the request
+		for _, organization := range []string{"org_globex", "org_initech"} {
+			name := unique("local")
+			enroll(t, idp, name, "")
+			within(t, idp, name, "support", organization)
+			asked["grace "+organization] = requested(t, idp, "usr_grace", "usr_"+name)
+		}
+		asked["ada"] = requested(t, idp, "usr_ada", "usr_sam")
+		for _, c := range []struct {
+			key, user string
+			want      []string
+		}{
+			{idp.APIKey(t, "users:read"), "usr_grace", []string{asked["grace org_globex"], asked["grace org_initech"]}},
+			{idp.LocalAPIKey(t, "org_globex", "users:read"), "usr_grace", []string{asked["grace org_globex"]}},
+			{idp.LocalAPIKey(t, "org_initech", "users:read"), "usr_grace", []string{asked["grace org_initech"]}},
+			{idp.LocalAPIKey(t, "org_globex", "users:read"), "usr_ada", []string{asked["ada"]}}, // who belongs nowhere else
+		} {
+			var said api.SupportAccess
+			ask(t, idp, c.key, http.StatusOK, http.MethodGet, "/users/"+c.user+"/support-access", nil).Into(t, &said)
+			var got []string
+			for _, r := range said.Requests {
+				got = append(got, r.ID)
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s: got %v, want %v", c.user, got, c.want)
+			}
+		}
+	})
+}
+
+// requested asks a user for support access in somebody's place.
+func requested(t *testing.T, idp *idptest.IDP, user, actor string) string {
+	t.Helper()
+	var r api.SupportRequest
+	ask(t, idp, idp.APIKey(t, "impersonation:start"), http.StatusCreated, http.MethodPost, "/users/"+user+"/support-access/requests",
+		`{"actor_id": "`+actor+`", "reason": "Cannot see invoice 4711"}`).Into(t, &r)
+	return r.ID
+}
+
 func TestAPISettings(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, unlimited(idptest.Options{}))

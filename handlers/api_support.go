@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
@@ -20,6 +21,9 @@ func (a apiServer) GetSupportAccess(ctx context.Context, r api.GetSupportAccessR
 		return nil, err
 	}
 	requests, err := a.store.SupportRequests(ctx, r.UserID, pageSize)
+	if err == nil {
+		requests, err = a.reachableRequests(ctx, r.UserID, requests)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +37,27 @@ func (a apiServer) GetSupportAccess(ctx context.Context, r api.GetSupportAccessR
 		shown.Requests = append(shown.Requests, supportRequestOf(&request, now))
 	}
 	return shown, nil
+}
+
+// reachableRequests leaves of what a user was asked what the caller may know. Requests
+// are of no organization: of a user of several, one that is limited to one of these
+// sees what its own members asked (SECURITY F08).
+func (a apiServer) reachableRequests(ctx context.Context, userID string, asked []storage.SupportRequest) ([]storage.SupportRequest, error) {
+	c := callOf(ctx)
+	if c.Organization == "" || len(asked) == 0 {
+		return asked, nil
+	}
+	who := []string{userID}
+	for _, r := range asked {
+		who = append(who, r.ActorID)
+	}
+	of, err := a.store.OrganizationsOf(ctx, who)
+	if err != nil || len(of[userID]) < 2 {
+		return asked, err
+	}
+	return slices.DeleteFunc(asked, func(r storage.SupportRequest) bool {
+		return !slices.ContainsFunc(of[r.ActorID], func(o storage.Organization) bool { return o.ID == c.Organization })
+	}), nil
 }
 
 // RequestSupportAccess asks a user, on behalf of somebody who may sign in as them.

@@ -3346,7 +3346,8 @@ type ClientInterface interface {
 
 	// GetSupportAccess Show what a user says about support
 	//
-	// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
+	// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
+	// organizations, a caller that is limited to one of these sees what its own members asked.
 	//
 	// Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 	GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4974,7 +4975,8 @@ func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID Ses
 
 // GetSupportAccess Show what a user says about support
 //
-// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
+// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
+// organizations, a caller that is limited to one of these sees what its own members asked.
 //
 // Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 func (c *Client) GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9919,7 +9921,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetSupportAccessWithResponse Show what a user says about support
 	//
-	// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
+	// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
+	// organizations, a caller that is limited to one of these sees what its own members asked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14902,7 +14905,8 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, use
 
 // GetSupportAccessWithResponse Show what a user says about support
 //
-// Users allow or deny it on their account page. A program speaks only for one who has said nothing.
+// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
+// organizations, a caller that is limited to one of these sees what its own members asked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
