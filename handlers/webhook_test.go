@@ -191,7 +191,7 @@ func TestWebhookReceiverDownForAnHour(t *testing.T) {
 	v := newReceiver(t)
 	clocked(t, idptest.Options{Provider: provider.Config{Transport: v}}, func(t *testing.T, idp *idptest.IDP) {
 		_, w := hooked(t, idp, v)
-		end := working(t, idp, time.Second, 2)
+		end := working(t, idp, 3*time.Second, 2)
 		defer end()
 		v.says(0)
 		for i := range 360 {
@@ -248,14 +248,14 @@ func TestWebhookIsDisabled(t *testing.T) {
 			v := newReceiver(t)
 			clocked(t, idptest.Options{Provider: provider.Config{Transport: v}}, func(t *testing.T, idp *idptest.IDP) {
 				hooks, w := hooked(t, idp, v, "session.*")
-				end := working(t, idp, time.Minute, 1)
+				end := working(t, idp, 10*time.Minute, 1)
 				defer end()
 				v.says(c.status)
 				for passed := time.Duration(0); passed < c.after; passed += c.after / 10 {
 					happen(t, idp, storage.Event{Type: storage.EventSessionCreated}, storage.Private{})
 					time.Sleep(c.after / 10)
 				}
-				time.Sleep(3 * time.Minute)
+				time.Sleep(30 * time.Minute)
 				now, err := idp.Store.Webhook(t.Context(), w.ID)
 				check(t, err)
 				if now.Status != storage.WebhookDisabled || now.DisabledReason != c.why {
