@@ -25,6 +25,7 @@ import (
 	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/storage/storagetest"
 )
 
 // unlimited is a provider on which a test may start as many as it needs.
@@ -758,7 +759,7 @@ func testRecord(t *testing.T, idp *idptest.IDP) {
 }
 
 var databases = map[string]func(t testing.TB) string{
-	"sqlite":   func(t testing.TB) string { return "sqlite:" + t.TempDir() + "/understudy.db" },
+	"sqlite":   func(t testing.TB) string { return "sqlite:" + storagetest.Dir(t) + "/understudy.db" },
 	"postgres": idptest.Postgres,
 }
 

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -114,14 +113,6 @@ func (t asTB) Error(args ...any)                 { t.r.Error(args...) }
 func (t asTB) Errorf(format string, args ...any) { t.r.Errorf(format, args...) }
 func (t asTB) Fatal(args ...any)                 { t.r.Fatal(args...) }
 func (t asTB) Fatalf(format string, args ...any) { t.r.Fatalf(format, args...) }
-
-// TempDir is gone with the check, not only with the test.
-func (t asTB) TempDir() string {
-	dir, err := os.MkdirTemp("", "understudy-model-")
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
 
 func newModel(t asTB, idp *idptest.IDP, db *sql.DB) *model {
 	m := &model{idp: idp, db: db, t: t}

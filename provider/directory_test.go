@@ -22,7 +22,7 @@ var byRoot = storage.Cause{By: "usr_root", Request: storage.Request{ID: "req_1",
 // migratedStore returns an empty database with a current schema.
 func migratedStore(t testing.TB) *storage.Store {
 	t.Helper()
-	return openTestStore(t, migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db")))
+	return openTestStore(t, migrated.SQLite(t, filepath.Join(storagetest.Dir(t), "test.db")))
 }
 
 var migrated = storagetest.New(func(dsn string) error {

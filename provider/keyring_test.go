@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/understudy-id/understudy/storage"
+	"github.com/understudy-id/understudy/storage/storagetest"
 )
 
 const testSecret = "a secret that is long enough for a test"
@@ -24,7 +25,7 @@ func eachDSN(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Parallel()
 	for name, newDSN := range map[string]func(testing.TB) string{
-		storage.SQLite:   func(t testing.TB) string { return migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db")) },
+		storage.SQLite:   func(t testing.TB) string { return migrated.SQLite(t, filepath.Join(storagetest.Dir(t), "test.db")) },
 		storage.Postgres: migrated.Postgres,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestTwoCheckpointKeys(t *testing.T) {
 // checkpoints are believed of.
 func TestForeignCheckpointKey(t *testing.T) {
 	t.Parallel()
-	ctx, dsn := t.Context(), migrated.SQLite(t, filepath.Join(t.TempDir(), "test.db"))
+	ctx, dsn := t.Context(), migrated.SQLite(t, filepath.Join(storagetest.Dir(t), "test.db"))
 	s := openTestStore(t, dsn)
 	a := newTestAuditor(t, s, "https://id.test")
 	public, private, err := ed25519.GenerateKey(nil)

@@ -42,7 +42,7 @@ func forEachDialect(t *testing.T, test func(t *testing.T, s *Store)) {
 func newStore(t testing.TB, dialect string) *Store {
 	t.Helper()
 	if dialect == SQLite {
-		file := filepath.Join(t.TempDir(), "a b?.db") // a name that a URL must escape
+		file := filepath.Join(storagetest.Dir(t), "a b?.db") // a name that a URL must escape
 		return openStore(t, Options{DSN: template.SQLite(t, file)})
 	}
 	return openStore(t, Options{DSN: template.Postgres(t)})

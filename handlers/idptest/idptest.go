@@ -119,7 +119,7 @@ func (idp *IDP) Again(t testing.TB) *IDP {
 // than a new one.
 func (idp *IDP) Copy(t testing.TB) *IDP {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "understudy.db")
+	file := filepath.Join(storagetest.Dir(t), "understudy.db")
 	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(idp.DSN, "sqlite:"))
 	check(t, err)
 	_, err = db.Exec(`VACUUM INTO ?`, file)
@@ -135,7 +135,7 @@ func start(t testing.TB, o Options) *IDP {
 	t.Helper()
 	ctx := context.Background()
 	if o.DSN == "" {
-		o.DSN = "sqlite:" + filepath.Join(t.TempDir(), "understudy.db")
+		o.DSN = "sqlite:" + filepath.Join(storagetest.Dir(t), "understudy.db")
 	}
 	if file, ok := strings.CutPrefix(o.DSN, "sqlite:"); ok {
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {

@@ -34,7 +34,7 @@ cd / && rm -rf "$dir"
 // settings trade away every durability: nobody will miss this data.
 var settings = []string{
 	"listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-	"wal_level=minimal", "max_wal_senders=0", "max_connections=300", "shared_buffers=64MB",
+	"wal_level=minimal", "max_wal_senders=0", "max_connections=300", "shared_buffers=64MB", "max_wal_size=128MB",
 }
 
 // Start starts a cluster on a Unix socket and returns its administrator's DSN.
@@ -44,7 +44,7 @@ func Start() (dsn string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	dir, err := os.MkdirTemp("", "understudy-pg-") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp(Memory(), "understudy-pg-") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		return "", nil, fmt.Errorf("pgtest: %w", err)
 	}

@@ -54,6 +54,22 @@ func (m *Template) SQLite(t testing.TB, file string) (dsn string) {
 	return "sqlite:" + file
 }
 
+// Dir makes a directory for databases that goes away with the test. It is in memory
+// where it can be, or tests would mostly wait for the disk.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(pgtest.Memory(), "understudy-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // Postgres makes a copy that is dropped when the test ends.
 func (m *Template) Postgres(t testing.TB) (dsn string) {
 	t.Helper()
