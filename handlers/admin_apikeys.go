@@ -49,7 +49,7 @@ func (s *Server) showAPIKeys(w http.ResponseWriter, r *http.Request, st *staff, 
 	}
 	search := storage.APIKeySearch{Limit: pageSize}
 	if cursor := q.Get(afterParameter); cursor != "" {
-		search.At = new(storage.TimePlace)
+		search.At = new(storage.Mark)
 		if err := s.provider.ReadCursor(apiKeysPath, cursor, search.At); err != nil {
 			return &pageErr{
 				Status: http.StatusBadRequest, Code: "invalid_request", Message: "The address is malformed.",
@@ -71,7 +71,7 @@ func (s *Server) showAPIKeys(w http.ResponseWriter, r *http.Request, st *staff, 
 	}
 	if more {
 		last := keys[len(keys)-1]
-		cursor, err := s.provider.Cursor(apiKeysPath, storage.TimePlace{Time: last.CreatedAt, ID: last.ID})
+		cursor, err := s.provider.Cursor(apiKeysPath, storage.Mark{Time: last.CreatedAt, ID: last.ID})
 		if err != nil {
 			return err
 		}

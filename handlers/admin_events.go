@@ -123,18 +123,18 @@ func moment(text string) (storage.Time, bool) {
 // cursor is a place in the record as an address has it.
 var cursor = regexp.MustCompile(`^([0-9]{1,16})\.(evt_[a-z2-7]{26})$`)
 
-func parseCursor(text string) (storage.EventCursor, error) {
+func parseCursor(text string) (storage.Mark, error) {
 	m := cursor.FindStringSubmatch(text)
 	if text == "" {
-		return storage.EventCursor{}, nil
+		return storage.Mark{}, nil
 	}
 	if m == nil {
-		return storage.EventCursor{}, &pageErr{
+		return storage.Mark{}, &pageErr{
 			Status: http.StatusBadRequest, Code: "invalid_request", Message: "This address names no place in the record.", BackURL: "/admin/events", BackLabel: "The whole record",
 		}
 	}
 	at, err := strconv.ParseInt(m[1], 10, 64)
-	return storage.EventCursor{Time: storage.Time(at), ID: m[2]}, err
+	return storage.Mark{Time: storage.Time(at), ID: m[2]}, err
 }
 
 func cursorOf(e *storage.Event) string {
@@ -178,7 +178,7 @@ func (s *Server) showEvents(w http.ResponseWriter, r *http.Request, st *staff, f
 	}
 	more := len(found) > pageSize
 	found = found[:min(len(found), pageSize)]
-	back := search.After != storage.EventCursor{}
+	back := search.After != storage.Mark{}
 	if back {
 		slices.Reverse(found)
 	}
@@ -188,7 +188,7 @@ func (s *Server) showEvents(w http.ResponseWriter, r *http.Request, st *staff, f
 	if len(found) > 0 && (back || more) {
 		p.OlderURL = f.address("before", cursorOf(&found[len(found)-1]))
 	}
-	if len(found) > 0 && (back && more || search.Before != storage.EventCursor{}) {
+	if len(found) > 0 && (back && more || search.Before != storage.Mark{}) {
 		p.NewerURL = f.address("after", cursorOf(&found[0]))
 	}
 	return s.pages.Events(w, http.StatusOK, p)

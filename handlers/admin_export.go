@@ -95,7 +95,7 @@ func (s *Server) sendEvents(ctx context.Context, w http.ResponseWriter, format s
 		return err
 	}
 	answer := http.NewResponseController(w)
-	search.After, search.Limit = storage.EventCursor{Time: 1}, exportBatch
+	search.After, search.Limit = storage.Mark{Time: 1}, exportBatch
 	for {
 		found, err := s.store.SearchEvents(ctx, search)
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *Server) sendEvents(ctx context.Context, w http.ResponseWriter, format s
 			break
 		}
 		last := found[len(found)-1]
-		search.After = storage.EventCursor{Time: last.Time, ID: last.ID}
+		search.After = storage.Mark{Time: last.Time, ID: last.ID}
 	}
 	if format == provider.FormatJSONL {
 		return writeCheckpoint(w, signed, broken)

@@ -160,7 +160,7 @@ func (s *Server) denials(w http.ResponseWriter, r *http.Request, st *staff) erro
 	if p.Tabs, err = s.impersonationTabs(r, st, here); err != nil {
 		return err
 	}
-	search := storage.EventSearch{Type: storage.EventImpersonationDenied, Before: storage.EventCursor(part.Before), Limit: pageSize + 1}
+	search := storage.EventSearch{Type: storage.EventImpersonationDenied, Before: part.Before, Limit: pageSize + 1}
 	if !st.may(impersonation.PermissionRead) {
 		search.ActorID = st.User.ID
 	}

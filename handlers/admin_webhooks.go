@@ -174,7 +174,7 @@ func (s *Server) showWebhook(w http.ResponseWriter, r *http.Request, st *staff, 
 	if err != nil {
 		return err
 	}
-	search.Before = storage.Mark(at)
+	search.Before = at
 	found, err := s.store.Deliveries(r.Context(), search)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (a apiServer) keysOf(c *call) *provider.APIKeys {
 
 // ListAPIKeys lists the keys within reach of the caller.
 func (a apiServer) ListAPIKeys(ctx context.Context, r api.ListAPIKeysRequestObject) (api.ListAPIKeysResponseObject, error) {
-	at, err := place[storage.TimePlace](ctx, a, r.Params.Cursor)
+	at, err := place[storage.Mark](ctx, a, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +30,8 @@ func (a apiServer) ListAPIKeys(ctx context.Context, r api.ListAPIKeysRequestObje
 	for _, k := range keys {
 		page.Data = append(page.Data, apiKeyOf(&k))
 	}
-	page.NextCursor, err = next(ctx, a, keys, more, func(k storage.APIKey) storage.TimePlace {
-		return storage.TimePlace{Time: k.CreatedAt, ID: k.ID}
+	page.NextCursor, err = next(ctx, a, keys, more, func(k storage.APIKey) storage.Mark {
+		return storage.Mark{Time: k.CreatedAt, ID: k.ID}
 	})
 	return page, err
 }

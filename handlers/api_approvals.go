@@ -14,7 +14,7 @@ import (
 
 // ListApprovals lists the requests for approval within reach of the caller.
 func (a apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsRequestObject) (api.ListApprovalsResponseObject, error) {
-	at, err := place[storage.TimePlace](ctx, a, r.Params.Cursor)
+	at, err := place[storage.Mark](ctx, a, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (a apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsRequest
 		f.Organizations = []string{organization}
 	}
 	if at != nil {
-		f.Before = storage.Mark{Time: at.Time, ID: at.ID}
+		f.Before = *at
 	}
 	found, err := a.store.Approvals(ctx, f, now)
 	if err != nil {
@@ -44,8 +44,8 @@ func (a apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsRequest
 	for _, one := range found {
 		page.Data = append(page.Data, approvalOf(&one, now))
 	}
-	page.NextCursor, err = next(ctx, a, found, more, func(one storage.Approval) storage.TimePlace {
-		return storage.TimePlace{Time: one.CreatedAt, ID: one.ID}
+	page.NextCursor, err = next(ctx, a, found, more, func(one storage.Approval) storage.Mark {
+		return storage.Mark{Time: one.CreatedAt, ID: one.ID}
 	})
 	return page, err
 }

@@ -24,7 +24,7 @@ func (a apiServer) ListImpersonations(ctx context.Context, r api.ListImpersonati
 		list.Organization = c.Organization
 	}
 	var err error
-	if list.At, err = place[storage.TimePlace](ctx, a, p.Cursor); err != nil {
+	if list.At, err = place[storage.Mark](ctx, a, p.Cursor); err != nil {
 		return nil, err
 	}
 	found, more, err := a.store.ImpersonationPage(ctx, list, now)
@@ -35,8 +35,8 @@ func (a apiServer) ListImpersonations(ctx context.Context, r api.ListImpersonati
 	for _, i := range found {
 		page.Data = append(page.Data, impersonationOf(&i, now))
 	}
-	page.NextCursor, err = next(ctx, a, found, more, func(i storage.Impersonation) storage.TimePlace {
-		return storage.TimePlace{Time: i.StartedAt, ID: i.ID}
+	page.NextCursor, err = next(ctx, a, found, more, func(i storage.Impersonation) storage.Mark {
+		return storage.Mark{Time: i.StartedAt, ID: i.ID}
 	})
 	return page, err
 }

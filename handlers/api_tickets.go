@@ -15,7 +15,7 @@ import (
 
 // ListTickets lists the tickets within reach of the caller.
 func (a apiServer) ListTickets(ctx context.Context, r api.ListTicketsRequestObject) (api.ListTicketsResponseObject, error) {
-	at, err := place[storage.TimePlace](ctx, a, r.Params.Cursor)
+	at, err := place[storage.Mark](ctx, a, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -31,8 +31,8 @@ func (a apiServer) ListTickets(ctx context.Context, r api.ListTicketsRequestObje
 	for _, t := range tickets {
 		page.Data = append(page.Data, ticketOf(&t, now))
 	}
-	page.NextCursor, err = next(ctx, a, tickets, more, func(t storage.Ticket) storage.TimePlace {
-		return storage.TimePlace{Time: t.CreatedAt, ID: t.ID}
+	page.NextCursor, err = next(ctx, a, tickets, more, func(t storage.Ticket) storage.Mark {
+		return storage.Mark{Time: t.CreatedAt, ID: t.ID}
 	})
 	return page, err
 }

@@ -60,7 +60,7 @@ func (q Queries) apiKey(ctx context.Context, where string, arg any) (*APIKey, er
 // APIKeySearch selects API keys.
 type APIKeySearch struct {
 	Organization string // those of this one only; empty: all
-	At           *TimePlace
+	At           *Mark
 	Limit        int
 }
 

@@ -15,15 +15,6 @@ type Span struct {
 	Limit         int
 }
 
-// Mark is the key of a row in a history.
-type Mark struct {
-	Time Time
-	ID   string
-}
-
-// Set reports whether there is a mark.
-func (m Mark) Set() bool { return m.ID != "" }
-
 // bound bounds a query. Where the span has After, the rows nearest to it come first in
 // its order; see inOrder.
 func (s Span) bound(db *gorm.DB, column string) *gorm.DB {

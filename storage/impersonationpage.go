@@ -9,7 +9,7 @@ import (
 type ImpersonationPage struct {
 	Actor, Subject, Client, Organization string // what is not empty
 	Running, Over                        bool   // under way, or not; neither: all
-	At                                   *TimePlace
+	At                                   *Mark
 	Limit                                int
 }
 

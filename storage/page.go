@@ -35,15 +35,18 @@ func pageByName[T any](db *gorm.DB, at *NamePlace, limit int, name, id string) (
 	return rows, more, nil
 }
 
-// TimePlace is where a list that has the latest first goes on: behind this place.
-type TimePlace struct {
+// Mark is a place in a list that is sorted by time, then id: the key of a row there.
+type Mark struct {
 	Time Time
 	ID   string
 }
 
+// Set reports whether there is a mark.
+func (m Mark) Set() bool { return m.ID != "" }
+
 // pageByTime reads at most limit rows on from a place, nil for the beginning, the latest
 // first. more reports that there are further ones.
-func pageByTime[T any](db *gorm.DB, at *TimePlace, limit int, time, id string) (rows []T, more bool, err error) {
+func pageByTime[T any](db *gorm.DB, at *Mark, limit int, time, id string) (rows []T, more bool, err error) {
 	if at != nil {
 		db = db.Where("("+time+", "+id+") < (?, ?)", at.Time, at.ID)
 	}

@@ -119,7 +119,7 @@ func TestPagesByName(t *testing.T) {
 func TestPagesByIndex(t *testing.T) {
 	var last string
 	s := openStore(t, Options{DSN: template.SQLite(t, t.TempDir()+"/u.db"), Trace: func(statement string) { last = statement }})
-	at := &TimePlace{Time: At(t0), ID: "x"}
+	at := &Mark{Time: At(t0), ID: "x"}
 	tickets := func(q TicketSearch) func() error {
 		return func() error {
 			_, _, err := s.Tickets(t.Context(), q, t0)
@@ -161,8 +161,8 @@ func TestPagesByIndex(t *testing.T) {
 		"impersonations_organization": {impersonations(ImpersonationPage{Organization: "org", At: at})},
 		"api_keys_created":            {keys(APIKeySearch{At: at})},
 		"api_keys_organization":       {keys(APIKeySearch{Organization: "org", At: at})},
-		"webhook_deliveries_created":  {deliveries(DeliverySearch{WebhookID: "wh", Before: Mark(*at)})},
-		"webhook_deliveries_status":   {deliveries(DeliverySearch{WebhookID: "wh", Status: DeliveryFailed, Before: Mark(*at)})},
+		"webhook_deliveries_created":  {deliveries(DeliverySearch{WebhookID: "wh", Before: *at})},
+		"webhook_deliveries_status":   {deliveries(DeliverySearch{WebhookID: "wh", Status: DeliveryFailed, Before: *at})},
 	} {
 		for _, read := range reads {
 			if err := read(); err != nil {

@@ -6,10 +6,6 @@ import (
 	"gorm.io/gorm"
 )
 
-// EventCursor is a place in the record as people read it: by time, and by id
-// where times are equal.
-type EventCursor = TimePlace
-
 // EventSearch selects events by what is not zero, those without a position too.
 type EventSearch struct {
 	From, To        Time // from its first on, up to but without the second
@@ -23,7 +19,7 @@ type EventSearch struct {
 
 	// Before asks for the latest events before a place, After for the first ones after
 	// it. Neither: the latest of all.
-	Before, After EventCursor
+	Before, After Mark
 	Limit         int // zero: 100
 }
 
@@ -54,7 +50,7 @@ const placed = "position IS NOT NULL"
 
 // order is that in which the events are read.
 func (s EventSearch) order() string {
-	if s.After != (EventCursor{}) {
+	if s.After != (Mark{}) {
 		return "time, id"
 	}
 	return "time DESC, id DESC"
@@ -64,9 +60,9 @@ func (s EventSearch) order() string {
 // the indexes are of such events only and a parameter does not tell.
 func (s EventSearch) scope(db *gorm.DB) *gorm.DB {
 	switch {
-	case s.After != EventCursor{}:
+	case s.After != Mark{}:
 		db = db.Where("(time, id) > (?, ?)", s.After.Time, s.After.ID)
-	case s.Before != EventCursor{}:
+	case s.Before != Mark{}:
 		db = db.Where("(time, id) < (?, ?)", s.Before.Time, s.Before.ID)
 	}
 	for _, c := range []struct{ column, value string }{

@@ -76,7 +76,7 @@ func TestSearchEvents(t *testing.T) {
 					break
 				}
 				last := events[len(events)-1]
-				page.Before = EventCursor{last.Time, last.ID}
+				page.Before = Mark{last.Time, last.ID}
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%s: got %d events, want %d: %q", test.name, len(got), len(want), got)
@@ -85,7 +85,7 @@ func TestSearchEvents(t *testing.T) {
 				continue
 			}
 			forth := test.search
-			forth.After, forth.Limit = EventCursor{Time: 1}, 1000
+			forth.After, forth.Limit = Mark{Time: 1}, 1000
 			events, err := s.SearchEvents(t.Context(), forth)
 			if err != nil || len(events) != len(want) || events[0].ID != want[len(want)-1] {
 				t.Errorf("%s, forwards: got %d events, %v", test.name, len(events), err)
@@ -101,7 +101,7 @@ func TestSearchEvents(t *testing.T) {
 // A page costs the same however long the record is: an index gives it in order.
 func TestSearchEventsByIndex(t *testing.T) {
 	s := newStore(t, SQLite)
-	before := EventCursor{At(t0), "evt_x"}
+	before := Mark{At(t0), "evt_x"}
 	for index, searches := range map[string][]EventSearch{
 		"events_time":    {{}, {Before: before}, {After: before}, {From: At(t0), To: At(t0.Add(time.Hour))}, {NotType: "x.y"}},
 		"events_type":    {{Type: "x.y"}, {Type: "x.y", Before: before}, {Type: "x.y", From: At(t0)}},

@@ -136,7 +136,7 @@ func (q Queries) PendingTickets(ctx context.Context, loginSID, clientID string, 
 type TicketSearch struct {
 	Status                               TicketStatus
 	Actor, Subject, Client, Organization string
-	At                                   *TimePlace
+	At                                   *Mark
 	Limit                                int
 }
 

@@ -116,7 +116,7 @@ func newAPIKeyListCmd() *cobra.Command {
 						rows = append(rows, []string{
 							k.ID, k.Name, strings.Join(k.Permissions, ", "), organization, moment(k.LastUsedAt), moment(k.ExpiresAt), moment(k.RevokedAt),
 						})
-						search.At = &storage.TimePlace{Time: k.CreatedAt, ID: k.ID}
+						search.At = &storage.Mark{Time: k.CreatedAt, ID: k.ID}
 					}
 				}
 				return show(cmd, all, func(w io.Writer) error { return table(w, rows) })
