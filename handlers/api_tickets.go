@@ -43,7 +43,7 @@ func (a apiServer) CreateTicket(ctx context.Context, r api.CreateTicketRequestOb
 	q := provider.TicketRequest{
 		ActorID: b.Actor.Sub, SubjectID: b.UserID, ClientID: cmp.Or(value(b.ClientID), c.ClientID), Organization: cmp.Or(value(b.Organization), c.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
 		Access: impersonation.Access(value(b.Access)), Binding: string(value(b.Binding)), TargetLinkURI: value(b.TargetLinkURI),
-		ExpiresIn: seconds(b.ExpiresInSeconds), Duration: seconds(b.SessionMaxDurationInSeconds),
+		ExpiresIn: seconds(b.ExpiresInSeconds), Duration: seconds(b.SessionMaxDurationInSeconds), ValidateConsent: value(b.ValidateConsent),
 		Callback: provider.CallbackChoice{
 			RedirectURI: value(b.CallbackURL), ResponseType: value(b.ResponseType), ResponseMode: string(value(b.ResponseMode)),
 			State: value(b.State), Scope: value(b.Scope),
@@ -103,7 +103,7 @@ func ticketOf(t *storage.Ticket, now time.Time) api.Ticket {
 	shown := api.Ticket{
 		ID: t.ID, Status: api.TicketStatus(t.Status(now)), UserID: t.SubjectID, ClientID: t.ClientID, Organization: unlessEmpty(t.OrganizationID),
 		Reason: t.Reason, TicketRef: unlessEmpty(t.TicketRef), Access: api.Access(t.Access), Binding: api.TicketBinding(t.Binding),
-		SessionMaxDurationInSeconds: int(t.Duration / int64(time.Second/time.Microsecond)), CallbackURL: unlessEmpty(t.RedirectURI),
+		SessionMaxDurationInSeconds: int(t.Duration / int64(time.Second/time.Microsecond)), ValidateConsent: t.ValidateConsent, CallbackURL: unlessEmpty(t.RedirectURI),
 		TargetLinkURI: unlessEmpty(t.TargetLinkURI), CustomClaims: json.RawMessage("{}"), ImpersonationID: unlessEmpty(t.ImpersonationID),
 		CreatedBy: unlessEmpty(t.CreatedBy), CreatedAt: t.CreatedAt.Time(), UpdatedAt: t.UpdatedAt.Time(), ExpiresAt: t.ExpiresAt.Time(),
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/understudy-id/understudy/handlers/api"
 	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -234,6 +235,59 @@ func checkTicket(t *testing.T, idp *idptest.IDP, what string, body map[string]an
 	if given, ok := body["custom_claims"].(json.RawMessage); ok && len(times.Claims) != len(given) {
 		t.Errorf("%s: claims %s", what, times.Claims)
 	}
+}
+
+// A ticket may need the user's own permission where silence is enough otherwise: when it
+// is asked for, when it is explained, and when it is redeemed.
+func TestTicketNeedsConsent(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		addClient(t, idp, "desk", started)
+		key := idp.APIKey(t, "impersonation:start", "impersonation:read", "users:read")
+		consent := func(needed bool) func(map[string]any) {
+			return setting("validate_consent", needed, "binding", "bearer")
+		}
+		create := func(needed bool) *idptest.Response {
+			return idp.API(t, key, http.MethodPost, "/tickets", ticketBody(consent(needed)))
+		}
+		explained := func(needed bool) bool {
+			w := idp.API(t, key, http.MethodPost, "/impersonations/explain", map[string]any{
+				"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "desk", "validate_consent": needed,
+			})
+			wantStatus(t, "explain", w, http.StatusOK)
+			return w.JSON(t)["allowed"] == true
+		}
+		wantStatus(t, "silence", create(false), http.StatusCreated)
+		w := create(true)
+		if wantStatus(t, "silence is a no", w, http.StatusForbidden); *w.Problem(t).Denial != string(impersonation.DenySupportAccess) || explained(true) || !explained(false) {
+			t.Errorf("got %s", w.Body)
+		}
+		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+			return tx.PutSupportAccess(ctx, &storage.SupportAccess{
+				UserID: "usr_ada", Mode: storage.SupportUntil, ExpiresAt: storage.At(time.Now().Add(time.Hour)), UpdatedAt: storage.At(time.Now()),
+			})
+		})
+		if !explained(true) {
+			t.Error("explained where she has allowed it: no")
+		}
+		for _, needed := range []bool{false, true} {
+			w := create(needed)
+			wantStatus(t, "she has allowed it", w, http.StatusCreated)
+			var made api.TicketWithToken
+			w.Into(t, &made)
+			if made.ValidateConsent != needed || idp.API(t, key, http.MethodGet, "/tickets/"+made.ID, nil).JSON(t)["validate_consent"] != needed {
+				t.Errorf("got %s", w.Body)
+			}
+			// Nobody's own permission is to be had any more.
+			check(t, provider.NewSettings(idp.Store).SetSupportRule(t.Context(), storage.SupportManaged, storage.Cause{}, time.Now()))
+			b := idp.Browser(t)
+			b.Post("/impersonate/"+made.Token, nil)
+			_, said := answered(b.Get(asking("client_id", "desk", "login_hint", made.ID)))
+			if redeemed := said.Has("code"); redeemed == needed {
+				t.Errorf("needed %v: redeemed %v", needed, redeemed)
+			}
+			check(t, provider.NewSettings(idp.Store).SetSupportRule(t.Context(), storage.SupportOptional, storage.Cause{}, time.Now()))
+		}
+	})
 }
 
 // What becomes of a ticket, and who may see and revoke it.

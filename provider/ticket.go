@@ -28,6 +28,7 @@ type TicketRequest struct {
 	Binding                string               // storage.BindingActorSession
 	ExpiresIn              time.Duration        // impersonation.TicketLifetime
 	Duration               time.Duration        // impersonation.Limits.DefaultDuration
+	ValidateConsent        bool                 // the subject has to have allowed it
 	Callback               CallbackChoice       // of a client whose delivery that is
 	TargetLinkURI          string
 	CustomClaims           map[string]any
@@ -60,7 +61,7 @@ func (p *Provider) CreateTicket(ctx context.Context, by impersonation.Caller, q 
 	err = p.Impersonation.Issue(ctx, impersonation.Ask{
 		Actor: &storage.User{ID: q.ActorID}, Caller: &by, Client: c, SubjectID: q.SubjectID, Organization: q.Organization,
 		Reason: q.Reason, TicketRef: q.TicketRef, Access: q.Access, Duration: q.Duration, Entry: "api",
-		CustomClaims: custom, Words: q.Words,
+		CustomClaims: custom, RequireSupportAccess: q.ValidateConsent, Words: q.Words,
 	}, t, info, now)
 	return t, token, Malformed(err)
 }

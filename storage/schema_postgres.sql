@@ -317,6 +317,7 @@ tickets.target_link_uri text NOT NULL DEFAULT ''::text
 tickets.ticket_ref text NOT NULL DEFAULT ''::text
 tickets.token_hash bytea NOT NULL
 tickets.updated_at bigint NOT NULL DEFAULT 0
+tickets.validate_consent boolean NOT NULL DEFAULT false
 tokens.audience text NOT NULL DEFAULT ''::text
 tokens.client_id text NOT NULL
 tokens.created_at bigint NOT NULL

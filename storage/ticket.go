@@ -39,6 +39,8 @@ type Ticket struct {
 	Dialect        string // whose words it was asked for in; empty: ours
 	CreatedBy      string // the caller of the API; empty: the actor
 	CustomClaims   string // what tokens say besides, a JSON object; empty: nothing
+	// ValidateConsent: the subject's own permission is a condition.
+	ValidateConsent bool
 
 	// What became of it: when a browser took it, which one where that is not a sign-in,
 	// and the impersonation that it started.
@@ -108,7 +110,7 @@ func (q Queries) ticket(ctx context.Context, where string, arg any) (*Ticket, er
 	var t Ticket
 	err := q.scan(ctx, t.fields(), `SELECT id, token_hash, actor_id, subject_id, client_id, organization_id, login_sid, binding, reason, ticket_ref,
 		access, duration, created_at, expires_at, redeemed_at, revoked_at, updated_at, kept_until, entry, dialect, created_by, custom_claims,
-		bound_at, browser_hash, impersonation_id, delivery, redirect_uri, response_type, response_mode, state, scope, target_link_uri
+		validate_consent, bound_at, browser_hash, impersonation_id, delivery, redirect_uri, response_type, response_mode, state, scope, target_link_uri
 		FROM tickets WHERE `+where, arg)
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (t *Ticket) fields() []any {
 	return []any{
 		&t.ID, &t.TokenHash, &t.ActorID, &t.SubjectID, &t.ClientID, &t.OrganizationID, &t.LoginSID, &t.Binding, &t.Reason, &t.TicketRef,
 		&t.Access, &t.Duration, &t.CreatedAt, &t.ExpiresAt, &t.RedeemedAt, &t.RevokedAt, &t.UpdatedAt, &t.KeptUntil, &t.Entry, &t.Dialect, &t.CreatedBy, &t.CustomClaims,
-		&t.BoundAt, &t.BrowserHash, &t.ImpersonationID, &t.Delivery, &t.RedirectURI, &t.ResponseType, &t.ResponseMode, &t.State, &t.Scope, &t.TargetLinkURI,
+		&t.ValidateConsent, &t.BoundAt, &t.BrowserHash, &t.ImpersonationID, &t.Delivery, &t.RedirectURI, &t.ResponseType, &t.ResponseMode, &t.State, &t.Scope, &t.TargetLinkURI,
 	}
 }
 

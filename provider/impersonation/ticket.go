@@ -47,6 +47,7 @@ func (s *Service) Issue(ctx context.Context, ask Ask, t *storage.Ticket, r stora
 		t.ActorID, t.SubjectID, t.ClientID, t.OrganizationID = a.Actor.ID, a.Subject.ID, a.Client.ID, a.Organization
 		t.Reason, t.TicketRef, t.Access, t.Duration = a.Reason, a.TicketRef, string(a.Access), a.Duration.Microseconds()
 		t.Entry, t.Dialect, t.CustomClaims, t.CreatedAt = ask.Entry, ask.Words.Dialect, ask.CustomClaims, storage.At(now)
+		t.ValidateConsent = ask.RequireSupportAccess
 		if !t.ExpiresAt.Set() {
 			t.ExpiresAt = storage.At(now.Add(TicketLifetime))
 		}
@@ -121,7 +122,7 @@ func askOf(t *storage.Ticket, client *storage.Client) *Ask {
 	return &Ask{
 		Client: client, SubjectID: t.SubjectID, Organization: t.OrganizationID,
 		Reason: t.Reason, TicketRef: t.TicketRef, Access: Access(t.Access), Duration: time.Duration(t.Duration) * time.Microsecond,
-		Entry: t.Entry, CustomClaims: t.CustomClaims, Ticket: t, Words: Words{Dialect: t.Dialect},
+		Entry: t.Entry, CustomClaims: t.CustomClaims, RequireSupportAccess: t.ValidateConsent, Ticket: t, Words: Words{Dialect: t.Dialect},
 	}
 }
 

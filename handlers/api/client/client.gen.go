@@ -1180,6 +1180,9 @@ type ExplainRequest struct {
 	Reason    *string `json:"reason,omitempty"`
 	SubjectID ID      `json:"subject_id"`
 	TicketRef *string `json:"ticket_ref,omitempty"`
+
+	// ValidateConsent Whether the user has to have allowed it in any case.
+	ValidateConsent *bool `json:"validate_consent,omitempty"`
 }
 
 // ExplainRequestAccess defines model for ExplainRequest.Access.
@@ -1449,6 +1452,9 @@ type NewTicket struct {
 	// TicketRef The case in your help desk.
 	TicketRef *string `json:"ticket_ref,omitempty"`
 	UserID    ID      `json:"user_id"`
+
+	// ValidateConsent Whether the user has to have allowed that support signs in as them, also where silence is enough otherwise. It is asked again when the ticket is redeemed.
+	ValidateConsent *bool `json:"validate_consent,omitempty"`
 }
 
 // NewTicketResponseMode defines model for NewTicket.ResponseMode.
@@ -1815,11 +1821,12 @@ type Ticket struct {
 	SessionMaxDurationInSeconds int     `json:"session_max_duration_in_seconds"`
 
 	// Status Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
-	Status        TicketStatus `json:"status"`
-	TargetLinkURI *string      `json:"target_link_uri"`
-	TicketRef     *string      `json:"ticket_ref"`
-	UpdatedAt     time.Time    `json:"updated_at"`
-	UserID        ID           `json:"user_id"`
+	Status          TicketStatus `json:"status"`
+	TargetLinkURI   *string      `json:"target_link_uri"`
+	TicketRef       *string      `json:"ticket_ref"`
+	UpdatedAt       time.Time    `json:"updated_at"`
+	UserID          ID           `json:"user_id"`
+	ValidateConsent bool         `json:"validate_consent"`
 }
 
 // TicketBinding `actor_session`: the actor signs in to redeem it, and nobody else can. `bearer`: whoever opens it
@@ -1876,8 +1883,9 @@ type TicketWithToken struct {
 	UpdatedAt time.Time `json:"updated_at"`
 
 	// URL Where the actor redeems it.
-	URL    string `json:"url"`
-	UserID ID     `json:"user_id"`
+	URL             string `json:"url"`
+	UserID          ID     `json:"user_id"`
+	ValidateConsent bool   `json:"validate_consent"`
 }
 
 // User A user. Claims that they do not have are not there.
