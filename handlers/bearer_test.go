@@ -705,7 +705,8 @@ func TestTicketRunsOut(t *testing.T) {
 	})
 }
 
-// Whoever signs out everywhere also stops acting where no sign-in of theirs is.
+// A14: whoever signs out everywhere, or gets another password, also stops acting where no
+// sign-in of theirs is, and what they asked for and did not start is taken back.
 func TestSignedOutEverywhereOfNoSignIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
 		addClient(t, idp, "desk-out", bound)
@@ -725,6 +726,9 @@ func TestSignedOutEverywhereOfNoSignIn(t *testing.T) {
 				key := idp.APIKey(t, provider.Permissions()...)
 				wantStatus(t, "revoke", idp.API(t, key, http.MethodDelete, "/users/usr_"+actor+"/sessions", nil), http.StatusNoContent)
 			},
+			"by another password": func(actor string) {
+				check(t, provider.NewDirectory(idp.Store).SetPassword(t.Context(), "usr_"+actor, "another battery staple", storage.Cause{}, time.Now()))
+			},
 		} {
 			actor, other := agent(t, idp), agent(t, idp)
 			for _, name := range []string{actor, other} {
@@ -736,7 +740,14 @@ func TestSignedOutEverywhereOfNoSignIn(t *testing.T) {
 					t.Fatalf("%s: nothing runs", what)
 				}
 			}
+			waits, link := ticketed(t, idp, aTicket("usr_"+actor, "desk-out", nil))
 			end(actor)
+			if kept, err := idp.Store.TicketNamed(t.Context(), waits.ID); err != nil || kept.Status(time.Now()) != storage.TicketRevoked {
+				t.Errorf("%s: what waits is %+v, %v", what, kept, err)
+			}
+			stranger := idp.Browser(t)
+			stranger.Post(link, nil)
+			stranger.Get(asking("client_id", "desk-out", "login_hint", waits.ID))
 			if runs(actor) || !runs(other) {
 				t.Errorf("%s: the actor's runs: %v, another's: %v", what, runs(actor), runs(other))
 			}

@@ -18,8 +18,8 @@ func (p *Provider) SignOutOf(ctx context.Context, l *storage.Login, sid string, 
 	return p.store.Write(ctx, func(tx *storage.Tx) error { return signOutOf(ctx, tx, l.User.ID, sid, r, now) })
 }
 
-// SignOutOthers ends all sign-ins of a person but the one that asks for it, and what they
-// do as others over none.
+// SignOutOthers ends all sign-ins of a person but the one that asks for it, what they do
+// as others over none, and what they asked for elsewhere and did not start.
 func (p *Provider) SignOutOthers(ctx context.Context, l *storage.Login, r storage.Request, now time.Time) error {
 	return p.store.Write(ctx, func(tx *storage.Tx) error {
 		live, err := tx.OpenLogins(ctx, l.User.ID, now)
@@ -35,13 +35,8 @@ func (p *Provider) SignOutOthers(ctx context.Context, l *storage.Login, r storag
 				return err
 			}
 		}
-		return endWithoutLogin(ctx, tx, l.User.ID, storage.Cause{By: l.User.ID, Request: r}, now)
+		return tx.EndWithoutLogin(ctx, l.User.ID, l.SID, storage.Cause{By: l.User.ID, Request: r}, now)
 	})
-}
-
-// endWithoutLogin ends the impersonations of an actor that no sign-in of theirs ends with.
-func endWithoutLogin(ctx context.Context, tx *storage.Tx, actorID string, by storage.Cause, now time.Time) error {
-	return tx.EndImpersonations(ctx, storage.ImpersonationFilter{Actor: actorID, NoLogin: true}, by.With(storage.EndSignedOut), now)
 }
 
 func signOutOf(ctx context.Context, tx *storage.Tx, userID, sid string, r storage.Request, now time.Time) error {

@@ -116,7 +116,8 @@ func (d *Directory) EndSignIn(ctx context.Context, userID, sid string, by storag
 	})
 }
 
-// EndSignIns ends all sign-ins of a user, and what they do as others over none.
+// EndSignIns ends all sign-ins of a user, what they do as others over none, and what they
+// asked for and did not start.
 func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := d.checkReach(ctx, tx, userID); err != nil {
@@ -131,7 +132,7 @@ func (d *Directory) EndSignIns(ctx context.Context, userID string, by storage.Ca
 				return err
 			}
 		}
-		return endWithoutLogin(ctx, tx, userID, by, now)
+		return tx.EndWithoutLogin(ctx, userID, "", by, now)
 	})
 }
 

@@ -214,6 +214,15 @@ func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time)
 	return tx.EndImpersonations(ctx, ImpersonationFilter{LoginSID: sid}, by.With(EndSignedOut), now)
 }
 
+// EndWithoutLogin ends what a user does as others and no sign-in of theirs ends with, and
+// takes back what waits to be started, but for the tickets of the sign-in with the sid keep.
+func (tx *Tx) EndWithoutLogin(ctx context.Context, userID, keep string, by Cause, now time.Time) error {
+	if err := tx.withdrawStarts(ctx, ImpersonationFilter{Actor: userID}, keep, by, now); err != nil {
+		return err
+	}
+	return tx.EndImpersonations(ctx, ImpersonationFilter{Actor: userID, NoLogin: true}, by.With(EndSignedOut), now)
+}
+
 // LiveLogins returns where a user is signed in, last used first.
 func (q Queries) LiveLogins(ctx context.Context, userID string, now time.Time) ([]LoginSession, error) {
 	var found []LoginSession

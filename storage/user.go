@@ -186,7 +186,8 @@ func (u *User) complete(now time.Time) {
 }
 
 // SetPassword stores a new hash and ends everything that the old password opened:
-// the user's sign-ins and grants, the impersonations they run and those of them (SECURITY D06, A14, A15).
+// the user's sign-ins and grants, the impersonations they run and those of them, and what
+// waits to start either (SECURITY D06, A14, A15).
 func (tx *Tx) SetPassword(ctx context.Context, userID, hash string, by Cause, now time.Time) error {
 	return tx.SetPasswordIn(ctx, userID, hash, "", by, now)
 }
@@ -202,6 +203,9 @@ func (tx *Tx) SetPasswordIn(ctx context.Context, userID, hash, keep string, by C
 		return err
 	}
 	if err := tx.revokeGrants(ctx, now, "user_id = ? AND (login_sid = '' OR login_sid <> ?)", userID, keep); err != nil {
+		return err
+	}
+	if err := tx.withdrawStarts(ctx, ImpersonationFilter{Party: userID}, "", by, now); err != nil {
 		return err
 	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{Party: userID}, by.With(EndCredentialsChanged), now)
@@ -223,7 +227,7 @@ func (tx *Tx) UpgradePasswordHash(ctx context.Context, userID, old, hash string)
 }
 
 // DisableUser ends the user's sign-ins, grants and impersonations, on either
-// side, and refuses new ones.
+// side, also those that wait to be started, and refuses new ones.
 func (tx *Tx) DisableUser(ctx context.Context, userID string, by Cause, now time.Time) error {
 	if err := tx.updateUser(ctx, userID, now, map[string]any{"status": UserDisabled}); err != nil {
 		return err
@@ -237,6 +241,9 @@ func (tx *Tx) endUser(ctx context.Context, userID string, by Cause, now time.Tim
 		return err
 	}
 	if err := tx.revokeGrants(ctx, now, "user_id = ?", userID); err != nil {
+		return err
+	}
+	if err := tx.withdrawStarts(ctx, ImpersonationFilter{Party: userID}, "", by, now); err != nil {
 		return err
 	}
 	if err := tx.EndImpersonations(ctx, ImpersonationFilter{Actor: userID}, by.With(EndActorDisabled), now); err != nil {
