@@ -34,14 +34,12 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request, st *staff) error {
 // rotateKeys publishes the next key of each algorithm that has none.
 func (s *Server) rotateKeys(w http.ResponseWriter, r *http.Request, st *staff) error {
 	done := "keys-published"
-	for _, alg := range tokenAlgs {
-		_, made, err := s.provider.Keys.Rotate(r.Context(), alg, s.by(r, st.Login), time.Now())
-		if err != nil {
-			return err
-		}
-		if made {
-			done = "keys-rotated"
-		}
+	next, err := s.provider.Keys.Rotate(r.Context(), tokenAlgs, s.by(r, st.Login), time.Now())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(next, func(n provider.NextKey) bool { return n.Made }) {
+		done = "keys-rotated"
 	}
 	redirect(w, "/admin/keys?done="+done)
 	return nil
@@ -76,13 +74,8 @@ func (s *Server) replaceKeys(w http.ResponseWriter, r *http.Request, st *staff) 
 	if !confirmed {
 		return s.showReplaceKeys(w, r, st, http.StatusForbidden, form["alg"], []templates.FieldError{{Field: "password", Message: message}})
 	}
-	for _, alg := range tokenAlgs {
-		if !slices.Contains(form["alg"], alg) {
-			continue
-		}
-		if err := s.provider.Keys.Replace(r.Context(), alg, s.by(r, st.Login), time.Now()); err != nil {
-			return err
-		}
+	if err := s.provider.Keys.Replace(r.Context(), form["alg"], s.by(r, st.Login), time.Now()); err != nil {
+		return err
 	}
 	redirect(w, "/admin/keys?done=keys-replaced")
 	return nil

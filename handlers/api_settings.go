@@ -28,17 +28,14 @@ func (a apiServer) RotateSigningKeys(ctx context.Context, r api.RotateSigningKey
 			}
 		}
 	}
-	by := callOf(ctx).by()
-	for _, alg := range algs {
-		var err error
-		if atOnce {
-			err = a.provider.Keys.Replace(ctx, alg, by, time.Now())
-		} else {
-			_, _, err = a.provider.Keys.Rotate(ctx, alg, by, time.Now())
-		}
-		if err != nil {
-			return nil, err
-		}
+	var err error
+	if by := callOf(ctx).by(); atOnce {
+		err = a.provider.Keys.Replace(ctx, algs, by, time.Now())
+	} else {
+		_, err = a.provider.Keys.Rotate(ctx, algs, by, time.Now())
+	}
+	if err != nil {
+		return nil, err
 	}
 	list, err := a.signingKeys(ctx)
 	return api.RotateSigningKeys200JSONResponse(list), err
@@ -68,16 +65,9 @@ func (a apiServer) GetSettings(ctx context.Context, _ api.GetSettingsRequestObje
 
 // UpdateSettings changes it.
 func (a apiServer) UpdateSettings(ctx context.Context, r api.UpdateSettingsRequestObject) (api.UpdateSettingsResponseObject, error) {
-	settings, by, now := provider.NewSettings(a.store), callOf(ctx).by(), time.Now()
-	if rule := r.Body.SupportAccess; rule != nil {
-		if err := settings.SetSupportRule(ctx, storage.SupportRule(*rule), by, now); err != nil {
-			return nil, err
-		}
-	}
-	if on := r.Body.ImpersonationEnabled; on != nil {
-		if err := settings.EnableImpersonation(ctx, *on, by, now); err != nil {
-			return nil, err
-		}
+	change := provider.NewValues{ImpersonationEnabled: r.Body.ImpersonationEnabled, Support: (*storage.SupportRule)(r.Body.SupportAccess)}
+	if err := provider.NewSettings(a.store).Change(ctx, change, callOf(ctx).by(), time.Now()); err != nil {
+		return nil, err
 	}
 	s, err := a.currentSettings(ctx)
 	return api.UpdateSettings200JSONResponse(s), err

@@ -117,7 +117,7 @@ func TestEmergencyRotation(t *testing.T) {
 		}
 		wantActive(t, idp, "before", str(t, before, "access_token"), true) // and remembered
 		time.Sleep(time.Second)
-		if err := idp.Keys.Replace(t.Context(), "ES256", storage.Cause{}, time.Now()); err != nil {
+		if err := idp.Keys.Replace(t.Context(), []string{"ES256"}, storage.Cause{}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		wantActive(t, idp, "access token of the replaced key", str(t, before, "access_token"), false)
@@ -195,7 +195,7 @@ func TestDocumentsAreCached(t *testing.T) {
 		})
 	}
 	before, _ := ask(http.MethodGet, "/.well-known/jwks.json", "")
-	if _, _, err := idp.Keys.Rotate(t.Context(), "ES256", storage.Cause{}, time.Now()); err != nil {
+	if _, err := idp.Keys.Rotate(t.Context(), []string{"ES256"}, storage.Cause{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if w, _ := ask(http.MethodGet, "/.well-known/jwks.json", before.Header.Get("ETag")); w.StatusCode != http.StatusOK {

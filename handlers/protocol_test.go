@@ -524,7 +524,7 @@ func TestKeySet(t *testing.T) {
 		b := person(t, idp, "ada")
 		tokens := idp.Tokens(t, b.Code(asking()))
 		day := time.Now().Add(25 * time.Hour)
-		_, _, err := idp.Keys.Rotate(t.Context(), "ES256", storage.Cause{}, time.Now())
+		_, err := idp.Keys.Rotate(t.Context(), []string{"ES256"}, storage.Cause{}, time.Now())
 		if err == nil {
 			err = idp.Keys.Load(t.Context(), day)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/storage"
@@ -209,42 +210,53 @@ func (k *Keyring) settle(
 	return published, removed, k.Load(ctx, now)
 }
 
-// Rotate publishes the next token key of an algorithm, which signs from 24 hours
-// later on, unless one is published that is still to sign.
-func (k *Keyring) Rotate(ctx context.Context, alg string, by storage.Cause, now time.Time) (next *storage.SigningKey, made bool, err error) {
-	row, err := k.generateToken(alg, now.Add(publishAhead))
-	if err != nil {
-		return nil, false, err
-	}
-	err = k.locked(ctx, func(tx *storage.Tx, keys []storage.SigningKey) error {
-		next, made = row, true
-		for _, key := range keys {
-			if key.Purpose == purposeToken && key.Alg == alg && !key.RetiredAt.Set() && !key.ActivatesAt.Passed(now) {
-				next, made = &key, false
-			}
-		}
-		if !made {
-			return nil
-		}
-		return storeKey(ctx, tx, row, by, now)
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("store key: %w", err)
-	}
-	return next, made, k.Load(ctx, now)
+// NextKey is a token key that is published and still to sign.
+type NextKey struct {
+	storage.SigningKey
+	Made bool // just now; otherwise it was there before
 }
 
-// Replace is for keys that somebody else may have: a new token key of the
+// Rotate publishes the next token key of each algorithm, which signs from 24 hours
+// later on, unless one is published that is still to sign. Either all are, or none.
+func (k *Keyring) Rotate(ctx context.Context, algs []string, by storage.Cause, now time.Time) (next []NextKey, err error) {
+	rows, err := k.generateTokens(algs, now.Add(publishAhead))
+	if err != nil {
+		return nil, err
+	}
+	err = k.locked(ctx, func(tx *storage.Tx, keys []storage.SigningKey) error {
+		next = nil
+		for _, row := range rows {
+			waits := slices.IndexFunc(keys, func(key storage.SigningKey) bool {
+				return key.Purpose == purposeToken && key.Alg == row.Alg && !key.RetiredAt.Set() && !key.ActivatesAt.Passed(now)
+			})
+			if waits >= 0 {
+				next = append(next, NextKey{SigningKey: keys[waits]})
+				continue
+			}
+			next = append(next, NextKey{SigningKey: *row, Made: true})
+			if err := storeKey(ctx, tx, row, by, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store keys: %w", err)
+	}
+	return next, k.Load(ctx, now)
+}
+
+// Replace is for keys that somebody else may have: a new token key of each
 // algorithm signs at once, and every other one leaves the key set, so that nothing
-// they signed is believed any more.
-func (k *Keyring) Replace(ctx context.Context, alg string, by storage.Cause, now time.Time) error {
-	row, err := k.generateToken(alg, now)
+// they signed is believed any more. Either all are replaced, or none.
+func (k *Keyring) Replace(ctx context.Context, algs []string, by storage.Cause, now time.Time) error {
+	rows, err := k.generateTokens(algs, now)
 	if err != nil {
 		return err
 	}
 	err = k.locked(ctx, func(tx *storage.Tx, keys []storage.SigningKey) error {
 		for _, key := range keys {
-			if key.Purpose != purposeToken || key.Alg != alg || key.RetiredAt.Set() {
+			if key.Purpose != purposeToken || !slices.Contains(algs, key.Alg) || key.RetiredAt.Set() {
 				continue
 			}
 			if err := tx.RetireSigningKey(ctx, key.ID, now); err != nil {
@@ -254,7 +266,12 @@ func (k *Keyring) Replace(ctx context.Context, alg string, by storage.Cause, now
 				return err
 			}
 		}
-		return storeKey(ctx, tx, row, by, now)
+		for _, row := range rows {
+			if err := storeKey(ctx, tx, row, by, now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("replace keys: %w", err)
@@ -262,11 +279,23 @@ func (k *Keyring) Replace(ctx context.Context, alg string, by storage.Cause, now
 	return k.Load(ctx, now)
 }
 
-func (k *Keyring) generateToken(alg string, activates time.Time) (*storage.SigningKey, error) {
-	if alg != algRS256 && alg != algES256 {
-		return nil, fmt.Errorf("algorithm %q: want RS256 or ES256", alg)
+// generateTokens makes a token key of each algorithm, one where it is named twice.
+func (k *Keyring) generateTokens(algs []string, activates time.Time) ([]*storage.SigningKey, error) {
+	var rows []*storage.SigningKey
+	for i, alg := range algs {
+		if alg != algRS256 && alg != algES256 {
+			return nil, fmt.Errorf("algorithm %q: want RS256 or ES256", alg)
+		}
+		if slices.Contains(algs[:i], alg) {
+			continue
+		}
+		row, err := k.generate(purposeToken, alg, activates)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
 	}
-	return k.generate(purposeToken, alg, activates)
+	return rows, nil
 }
 
 // locked runs fn on the keys as they are, while nobody else changes them.

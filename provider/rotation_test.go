@@ -265,13 +265,15 @@ func TestRotateTwice(t *testing.T) {
 		made, next := 0, map[string]bool{}
 		rotate := func(at time.Time) {
 			together(t, dsn, 6, func(k *Keyring) error {
-				key, another, err := k.Rotate(ctx, algES256, storage.Cause{}, at)
+				keys, err := k.Rotate(ctx, []string{algES256, algES256}, storage.Cause{}, at)
 				mu.Lock()
 				defer mu.Unlock()
-				if another {
-					made++
+				for _, key := range keys {
+					if key.Made {
+						made++
+					}
+					next[key.ID] = true
 				}
-				next[key.ID] = true
 				return err
 			})
 		}
@@ -284,7 +286,7 @@ func TestRotateTwice(t *testing.T) {
 		if made != 2 || len(next) != 2 {
 			t.Errorf("a day later: made %d keys, %v, want 2", made, next)
 		}
-		if _, _, err := k.Rotate(ctx, "EdDSA", storage.Cause{}, testTime); err == nil {
+		if _, err := k.Rotate(ctx, []string{algES256, "EdDSA"}, storage.Cause{}, testTime.Add(3*publishAhead)); err == nil {
 			t.Error("rotated the checkpoint key")
 		}
 	})
@@ -299,7 +301,7 @@ func TestReplace(t *testing.T) {
 		if err := k.Ensure(ctx, testTime); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := k.Rotate(ctx, algES256, storage.Cause{}, testTime); err != nil {
+		if _, err := k.Rotate(ctx, []string{algES256}, storage.Cause{}, testTime); err != nil {
 			t.Fatal(err)
 		}
 		before := kidsOf(t, k)
@@ -309,7 +311,7 @@ func TestReplace(t *testing.T) {
 		}
 		forgotten := false
 		k.changed = func() { forgotten = true }
-		if err := k.Replace(ctx, algES256, storage.Cause{}, testTime.Add(time.Hour)); err != nil {
+		if err := k.Replace(ctx, []string{algES256}, storage.Cause{}, testTime.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		if !forgotten {
@@ -362,7 +364,7 @@ func TestReencrypt(t *testing.T) {
 		if err := k.Ensure(ctx, testTime); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := k.Rotate(ctx, algES256, storage.Cause{}, testTime); err != nil {
+		if _, err := k.Rotate(ctx, []string{algES256}, storage.Cause{}, testTime); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := k.Set()
@@ -473,7 +475,7 @@ func TestReplaceWithoutTheSecret(t *testing.T) {
 			err = ahead.Load(ctx, testTime)
 		}
 		if err == nil {
-			err = ahead.Replace(ctx, algES256, storage.Cause{}, testTime)
+			err = ahead.Replace(ctx, []string{algES256}, storage.Cause{}, testTime)
 		}
 		if err != nil {
 			t.Fatal(err)

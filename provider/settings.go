@@ -18,10 +18,37 @@ type Settings struct{ store *storage.Store }
 // NewSettings returns Settings on an open, migrated store.
 func NewSettings(store *storage.Store) *Settings { return &Settings{store} }
 
+// NewValues are settings that change; nil: this one stays as it is.
+type NewValues struct {
+	ImpersonationEnabled *bool                // the master switch; off is the kill switch
+	Support              *storage.SupportRule // what follows from what users say about staff acting as them
+}
+
+// Change changes settings, all of them or none.
+func (s *Settings) Change(ctx context.Context, v NewValues, by storage.Cause, now time.Time) error {
+	if rule := v.Support; rule != nil && !slices.Contains(SupportRules, *rule) {
+		return fmt.Errorf("support access %q: want %s, %s or %s", *rule, storage.SupportOptional, storage.SupportRequired, storage.SupportManaged)
+	}
+	return impersonation.Change(ctx, s.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
+		if on := v.ImpersonationEnabled; on != nil {
+			if err := tx.EnableImpersonation(ctx, *on, by, now); err != nil {
+				return err
+			}
+		}
+		if v.Support == nil {
+			return nil
+		}
+		if err := tx.SetSupportRule(ctx, *v.Support, by, now); err != nil {
+			return err
+		}
+		return reconsider(storage.ImpersonationFilter{})
+	})
+}
+
 // EnableImpersonation turns the master switch. Off is the kill switch: it ends every
 // impersonation.
 func (s *Settings) EnableImpersonation(ctx context.Context, on bool, by storage.Cause, now time.Time) error {
-	return s.store.Write(ctx, func(tx *storage.Tx) error { return tx.EnableImpersonation(ctx, on, by, now) })
+	return s.Change(ctx, NewValues{ImpersonationEnabled: &on}, by, now)
 }
 
 // SupportRules are the rules about support access, the most open first.
@@ -29,13 +56,5 @@ var SupportRules = []storage.SupportRule{storage.SupportManaged, storage.Support
 
 // SetSupportRule changes what follows from what users say about staff acting as them.
 func (s *Settings) SetSupportRule(ctx context.Context, rule storage.SupportRule, by storage.Cause, now time.Time) error {
-	if !slices.Contains(SupportRules, rule) {
-		return fmt.Errorf("support access %q: want %s, %s or %s", rule, storage.SupportOptional, storage.SupportRequired, storage.SupportManaged)
-	}
-	return impersonation.Change(ctx, s.store, by, now, func(tx *storage.Tx, reconsider impersonation.Reconsider) error {
-		if err := tx.SetSupportRule(ctx, rule, by, now); err != nil {
-			return err
-		}
-		return reconsider(storage.ImpersonationFilter{})
-	})
+	return s.Change(ctx, NewValues{Support: &rule}, by, now)
 }

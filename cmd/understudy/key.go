@@ -125,22 +125,16 @@ func newKeyRotateCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withKeys(cmd, func(ctx context.Context, keys *provider.Keyring, _ *config.Config) error {
 				by := operator()
-				for _, alg := range algs {
-					if emergency {
-						if err := keys.Replace(ctx, alg, by, time.Now()); err != nil {
-							return err
-						}
-						continue
-					}
-					next, made, err := keys.Rotate(ctx, alg, by, time.Now())
-					if err != nil {
-						return err
-					}
-					if !made {
-						fmt.Fprintf(cmd.ErrOrStderr(), "%s: the next key is published already: %s signs from %s on\n", alg, next.ID, moment(next.ActivatesAt))
+				if emergency {
+					return keys.Replace(ctx, algs, by, time.Now())
+				}
+				next, err := keys.Rotate(ctx, algs, by, time.Now())
+				for _, n := range next {
+					if !n.Made {
+						fmt.Fprintf(cmd.ErrOrStderr(), "%s: the next key is published already: %s signs from %s on\n", n.Alg, n.ID, moment(n.ActivatesAt))
 					}
 				}
-				return nil
+				return err
 			})
 		},
 	})
