@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
@@ -13,12 +15,9 @@ import (
 // errMayNotPush is the answer to who may change webhooks and not read the record.
 var errMayNotPush = &problemErr{Code: "not_permitted", Detail: "Who says where events go must hold events:read, too."}
 
-// webhookPlace is where the list of webhooks goes on.
-type webhookPlace struct{ ID string }
-
 // ListWebhooks lists the webhooks. They are few, and read at once.
 func (a apiServer) ListWebhooks(ctx context.Context, r api.ListWebhooksRequestObject) (api.ListWebhooksResponseObject, error) {
-	at, err := place[webhookPlace](ctx, a, r.Params.Cursor)
+	at, err := place[storage.Mark](ctx, a, r.Params.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -26,11 +25,10 @@ func (a apiServer) ListWebhooks(ctx context.Context, r api.ListWebhooksRequestOb
 	if err != nil {
 		return nil, err
 	}
-	for i, w := range all {
-		if at != nil && w.ID == at.ID {
-			all = all[i+1:]
-			break
-		}
+	if at != nil { // the one that it names may be gone
+		all = slices.DeleteFunc(all, func(w storage.Webhook) bool {
+			return cmp.Or(cmp.Compare(w.CreatedAt, at.Time), cmp.Compare(w.ID, at.ID)) <= 0
+		})
 	}
 	more := len(all) > pageLimit(r.Params.Limit)
 	all = all[:min(len(all), pageLimit(r.Params.Limit))]
@@ -38,7 +36,9 @@ func (a apiServer) ListWebhooks(ctx context.Context, r api.ListWebhooksRequestOb
 	for _, w := range all {
 		page.Data = append(page.Data, webhookOf(&w))
 	}
-	page.NextCursor, err = next(ctx, a, all, more, func(w storage.Webhook) webhookPlace { return webhookPlace{w.ID} })
+	page.NextCursor, err = next(ctx, a, all, more, func(w storage.Webhook) storage.Mark {
+		return storage.Mark{Time: w.CreatedAt, ID: w.ID}
+	})
 	return page, err
 }
 

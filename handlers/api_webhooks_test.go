@@ -270,3 +270,34 @@ func TestAPIWebhooks(t *testing.T) {
 		t.Errorf("G01 on the record: %v, want %v", recorded, want)
 	}
 }
+
+// Whoever reads the webhooks page by page sees each once, also when one is deleted that
+// they have just read.
+func TestAPIWebhooksWhileDeleted(t *testing.T) {
+	t.Parallel()
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
+		key := idp.APIKey(t, provider.PermissionWebhooksWrite, provider.PermissionEventsRead)
+		var made []string
+		for i := range 5 {
+			var w api.Webhook
+			ask(t, idp, key, http.StatusCreated, http.MethodPost, "/webhooks", object{"url": fmt.Sprintf("https://hooks.example/%d", i)}).Into(t, &w)
+			made = append(made, w.ID)
+		}
+		var read []string
+		for query := ""; ; {
+			var page api.WebhookList
+			ask(t, idp, key, http.StatusOK, http.MethodGet, "/webhooks?limit=2"+query, nil).Into(t, &page)
+			for _, w := range page.Data {
+				read = append(read, w.ID)
+			}
+			if page.NextCursor == nil {
+				break
+			}
+			query = "&cursor=" + *page.NextCursor
+			ask(t, idp, key, http.StatusNoContent, http.MethodDelete, "/webhooks/"+read[len(read)-1], nil)
+		}
+		if !slices.Equal(read, made) {
+			t.Errorf("read %v, want %v", read, made)
+		}
+	})
+}
