@@ -1070,6 +1070,33 @@ func TestTokenExchangeLimits(t *testing.T) {
 	wantDenied(t, "the eleventh within an hour", x.call(x.form), http.StatusTooManyRequests, "invalid_request", "rate")
 }
 
+// What a client sends keeps nobody but the client from anything: it is refused, for that
+// actor, once it was refused too often, and the actor still starts what they want.
+func TestTokenExchangeRefusedTooOften(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		x, other := newTrade(t, idp, nil), newTrade(t, idp, nil)
+		x.ticket(t, nil)
+		x.exchanged(t)
+		wantStatus(t, "back", x.call(x.back(t)), http.StatusOK)
+		for range 15 {
+			wantDenied(t, "a spent ticket", x.call(x.form), http.StatusBadRequest, "invalid_request", "ticket_spent")
+		}
+		x.set("subject_token", x.subjectID(), "subject_token_type", userIDType, "reason", "x")
+		for range 16 { // the one after thirty is still decided about
+			wantDenied(t, "malformed", x.call(x.form), http.StatusBadRequest, "invalid_request", "reason")
+		}
+		x.set("reason", "Cannot see invoice 4711")
+		wantDenied(t, "too often", x.call(x.form), http.StatusTooManyRequests, "invalid_request", "too_many_refusals")
+		x.browser.ActAs("usr_ada", asking())
+		client := x.client
+		x.client = other.client
+		x.by(str(t, x.signsIn(t, x.browser), "access_token"))
+		wantStatus(t, "by another client", x.call(x.form), http.StatusOK)
+		x.client = client
+		wantStatus(t, "another actor", other.call(other.form), http.StatusOK)
+	})
+}
+
 // A25: what was presented runs out, and with it what it gave.
 func TestTokenExchangeExpiry(t *testing.T) {
 	t.Parallel()

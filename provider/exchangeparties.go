@@ -33,7 +33,7 @@ func (x *exchange) prepareStart(ctx context.Context) error {
 		x.ask = &impersonation.Ask{
 			Actor: &actor.User, ActorLogin: &actor.LoginSession, Client: x.client, Organization: x.organization,
 			Reason: x.reason, TicketRef: x.ticketRef, Access: cmp.Or(x.access, impersonation.ReadOnly),
-			Duration: cmp.Or(x.duration, x.p.Impersonation.Limits().DefaultDuration), Entry: entryExchange,
+			Duration: cmp.Or(x.duration, x.p.Impersonation.Limits().DefaultDuration), Entry: entryExchange, Exchanged: true,
 		}
 	}
 	switch x.subjectType {
@@ -116,7 +116,7 @@ func (x *exchange) chained(ctx context.Context, g *storage.Granted) error {
 	if err != nil {
 		return err
 	}
-	ask := impersonation.Ask{Actor: actor, Client: x.client, Reason: x.reason, Entry: entryExchange, Chained: true}
+	ask := impersonation.Ask{Actor: actor, Client: x.client, Reason: x.reason, Entry: entryExchange, Exchanged: true, Chained: true}
 	return x.p.refuseExchange(ctx, impersonation.DenyChain, ask)
 }
 
@@ -162,6 +162,7 @@ func (x *exchange) ticket(ctx context.Context, actor *storage.Login) error {
 	if err != nil {
 		return err
 	}
+	x.ask.Exchanged = true
 	switch {
 	case !t.Pending(x.now):
 		return x.p.refuseExchange(ctx, impersonation.DenyTicketSpent, *x.ask)

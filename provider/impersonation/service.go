@@ -59,6 +59,7 @@ type Ask struct {
 	Access       Access
 	Duration     time.Duration
 	Entry        string // consent, console, api or token_exchange
+	Exchanged    bool   // a client sends it, by exchanging tokens
 	IP           string // of the actor; Issue and Start fill it
 	CustomClaims string // what tokens say besides, a JSON object that was checked; empty: nothing
 	// RequireSupportAccess makes the subject's own permission a condition of this ask.
@@ -409,11 +410,15 @@ func (s *Service) mayTell(ctx context.Context, tx *storage.Tx, actorID string, n
 }
 
 // refusals bounds how often somebody may be refused: trying who can be acted as is
-// no pastime, and each refusal stays on the record for good. A caller that is refused
-// for one actor keeps neither the others from asking, nor that one in a browser.
+// no pastime, and each refusal stays on the record for good. A program that is refused
+// for one actor, a caller or a client that exchanges, keeps neither the others from
+// asking, nor that one in a browser: what it sends is not theirs.
 func refusals(ask Ask) storage.ThrottleLimit {
 	who := ask.Actor.ID
-	if ask.Caller != nil {
+	switch {
+	case ask.Exchanged:
+		who = ask.Client.ID + " exchanging for " + who
+	case ask.Caller != nil:
 		who = ask.Caller.ID + " for " + who
 	}
 	return refusalsOf(who)
