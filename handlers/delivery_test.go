@@ -376,9 +376,19 @@ func testStolen(t *testing.T, idp *idptest.IDP) {
 	b, _ := staffed(t, idp, "support")
 	link := linkOf(t, b, "usr_ada", "billing")
 	m, name := staffed(t, idp, "admin")
-	wantStatus(t, "a link of somebody else", m.Get(link), http.StatusForbidden)
-	if tried(t, "usr_"+name) != 1 {
-		t.Error("a link of somebody else is not on the record")
+	for range 2 { // A20 E01: browsers prefetch, and look at what their people never see
+		wantStatus(t, "a link of somebody else", m.Get(link), http.StatusForbidden)
+		wantStatus(t, "a link of somebody else", m.Do(request(http.MethodHead, link, "", "")), http.StatusForbidden)
+	}
+	if n := tried(t, "usr_"+name); n != 4 {
+		t.Errorf("a link of somebody else, looked at: %d times on the record", n)
+	}
+	if b.Get(link).Element("link-form") == nil {
+		t.Error("A20: their own link is gone because somebody else looked at it")
+	}
+	wantStatus(t, "the button of somebody else", m.Post(link, nil), http.StatusForbidden)
+	if n := tried(t, "usr_"+name); n != 5 {
+		t.Errorf("the button of somebody else: %d times on the record", n)
 	}
 	wantStatus(t, "their own link, stolen meanwhile", b.Post(link, nil), http.StatusNotFound)
 	hint := handle(t, b, "usr_ada", "billing")

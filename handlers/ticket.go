@@ -192,7 +192,8 @@ var errLink = &pageErr{
 
 // linked returns the ticket of a one-time link for the person in front of the browser:
 // the one who asked for it, in any browser. Nobody signed in is sent to the login page,
-// and the ticket is nil. In anybody else's hands it is withdrawn (SECURITY A21).
+// and the ticket is nil. That somebody else has it is on the record; when they press the
+// button it is withdrawn (SECURITY A20, A21; docs/adr/0018-looking-at-a-link-of-somebody-else.md).
 func (s *Server) linked(w http.ResponseWriter, r *http.Request) (*storage.Ticket, *storage.Login, error) {
 	l, err := s.currentLogin(r)
 	if err != nil {
@@ -212,8 +213,11 @@ func (s *Server) linked(w http.ResponseWriter, r *http.Request) (*storage.Ticket
 	case t.Delivery != provider.DeliveryLink:
 		return nil, nil, errLink
 	case t.ActorID != l.User.ID:
-		err := s.provider.Impersonation.Foreign(r.Context(), t, l.User.ID, s.info(r), now)
-		return nil, nil, s.ticketRefused(r, t.ID, l, err)
+		refuse := s.provider.Impersonation.Seen
+		if r.Method == http.MethodPost {
+			refuse = s.provider.Impersonation.Foreign
+		}
+		return nil, nil, s.ticketRefused(r, t.ID, l, refuse(r.Context(), t, l.User.ID, s.info(r), now))
 	case !t.Pending(now), t.LoginSID != "":
 		return nil, nil, errLink
 	}

@@ -160,10 +160,22 @@ func Withdraw(ctx context.Context, tx *storage.Tx, loginSID, clientID string, by
 // elsewhere than it was made, and puts that on the record. by is their id, empty where
 // nobody is signed in. It returns DenyTicketForeign.
 func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by string, r storage.Request, now time.Time) error {
+	return s.foreign(ctx, t, true, by, r, now)
+}
+
+// Seen is Foreign for a ticket that somebody else only looked at: it waits on, for its
+// actor, whom alone it serves.
+func (s *Service) Seen(ctx context.Context, t *storage.Ticket, by string, r storage.Request, now time.Time) error {
+	return s.foreign(ctx, t, false, by, r, now)
+}
+
+func (s *Service) foreign(ctx context.Context, t *storage.Ticket, withdraw bool, by string, r storage.Request, now time.Time) error {
 	limit := refusalsOf("ticket " + t.ID)
 	err := s.store.Write(ctx, func(tx *storage.Tx) error {
-		if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) { // a spent one is tried, too
-			return err
+		if withdraw {
+			if err := tx.RevokeTicket(ctx, t.ID, now); err != nil && !errors.Is(err, storage.ErrSpent) { // a spent one is tried, too
+				return err
+			}
 		}
 		until, err := tx.Blocked(ctx, [][]byte{limit.Key}, now)
 		if err != nil || !until.IsZero() {
@@ -174,7 +186,7 @@ func (s *Service) Foreign(ctx context.Context, t *storage.Ticket, by string, r s
 		}
 		return tx.Record(ctx, storage.Event{
 			Type: storage.EventImpersonationDenied, ActorID: by, SubjectID: t.SubjectID, ClientID: t.ClientID,
-			Data: storage.Data{"denial": string(DenyTicketForeign), "entry": t.Entry, "ticket": t.ID, "made_by": t.ActorID},
+			Data: storage.Data{"denial": string(DenyTicketForeign), "entry": t.Entry, "ticket": t.ID, "made_by": t.ActorID, "withdrawn": withdraw},
 		}, storage.Private{}, r, now)
 	})
 	if err != nil {
