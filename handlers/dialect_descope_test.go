@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -373,6 +374,69 @@ func TestDescopeConsent(t *testing.T) {
 	c := descopeCall(key)
 	setBody("validateConsent", true)(&c)
 	wantStatus(t, "with the consent that there is not", say(t, idp, c), http.StatusForbidden)
+}
+
+// A program never gives more than the user last gave themselves, in as many steps as it
+// takes, nor once that has run out. Its own no it may take back.
+func TestDescopeConsentStaysTheUsers(t *testing.T) {
+	for name, dsn := range databases {
+		t.Run(name, func(t *testing.T) {
+			idp := speaking(t, idptest.Options{DSN: dsn(t)}, "descope")
+			key := keyFor(t, idp, "app", "users:write")
+			said := func() *storage.SupportAccess {
+				_, said, err := idp.Store.ImpersonationTerms(t.Context(), "usr_ada")
+				check(t, err)
+				return said
+			}
+			for _, own := range []impersonation.SupportChoice{
+				{Mode: storage.SupportTicket, TicketRef: "SUP-1", For: 2 * time.Hour}, {Mode: storage.SupportUntil, For: time.Hour},
+			} {
+				check(t, idp.Provider.Impersonation.Allow(t.Context(), "usr_ada", own, storage.Request{}, time.Now()))
+				theirs := *said()
+				for i, row := range []struct {
+					yes    bool
+					status int
+					mode   storage.SupportMode
+				}{
+					{true, http.StatusConflict, own.Mode},
+					{false, http.StatusOK, storage.SupportDenied},
+					{false, http.StatusOK, storage.SupportDenied},
+					{true, http.StatusOK, own.Mode},
+					{true, http.StatusConflict, own.Mode},
+				} {
+					wantStatus(t, fmt.Sprint("step ", i), consent(t, idp, key, "usr_ada", row.yes), row.status)
+					got := said()
+					if got.Mode != row.mode || (got.SetBy == "") != (row.mode == own.Mode) {
+						t.Errorf("step %d: got %+v", i, got)
+					}
+					if row.mode == own.Mode && (got.TicketRef != theirs.TicketRef || got.ExpiresAt != theirs.ExpiresAt) {
+						t.Errorf("step %d: got %+v, want %+v", i, got, theirs)
+					}
+				}
+			}
+			// What has run out is no yes of theirs any more.
+			past := storage.At(time.Now().Add(-time.Minute))
+			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+				return tx.PutSupportAccess(ctx, &storage.SupportAccess{UserID: "usr_ada", Mode: storage.SupportUntil, ExpiresAt: past, UpdatedAt: past})
+			})
+			for i, row := range []struct {
+				yes    bool
+				status int
+			}{{true, http.StatusConflict}, {false, http.StatusOK}, {true, http.StatusConflict}} {
+				wantStatus(t, fmt.Sprint("run out, step ", i), consent(t, idp, key, "usr_ada", row.yes), row.status)
+			}
+			// Whoever never said anything can be asked elsewhere.
+			for _, yes := range []bool{true, false, true} {
+				wantStatus(t, "who never said anything", consent(t, idp, key, "linus@example.test", yes), http.StatusOK)
+			}
+			changes := events(t, idp, func(e storage.Event) bool {
+				return e.Type == storage.EventSupportAccessChanged && e.SubjectID == "usr_ada" && strings.HasPrefix(e.ActorID, "key_") && e.Data["set_by"] == e.ActorID
+			})
+			if len(changes) != 3+3+1 {
+				t.Errorf("on the record: %+v", changes)
+			}
+		})
+	}
 }
 
 // consent says in a user's place whether staff may act as them.

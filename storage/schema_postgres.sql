@@ -267,6 +267,9 @@ signing_keys.purpose text NOT NULL
 signing_keys.retired_at bigint NOT NULL DEFAULT 0
 support_access.expires_at bigint NOT NULL DEFAULT 0
 support_access.mode text NOT NULL
+support_access.own_expires_at bigint NOT NULL DEFAULT 0
+support_access.own_mode text NOT NULL DEFAULT ''::text
+support_access.own_ticket_ref text NOT NULL DEFAULT ''::text
 support_access.set_by text NOT NULL DEFAULT ''::text
 support_access.ticket_ref text NOT NULL DEFAULT ''::text
 support_access.updated_at bigint NOT NULL
@@ -480,6 +483,7 @@ signing_keys: signing_keys_purpose_check CHECK ((purpose = ANY (ARRAY['token'::t
 support_access: support_access_check CHECK (((mode = 'ticket'::text) = (ticket_ref <> ''::text)))
 support_access: support_access_check1 CHECK (((mode = 'denied'::text) = (expires_at = 0)))
 support_access: support_access_mode_check CHECK ((mode = ANY (ARRAY['denied'::text, 'until'::text, 'ticket'::text])))
+support_access: support_access_own_mode_check CHECK ((own_mode = ANY (ARRAY[''::text, 'denied'::text, 'until'::text, 'ticket'::text])))
 support_access: support_access_pkey PRIMARY KEY (user_id)
 support_access: support_access_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 support_requests: support_requests_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES users(id)

@@ -310,7 +310,7 @@ CREATE TABLE support_access (
     mode       TEXT NOT NULL CHECK (mode IN ('denied', 'until', 'ticket')),
     ticket_ref TEXT NOT NULL DEFAULT '',
     expires_at INTEGER NOT NULL DEFAULT 0,
-    updated_at INTEGER NOT NULL, set_by TEXT NOT NULL DEFAULT '',
+    updated_at INTEGER NOT NULL, set_by TEXT NOT NULL DEFAULT '', own_mode TEXT NOT NULL DEFAULT '' CHECK (own_mode IN ('', 'denied', 'until', 'ticket')), own_ticket_ref TEXT NOT NULL DEFAULT '', own_expires_at INTEGER NOT NULL DEFAULT 0,
     CHECK ((mode = 'ticket') = (ticket_ref <> '')),
     CHECK ((mode = 'denied') = (expires_at = 0))
 ) STRICT, WITHOUT ROWID;

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -49,9 +50,36 @@ func (r *SupportRequest) Pending(now time.Time) bool {
 	return r.Status == "pending" && !r.ExpiresAt.Passed(now)
 }
 
-// PutSupportAccess keeps what a user says, in place of what they said before.
+// PutSupportAccess keeps what a user says, or what somebody says in their place, in place
+// of what held before. What they last said themselves is kept beside it.
 func (tx *Tx) PutSupportAccess(ctx context.Context, a *SupportAccess) error {
-	return translate(tx.conn(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(a).Error)
+	columns, own := []string{"mode", "ticket_ref", "expires_at", "updated_at", "set_by"}, ownSupportAccess{SupportAccess: *a}
+	if a.SetBy == "" {
+		columns = append(columns, "own_mode", "own_ticket_ref", "own_expires_at")
+		own.OwnMode, own.OwnTicketRef, own.OwnExpiresAt = a.Mode, a.TicketRef, a.ExpiresAt
+	}
+	return translate(tx.conn(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "user_id"}}, DoUpdates: clause.AssignmentColumns(columns)}).
+		Create(&own).Error)
+}
+
+// ownSupportAccess is a row: what holds, and what the user last said themselves.
+type ownSupportAccess struct {
+	SupportAccess
+	OwnMode      SupportMode
+	OwnTicketRef string
+	OwnExpiresAt Time
+}
+
+// OwnSupportAccess returns what a user last said themselves, also where it does not hold
+// because somebody said otherwise since; nil: they never did.
+func (q Queries) OwnSupportAccess(ctx context.Context, userID string) (*SupportAccess, error) {
+	own := &SupportAccess{UserID: userID}
+	err := q.scan(ctx, []any{&own.Mode, &own.TicketRef, &own.ExpiresAt},
+		`SELECT own_mode, own_ticket_ref, own_expires_at FROM support_access WHERE user_id = ? AND own_mode <> ''`, userID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return own, err
 }
 
 // SupportRequests returns what staff asked a user, latest first.

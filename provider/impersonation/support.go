@@ -26,8 +26,8 @@ var (
 	// ErrManaged says that the product's administrators decide for everybody, so that
 	// nobody is asked.
 	ErrManaged = errors.New("support access is managed for everybody")
-	// ErrSaid says that a user has said themselves what holds, which nobody else changes
-	// to more.
+	// ErrSaid says that a user has decided themselves, and that nobody says yes in their
+	// place any more.
 	ErrSaid = errors.New("the user has decided about support access themselves")
 	// ErrAsked says that an actor waits for enough answers of a user already.
 	ErrAsked = errors.New("too many requests wait for this user's answer")
@@ -109,10 +109,11 @@ func (s *Service) Allow(ctx context.Context, userID string, c SupportChoice, r s
 }
 
 // SetSupportAccessFor says it in the user's place, for programs that ask users elsewhere.
-// It is kept as said by by, and the user is shown that. Nobody says yes against what the
-// user has said themselves and still holds: ErrSaid. Who says no after the user did
-// changes nothing. check says whether by may change the
-// user, in the same Write. Otherwise it is as Allow.
+// It is kept as said by by, and the user is shown that. It never gives more than the user
+// last did: once they have said something themselves, also where it has run out, nobody
+// says yes in their place (ErrSaid), except to take back a no of the same kind, which
+// brings back what they said. Who says no after the user did changes nothing. check says
+// whether by may change the user, in the same Write. Otherwise it is as Allow.
 func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c SupportChoice, check func(*storage.Tx) error, by storage.Cause, now time.Time) error {
 	a, err := c.access(userID, s.limits, now)
 	if err != nil {
@@ -123,13 +124,21 @@ func (s *Service) SetSupportAccessFor(ctx context.Context, userID string, c Supp
 		if err := check(tx); err != nil {
 			return err
 		}
-		if said != nil && said.SetBy == "" && !said.ExpiresAt.Passed(now) {
-			switch {
-			case a.Mode != storage.SupportDenied:
-				return ErrSaid
-			case said.Mode == storage.SupportDenied:
-				return nil // it stays theirs: what by said could be taken back by a yes
-			}
+		own, err := tx.OwnSupportAccess(ctx, userID)
+		if err != nil {
+			return fmt.Errorf("load what the user said: %w", err)
+		}
+		overruled := said != nil && said.SetBy != ""
+		switch {
+		case own == nil:
+		case a.Mode == storage.SupportDenied && own.Mode == storage.SupportDenied:
+			return nil // it stays theirs
+		case a.Mode == storage.SupportDenied:
+		case !overruled, own.Mode == storage.SupportDenied, own.ExpiresAt.Passed(now):
+			return ErrSaid
+		default:
+			own.UpdatedAt = storage.At(now)
+			return say(ctx, tx, own, storage.Data{"set_by": by.By}, by.Request, now)
 		}
 		return say(ctx, tx, a, nil, by.Request, now)
 	})
@@ -206,7 +215,10 @@ func say(ctx context.Context, tx *storage.Tx, a *storage.SupportAccess, data sto
 	}
 	by := a.UserID
 	if a.SetBy != "" {
-		by, data["set_by"] = a.SetBy, a.SetBy
+		data["set_by"] = a.SetBy
+	}
+	if setBy, elsewhere := data["set_by"].(string); elsewhere {
+		by = setBy
 	}
 	data["mode"] = string(a.Mode)
 	if a.ExpiresAt.Set() {

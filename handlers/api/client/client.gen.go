@@ -3354,8 +3354,9 @@ type ClientInterface interface {
 
 	// GetSupportAccess Show what a user says about support
 	//
-	// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
-	// organizations, a caller that is limited to one of these sees what its own members asked.
+	// Users allow or deny it on their account page. A program says yes only for one who never said anything themselves, and
+	// otherwise never more than they last did. Of a user of several organizations, a caller that is limited to one of these
+	// sees what its own members asked.
 	//
 	// Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 	GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4983,8 +4984,9 @@ func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID Ses
 
 // GetSupportAccess Show what a user says about support
 //
-// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
-// organizations, a caller that is limited to one of these sees what its own members asked.
+// Users allow or deny it on their account page. A program says yes only for one who never said anything themselves, and
+// otherwise never more than they last did. Of a user of several organizations, a caller that is limited to one of these
+// sees what its own members asked.
 //
 // Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 func (c *Client) GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9929,8 +9931,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetSupportAccessWithResponse Show what a user says about support
 	//
-	// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
-	// organizations, a caller that is limited to one of these sees what its own members asked.
+	// Users allow or deny it on their account page. A program says yes only for one who never said anything themselves, and
+	// otherwise never more than they last did. Of a user of several organizations, a caller that is limited to one of these
+	// sees what its own members asked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14913,8 +14916,9 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, use
 
 // GetSupportAccessWithResponse Show what a user says about support
 //
-// Users allow or deny it on their account page. A program speaks only for one who has said nothing. Of a user of several
-// organizations, a caller that is limited to one of these sees what its own members asked.
+// Users allow or deny it on their account page. A program says yes only for one who never said anything themselves, and
+// otherwise never more than they last did. Of a user of several organizations, a caller that is limited to one of these
+// sees what its own members asked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
