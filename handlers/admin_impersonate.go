@@ -110,7 +110,7 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request, st *staff) 
 		return err
 	}
 	if t.Delivery == provider.DeliveryLink {
-		p.Link, p.LinkEndsAt = s.provider.Issuer()+"/impersonate/"+token, t.ExpiresAt.Time()
+		p.Link, p.LinkEndsAt = s.ticketURL(token), t.ExpiresAt.Time()
 		p.ClientName, p.Now = client.Name, time.Now()
 		return s.pages.Impersonate(w, http.StatusOK, p)
 	}

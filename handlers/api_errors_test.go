@@ -62,6 +62,8 @@ var apiErrors = []apiError{
 	{"revokeSession", "not_permitted", "users:write", "/users/usr_root/sessions/nothing", ""},
 
 	{"getSupportAccess", "not_found", "all", "/users/nobody/support-access", ""},
+	{"setSupportAccess", "not_found", "all", "/users/nobody/support-access", `{"mode": "denied"}`},
+	{"setSupportAccess", "not_permitted", "users:write", "/users/usr_root/support-access", `{"mode": "denied"}`},
 	{"requestSupportAccess", "not_found", "all", "/users/nobody/support-access/requests", `{"actor_id": "usr_sam", "reason": "Cannot see invoice 4711"}`},
 	{"requestSupportAccess", "impersonation_denied", "all", "/users/usr_ada/support-access/requests", `{"actor_id": "usr_linus", "reason": "Cannot see invoice 4711"}`},
 	{"requestSupportAccess", "unknown_reference", "all", "/users/usr_ada/support-access/requests", `{"actor_id": "usr_sam", "client_id": "nothing", "reason": "Cannot see invoice 4711"}`},
@@ -125,7 +127,7 @@ var raced = []string{"updateClient conflict", "dropClientSecret conflict", "disa
 // elsewhere are problems that the tests of the resource itself bring about.
 var elsewhere = []string{
 	"listEvents not_found",
-	"createTicket impersonation_denied", "revokeTicket conflict",
+	"createTicket impersonation_denied", "revokeTicket conflict", "setSupportAccess conflict",
 	"createWebhook not_permitted", "createWebhook conflict", "updateWebhook not_permitted", "updateWebhook conflict", "enableWebhook not_permitted",
 	"replayDelivery conflict",
 }

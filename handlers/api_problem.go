@@ -119,6 +119,9 @@ func asProblem(err error) *problemErr {
 		}
 		return p
 	}
+	if wrong, ok := errors.AsType[impersonation.SupportProblem](err); ok {
+		return supportFieldError(wrong).because(err)
+	}
 	if wait, ok := errors.AsType[provider.Throttled](err); ok {
 		return (&problemErr{Code: "rate_limited", RetryAfter: time.Until(wait.Until)}).because(err)
 	}
@@ -176,6 +179,9 @@ var problemsOf = []struct {
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
 	{provider.ErrTooManyWebhooks, "conflict", "There are as many webhooks as there may be. Delete one first.", 0},
 	{impersonation.ErrNoApproval, "conflict", "Nobody has to approve this.", 0},
+	{impersonation.ErrManaged, "conflict", "Support access is managed for everybody: users are not asked.", 0},
+	{impersonation.ErrSaid, "conflict", "The user has decided about this themselves, and nobody says yes in their place.", 0},
+	{impersonation.ErrAsked, "conflict", "Enough requests of this actor wait for an answer already.", 0},
 	{impersonation.ErrApprovalsWaiting, "conflict", "Enough requests of this actor wait for approval already.", 0},
 	{storage.ErrReference, "unknown_reference", "Something that the request names does not exist.", 0},
 	{storage.ErrExists, "already_exists", "", 0},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -16,20 +17,42 @@ func (a apiServer) GetSupportAccess(ctx context.Context, r api.GetSupportAccessR
 	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
 		return nil, err
 	}
-	_, said, err := a.store.ImpersonationTerms(ctx, r.UserID)
-	if err != nil {
+	shown, err := a.supportAccessOf(ctx, r.UserID)
+	return api.GetSupportAccess200JSONResponse(shown), err
+}
+
+// SetSupportAccess says it in the user's place.
+func (a apiServer) SetSupportAccess(ctx context.Context, r api.SetSupportAccessRequestObject) (api.SetSupportAccessResponseObject, error) {
+	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
 		return nil, err
 	}
-	requests, err := a.store.SupportRequests(ctx, r.UserID, pageSize)
+	c, now := callOf(ctx), time.Now()
+	choice := impersonation.SupportChoice{
+		Mode: storage.SupportMode(r.Body.Mode), TicketRef: value(r.Body.TicketRef), For: seconds(r.Body.ExpiresInSeconds),
+	}
+	if err := a.directoryOf(c).SetSupportAccess(ctx, a.provider.Impersonation, r.UserID, choice, c.by(), now); err != nil {
+		return nil, err
+	}
+	shown, err := a.supportAccessOf(ctx, r.UserID)
+	return api.SetSupportAccess200JSONResponse(shown), err
+}
+
+// supportAccessOf is what a user says, or somebody in their place.
+func (a apiServer) supportAccessOf(ctx context.Context, userID string) (api.SupportAccess, error) {
+	shown := api.SupportAccess{Mode: api.SupportAccessModeNone, Requests: []api.SupportRequest{}}
+	_, said, err := a.store.ImpersonationTerms(ctx, userID)
+	if err != nil {
+		return shown, err
+	}
+	requests, err := a.store.SupportRequests(ctx, userID, pageSize)
 	if err == nil {
-		requests, err = a.reachableRequests(ctx, r.UserID, requests)
+		requests, err = a.reachableRequests(ctx, userID, requests)
 	}
 	if err != nil {
-		return nil, err
+		return shown, err
 	}
-	shown := api.GetSupportAccess200JSONResponse{Mode: api.SupportAccessModeNone, Requests: []api.SupportRequest{}}
 	if said != nil {
-		shown.Mode, shown.TicketRef = api.SupportAccessMode(said.Mode), unlessEmpty(said.TicketRef)
+		shown.Mode, shown.TicketRef, shown.SetBy = api.SupportAccessMode(said.Mode), unlessEmpty(said.TicketRef), unlessEmpty(said.SetBy)
 		shown.ExpiresAt, shown.UpdatedAt = orNull(said.ExpiresAt), orNull(said.UpdatedAt)
 	}
 	now := time.Now()
@@ -81,13 +104,8 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 	}
 	now := time.Now()
 	request, err := a.provider.Impersonation.RequestSupport(ctx, ask, c.request, now)
-	switch {
-	case errors.Is(err, impersonation.ErrManaged):
-		return nil, (&problemErr{Code: "conflict", Detail: "Support access is managed for everybody: users are not asked."}).because(err)
-	case errors.Is(err, impersonation.ErrAsked):
-		return nil, (&problemErr{Code: "conflict", Detail: "Enough requests of this actor wait for an answer already."}).because(err)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, provider.Malformed(err)
 	}
 	return api.RequestSupportAccess201JSONResponse(supportRequestOf(request, now)), nil
 }
@@ -101,4 +119,15 @@ func supportRequestOf(r *storage.SupportRequest, now time.Time) api.SupportReque
 		shown.Status = api.SupportRequestStatusExpired
 	}
 	return shown
+}
+
+// supportFieldError says at the member of a request what is wrong with what is to be said.
+func supportFieldError(p impersonation.SupportProblem) *problemErr {
+	switch p {
+	case impersonation.ProblemTicketRef:
+		return invalidField("ticket_ref", "want a ticket reference, of the form that is configured")
+	case impersonation.ProblemHours:
+		return invalidField("expires_in_seconds", "want 3600 to 604800")
+	}
+	return invalidField(string(p), "is none that can be said")
 }

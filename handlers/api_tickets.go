@@ -61,7 +61,7 @@ func (a apiServer) CreateTicket(ctx context.Context, r api.CreateTicketRequestOb
 		return nil, err
 	}
 	made, err := as[api.CreateTicket201JSONResponse](ticketOf(t, now))
-	made.Token, made.URL = token, a.provider.Issuer()+"/impersonate/"+token
+	made.Token, made.URL = token, a.ticketURL(token)
 	return made, err
 }
 

@@ -186,12 +186,7 @@ func (s *Server) descopeSetConsent(w http.ResponseWriter, r *http.Request, call 
 		choice = impersonation.SupportChoice{Mode: storage.SupportUntil, For: descopeConsent}
 	}
 	err = provider.NewDirectory(s.store).For(call.Caller).SetSupportAccess(r.Context(), s.provider.Impersonation, user.ID, choice, call.by(), call.now)
-	switch {
-	case errors.Is(err, impersonation.ErrSaid):
-		return (&problemErr{Code: "conflict", Detail: "The user has decided about this themselves, and nobody says yes in their place."}).because(err)
-	case errors.Is(err, impersonation.ErrManaged):
-		return (&problemErr{Code: "conflict", Detail: "Support access is managed for everybody: users are not asked."}).because(err)
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, struct{}{})

@@ -369,6 +369,27 @@ func (e MemberStatus) Valid() bool {
 	}
 }
 
+// Defines values for NewSupportAccessMode.
+const (
+	NewSupportAccessModeDenied NewSupportAccessMode = "denied"
+	NewSupportAccessModeTicket NewSupportAccessMode = "ticket"
+	NewSupportAccessModeUntil  NewSupportAccessMode = "until"
+)
+
+// Valid indicates whether the value is a known member of the NewSupportAccessMode enum.
+func (e NewSupportAccessMode) Valid() bool {
+	switch e {
+	case NewSupportAccessModeDenied:
+		return true
+	case NewSupportAccessModeTicket:
+		return true
+	case NewSupportAccessModeUntil:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewTicketResponseMode.
 const (
 	FormPost NewTicketResponseMode = "form_post"
@@ -1395,6 +1416,19 @@ type NewRole struct {
 	Permissions []Permission `json:"permissions"`
 }
 
+// NewSupportAccess defines model for NewSupportAccess.
+type NewSupportAccess struct {
+	// ExpiresInSeconds For how long they allow it. Needed, but for the mode denied.
+	ExpiresInSeconds *int                 `json:"expires_in_seconds,omitempty"`
+	Mode             NewSupportAccessMode `json:"mode"`
+
+	// TicketRef Of the mode ticket: the only one for which they allow it. 100 bytes at most.
+	TicketRef *string `json:"ticket_ref,omitempty"`
+}
+
+// NewSupportAccessMode defines model for NewSupportAccess.Mode.
+type NewSupportAccessMode string
+
 // NewSupportRequest defines model for NewSupportRequest.
 type NewSupportRequest struct {
 	ActorID  ID  `json:"actor_id"`
@@ -1761,6 +1795,9 @@ type SupportAccess struct {
 
 	// Requests The latest, up to 25.
 	Requests []SupportRequest `json:"requests"`
+
+	// SetBy The caller of this API who said it in their place; null: they did.
+	SetBy *string `json:"set_by"`
 
 	// TicketRef Of the mode ticket.
 	TicketRef *string    `json:"ticket_ref"`
@@ -2545,6 +2582,9 @@ type SetPasswordJSONRequestBody = Password
 // GrantRoleJSONRequestBody defines body for GrantRole for application/json ContentType.
 type GrantRoleJSONRequestBody = RoleGrant
 
+// SetSupportAccessJSONRequestBody defines body for SetSupportAccess for application/json ContentType.
+type SetSupportAccessJSONRequestBody = NewSupportAccess
+
 // RequestSupportAccessJSONRequestBody defines body for RequestSupportAccess for application/json ContentType.
 type RequestSupportAccessJSONRequestBody = NewSupportRequest
 
@@ -2814,6 +2854,9 @@ type ServerInterface interface {
 	// GetSupportAccess Show what a user says about support
 	// (GET /users/{user_id}/support-access)
 	GetSupportAccess(w http.ResponseWriter, r *http.Request, userID UserID)
+	// SetSupportAccess Say in a user's place what they allow
+	// (PUT /users/{user_id}/support-access)
+	SetSupportAccess(w http.ResponseWriter, r *http.Request, userID UserID)
 	// RequestSupportAccess Ask a user for permission
 	// (POST /users/{user_id}/support-access/requests)
 	RequestSupportAccess(w http.ResponseWriter, r *http.Request, userID UserID, params RequestSupportAccessParams)
@@ -5366,6 +5409,31 @@ func (siw *ServerInterfaceWrapper) GetSupportAccess(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// SetSupportAccess operation middleware
+func (siw *ServerInterfaceWrapper) SetSupportAccess(w http.ResponseWriter, r *http.Request) {
+	var err error
+	_ = err
+
+	// ------------- Path parameter "user_id" -------------
+	var userID UserID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", r.PathValue("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "user_id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetSupportAccess(w, r, userID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // RequestSupportAccess operation middleware
 func (siw *ServerInterfaceWrapper) RequestSupportAccess(w http.ResponseWriter, r *http.Request) {
 	var err error
@@ -6084,6 +6152,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{user_id}/sessions", wrapper.ListSessions)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/users/{user_id}/sessions/{session_id}", wrapper.RevokeSession)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{user_id}/support-access", wrapper.GetSupportAccess)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/users/{user_id}/support-access", wrapper.SetSupportAccess)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/{user_id}/support-access/requests", wrapper.RequestSupportAccess)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.ListRoles)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/roles", wrapper.CreateRole)
@@ -8461,6 +8530,44 @@ func (response GetSupportAccessdefaultApplicationProblemPlusJSONResponse) VisitG
 	return err
 }
 
+type SetSupportAccessRequestObject struct {
+	UserID UserID `json:"user_id"`
+	Body   *SetSupportAccessJSONRequestBody
+}
+
+type SetSupportAccessResponseObject interface {
+	VisitSetSupportAccessResponse(w http.ResponseWriter) error
+}
+
+type SetSupportAccess200JSONResponse SupportAccess
+
+func (response SetSupportAccess200JSONResponse) VisitSetSupportAccessResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetSupportAccessdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetSupportAccessdefaultApplicationProblemPlusJSONResponse) VisitSetSupportAccessResponse(w http.ResponseWriter) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RequestSupportAccessRequestObject struct {
 	UserID UserID `json:"user_id"`
 	Params RequestSupportAccessParams
@@ -9140,6 +9247,9 @@ type StrictServerInterface interface {
 	// GetSupportAccess Show what a user says about support
 	// (GET /users/{user_id}/support-access)
 	GetSupportAccess(ctx context.Context, request GetSupportAccessRequestObject) (GetSupportAccessResponseObject, error)
+	// SetSupportAccess Say in a user's place what they allow
+	// (PUT /users/{user_id}/support-access)
+	SetSupportAccess(ctx context.Context, request SetSupportAccessRequestObject) (SetSupportAccessResponseObject, error)
 	// RequestSupportAccess Ask a user for permission
 	// (POST /users/{user_id}/support-access/requests)
 	RequestSupportAccess(ctx context.Context, request RequestSupportAccessRequestObject) (RequestSupportAccessResponseObject, error)
@@ -11012,6 +11122,39 @@ func (sh *strictHandler) GetSupportAccess(w http.ResponseWriter, r *http.Request
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetSupportAccessResponseObject); ok {
 		if err := validResponse.VisitGetSupportAccessResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetSupportAccess operation middleware
+func (sh *strictHandler) SetSupportAccess(w http.ResponseWriter, r *http.Request, userID UserID) {
+	var request SetSupportAccessRequestObject
+
+	request.UserID = userID
+
+	var body SetSupportAccessJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetSupportAccess(ctx, request.(SetSupportAccessRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetSupportAccess")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetSupportAccessResponseObject); ok {
+		if err := validResponse.VisitSetSupportAccessResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -370,6 +370,27 @@ func (e MemberStatus) Valid() bool {
 	}
 }
 
+// Defines values for NewSupportAccessMode.
+const (
+	NewSupportAccessModeDenied NewSupportAccessMode = "denied"
+	NewSupportAccessModeTicket NewSupportAccessMode = "ticket"
+	NewSupportAccessModeUntil  NewSupportAccessMode = "until"
+)
+
+// Valid indicates whether the value is a known member of the NewSupportAccessMode enum.
+func (e NewSupportAccessMode) Valid() bool {
+	switch e {
+	case NewSupportAccessModeDenied:
+		return true
+	case NewSupportAccessModeTicket:
+		return true
+	case NewSupportAccessModeUntil:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewTicketResponseMode.
 const (
 	FormPost NewTicketResponseMode = "form_post"
@@ -1396,6 +1417,19 @@ type NewRole struct {
 	Permissions []Permission `json:"permissions"`
 }
 
+// NewSupportAccess defines model for NewSupportAccess.
+type NewSupportAccess struct {
+	// ExpiresInSeconds For how long they allow it. Needed, but for the mode denied.
+	ExpiresInSeconds *int                 `json:"expires_in_seconds,omitempty"`
+	Mode             NewSupportAccessMode `json:"mode"`
+
+	// TicketRef Of the mode ticket: the only one for which they allow it. 100 bytes at most.
+	TicketRef *string `json:"ticket_ref,omitempty"`
+}
+
+// NewSupportAccessMode defines model for NewSupportAccess.Mode.
+type NewSupportAccessMode string
+
 // NewSupportRequest defines model for NewSupportRequest.
 type NewSupportRequest struct {
 	ActorID  ID  `json:"actor_id"`
@@ -1762,6 +1796,9 @@ type SupportAccess struct {
 
 	// Requests The latest, up to 25.
 	Requests []SupportRequest `json:"requests"`
+
+	// SetBy The caller of this API who said it in their place; null: they did.
+	SetBy *string `json:"set_by"`
 
 	// TicketRef Of the mode ticket.
 	TicketRef *string    `json:"ticket_ref"`
@@ -2545,6 +2582,9 @@ type SetPasswordJSONRequestBody = Password
 
 // GrantRoleJSONRequestBody defines body for GrantRole for application/json ContentType.
 type GrantRoleJSONRequestBody = RoleGrant
+
+// SetSupportAccessJSONRequestBody defines body for SetSupportAccess for application/json ContentType.
+type SetSupportAccessJSONRequestBody = NewSupportAccess
 
 // RequestSupportAccessJSONRequestBody defines body for RequestSupportAccess for application/json ContentType.
 type RequestSupportAccessJSONRequestBody = NewSupportRequest
@@ -3360,6 +3400,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 	GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetSupportAccessWithBody Say in a user's place what they allow
+	//
+	// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+	// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+	// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+	// the setting `support_access` is `managed`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+	SetSupportAccessWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetSupportAccess Say in a user's place what they allow
+	//
+	// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+	// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+	// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+	// the setting `support_access` is `managed`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+	SetSupportAccess(ctx context.Context, userID UserID, body SetSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestSupportAccessWithBody Ask a user for permission
 	//
@@ -4991,6 +5055,50 @@ func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID Ses
 // Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 func (c *Client) GetSupportAccess(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSupportAccessRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSupportAccessWithBody Say in a user's place what they allow
+//
+// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+// the setting `support_access` is `managed`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+func (c *Client) SetSupportAccessWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSupportAccessRequestWithBody(c.Server, userID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSupportAccess Say in a user's place what they allow
+//
+// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+// the setting `support_access` is `managed`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+func (c *Client) SetSupportAccess(ctx context.Context, userID UserID, body SetSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSupportAccessRequest(c.Server, userID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8478,6 +8586,53 @@ func NewGetSupportAccessRequest(server string, userID UserID) (*http.Request, er
 	return req, nil
 }
 
+// NewSetSupportAccessRequest calls the generic SetSupportAccess builder with application/json body
+func NewSetSupportAccessRequest(server string, userID UserID, body SetSupportAccessJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetSupportAccessRequestWithBody(server, userID, "application/json", bodyReader)
+}
+
+// NewSetSupportAccessRequestWithBody constructs an http.Request for the SetSupportAccess method, with any body, and a specified content type
+func NewSetSupportAccessRequestWithBody(server string, userID UserID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/support-access", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRequestSupportAccessRequest calls the generic RequestSupportAccess builder with application/json body
 func NewRequestSupportAccessRequest(server string, userID UserID, params *RequestSupportAccessParams, body RequestSupportAccessJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -9939,6 +10094,30 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /users/{user_id}/support-access (the `GetSupportAccess` operationId).
 	GetSupportAccessWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*GetSupportAccessResponse, error)
+
+	// SetSupportAccessWithBodyWithResponse Say in a user's place what they allow
+	//
+	// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+	// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+	// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+	// the setting `support_access` is `managed`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+	SetSupportAccessWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSupportAccessResponse, error)
+
+	// SetSupportAccessWithResponse Say in a user's place what they allow
+	//
+	// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+	// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+	// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+	// the setting `support_access` is `managed`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+	SetSupportAccessWithResponse(ctx context.Context, userID UserID, body SetSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSupportAccessResponse, error)
 
 	// RequestSupportAccessWithBodyWithResponse Ask a user for permission
 	//
@@ -13062,6 +13241,54 @@ func (r GetSupportAccessResponse) ContentType() string {
 	return ""
 }
 
+type SetSupportAccessResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SupportAccess
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetSupportAccessResponse) GetJSON200() *SupportAccess {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetSupportAccessResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetSupportAccessResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetSupportAccessResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetSupportAccessResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetSupportAccessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type RequestSupportAccessResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14929,6 +15156,42 @@ func (c *ClientWithResponses) GetSupportAccessWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseGetSupportAccessResponse(rsp)
+}
+
+// SetSupportAccessWithBodyWithResponse Say in a user's place what they allow
+//
+// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+// the setting `support_access` is `managed`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+func (c *ClientWithResponses) SetSupportAccessWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSupportAccessResponse, error) {
+	rsp, err := c.SetSupportAccessWithBody(ctx, userID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSupportAccessResponse(rsp)
+}
+
+// SetSupportAccessWithResponse Say in a user's place what they allow
+//
+// For programs that ask users elsewhere. It is kept as said by the caller, and the user reads so and may change it.
+// Whoever set it cannot use it as the actor. Once the user has said anything themselves, nobody says yes in their place,
+// but for a no of a program that is taken back: what they had said holds again. Otherwise it is a `conflict`, as where
+// the setting `support_access` is `managed`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /users/{user_id}/support-access (the `SetSupportAccess` operationId).
+func (c *ClientWithResponses) SetSupportAccessWithResponse(ctx context.Context, userID UserID, body SetSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSupportAccessResponse, error) {
+	rsp, err := c.SetSupportAccess(ctx, userID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSupportAccessResponse(rsp)
 }
 
 // RequestSupportAccessWithBodyWithResponse Ask a user for permission
@@ -17209,6 +17472,39 @@ func ParseGetSupportAccessResponse(rsp *http.Response) (*GetSupportAccessRespons
 	}
 
 	response := &GetSupportAccessResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SupportAccess
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetSupportAccessResponse parses an HTTP response from a SetSupportAccessWithResponse call
+func ParseSetSupportAccessResponse(rsp *http.Response) (*SetSupportAccessResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetSupportAccessResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
