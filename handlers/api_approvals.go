@@ -19,7 +19,7 @@ func (a apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsRequest
 		return nil, err
 	}
 	now := time.Now()
-	f := storage.ApprovalFilter{Actor: value(r.Params.Actor), Limit: pageLimit(r.Params.Limit) + 1}
+	f := storage.ApprovalFilter{Actor: value(r.Params.ActorID), Limit: pageLimit(r.Params.Limit) + 1}
 	switch status := value(r.Params.Status); status {
 	case api.ApprovalStatusExpired:
 		f.Over = true
@@ -118,13 +118,9 @@ func approvalOf(a *storage.Approval, now time.Time) api.Approval {
 		ID: a.ID, Status: api.ApprovalStatus(a.Status), UserID: a.SubjectID, ClientID: a.ClientID, Organization: unlessEmpty(a.OrganizationID),
 		Reason: a.Reason, TicketRef: unlessEmpty(a.TicketRef), Access: api.Access(a.Access), SessionMaxDurationInSeconds: int(lasts(a) / time.Second),
 		Rule: unlessEmpty(a.Rule), RequestedBy: unlessEmpty(a.RequestedBy), DecidedBy: unlessEmpty(a.DecidedBy), DecidedByKey: a.ByCaller,
-		Note: unlessEmpty(a.Note), ImpersonationID: unlessEmpty(a.ImpersonationID), CreatedAt: a.CreatedAt.Time(), ExpiresAt: a.ExpiresAt.Time(),
+		Note: unlessEmpty(a.Note), ImpersonationID: unlessEmpty(a.ImpersonationID), CreatedAt: a.CreatedAt.Time(), DecidedAt: orNull(a.DecidedAt), ExpiresAt: a.ExpiresAt.Time(),
 	}
 	shown.Actor.Sub = a.ActorID
-	if a.DecidedAt.Set() {
-		at := a.DecidedAt.Time()
-		shown.DecidedAt = &at
-	}
 	if a.Expired(now) {
 		shown.Status = api.ApprovalStatusExpired
 	}

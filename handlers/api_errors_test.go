@@ -103,7 +103,7 @@ var apiErrors = []apiError{
 	{"getImpersonation", "not_found", "all", "/impersonations/nothing", ""},
 	{"stopImpersonation", "not_found", "all", "/impersonations/nothing/stop", ""},
 	{"stopImpersonation", "conflict", "all", "/impersonations/imp_over/stop", ""},
-	{"explainImpersonation", "not_found", "globex", "/impersonations/explain", `{"actor_id": "usr_boss", "subject_id": "usr_linus", "client_id": "app"}`},
+	{"explainImpersonation", "unknown_reference", "globex", "/impersonations/explain", `{"actor_id": "usr_boss", "user_id": "usr_linus", "client_id": "app"}`},
 	{"replacePolicy", "conflict", "all", "/policies", `{"rules": [], "based_on": 7}`},
 	{"getPolicyVersion", "not_found", "all", "/policies/versions/7", ""},
 

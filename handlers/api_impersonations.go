@@ -89,12 +89,15 @@ func impersonationOf(i *storage.Impersonation, now time.Time) api.Impersonation 
 	shown := api.Impersonation{
 		ID: i.ID, Status: api.ImpersonationStatusEnded, ActorID: i.ActorID, UserID: i.SubjectID, ClientID: i.ClientID,
 		OrganizationID: unlessEmpty(i.OrganizationID), Entry: api.ImpersonationEntry(i.Entry), TicketID: unlessEmpty(i.TicketID), CreatedBy: unlessEmpty(i.CreatedBy),
-		Reason: i.Reason, TicketRef: unlessEmpty(i.TicketRef), Access: api.ImpersonationAccess(i.Access),
+		Reason: i.Reason, TicketRef: unlessEmpty(i.TicketRef), Access: api.Access(i.Access),
 		StartedAt: i.StartedAt.Time(), ExpiresAt: i.ExpiresAt.Time(), EndedAt: orNull(i.EndedAt),
-		EndedBy: unlessEmpty(i.EndedBy), EndReason: unlessEmpty(string(i.EndReason)),
+		EndedBy: unlessEmpty(i.EndedBy),
 	}
 	if i.Running(now) {
 		shown.Status = api.ImpersonationStatusRunning
+	}
+	if why := api.ImpersonationEndReason(i.EndReason); why != "" {
+		shown.EndReason = &why
 	}
 	if binding := api.ImpersonationBinding(i.Binding); binding != "" {
 		shown.Binding = &binding

@@ -100,24 +100,26 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	b := r.Body
 	actor, err := a.reachableUser(ctx, b.ActorID)
 	if err != nil {
-		return nil, err
+		return nil, unknown("actor_id", err)
 	}
-	subject, err := a.reachableUser(ctx, b.SubjectID)
+	subject, err := a.reachableUser(ctx, b.UserID)
 	if err != nil {
-		return nil, err
+		return nil, unknown("user_id", err)
 	}
 	client, err := a.store.Client(ctx, b.ClientID)
 	if err != nil {
-		return nil, err
+		return nil, unknown("client_id", err)
 	}
 	ask := impersonation.Ask{
-		Actor: actor, SubjectID: subject.ID, Client: client, Organization: value(b.Organization), Reason: value(b.Reason), TicketRef: value(b.TicketRef),
+		Actor: actor, SubjectID: subject.ID, Client: client, Organization: value(b.OrganizationID), Reason: value(b.Reason), TicketRef: value(b.TicketRef),
 		Access: impersonation.Full, Duration: a.provider.Impersonation.Limits().DefaultDuration, Entry: "api", IP: value(b.IP), RequireSupportAccess: value(b.ValidateConsent),
 	}
 	if c := callOf(ctx); c.Organization != "" {
-		elsewhere := len(client.Organizations) > 0 && !slices.Contains(client.Organizations, c.Organization)
-		if elsewhere || ask.Organization != "" && ask.Organization != c.Organization {
-			return nil, storage.ErrNotFound
+		if len(client.Organizations) > 0 && !slices.Contains(client.Organizations, c.Organization) {
+			return nil, unknown("client_id", storage.ErrNotFound)
+		}
+		if ask.Organization != "" && ask.Organization != c.Organization {
+			return nil, unknown("organization_id", storage.ErrNotFound)
 		}
 		ask.Organization = c.Organization
 	}
@@ -148,7 +150,7 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	}
 	answer := api.ExplainImpersonation200JSONResponse{
 		Allowed: v.Allowed, Denial: unlessEmpty(string(v.Denial)), Rule: unlessEmpty(v.Rule), Message: unlessEmpty(v.Message),
-		Access: api.ExplanationAccess(v.Access), DurationMinutes: int(v.Duration.Minutes()), Obligations: *obligationsShown(v.Obligations), Steps: []api.ExplanationStep{},
+		Access: api.Access(v.Access), DurationMinutes: int(v.Duration.Minutes()), Obligations: *obligationsShown(v.Obligations), Steps: []api.ExplanationStep{},
 	}
 	for _, step := range v.Steps {
 		answer.Steps = append(answer.Steps, api.ExplanationStep{
@@ -223,7 +225,7 @@ func ruleFieldError(p *impersonation.RuleProblem) api.FieldError {
 		case "max_duration":
 			field = "oblige.max_duration_minutes"
 		}
-		e.Field = fmt.Sprintf("rules.%d.%s", p.Rule, field)
+		e.Field = fmt.Sprintf("rules[%d].%s", p.Rule, field)
 	}
 	if p.Line > 0 {
 		e.Message = fmt.Sprintf("line %d, column %d: %s", p.Line, p.Column, p.Text)

@@ -39,7 +39,7 @@ func TestAPIPolicies(t *testing.T) {
 		for _, e := range *w.Problem(t).Errors {
 			fields = append(fields, e.Field)
 		}
-		if !slices.Equal(fields, []string{"rules.0.oblige", "rules.0.when"}) {
+		if !slices.Equal(fields, []string{"rules[0].oblige", "rules[0].when"}) {
 			t.Errorf("wrong: %v", fields)
 		}
 		var wrong api.PolicyProblems
@@ -59,26 +59,26 @@ func TestAPIPolicies(t *testing.T) {
 			ask(t, idp, key, http.StatusOK, http.MethodPost, "/impersonations/explain", body).Into(t, &e)
 			return e
 		}
-		e := explain(`{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app"}`)
+		e := explain(`{"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "app"}`)
 		if e.Allowed || *e.Denial != "policy" || *e.Rule != "never Ada" || *e.Message != "Ada is on holiday." {
 			t.Errorf("as Ada: %+v", e)
 		}
-		e = explain(`{"actor_id": "usr_sam", "subject_id": "usr_linus", "client_id": "app"}`)
+		e = explain(`{"actor_id": "usr_sam", "user_id": "usr_linus", "client_id": "app"}`)
 		if e.Allowed || *e.Denial != "ticket_ref" || *e.Rule != "look" {
 			t.Errorf("without a ticket: %+v", e)
 		}
-		e = explain(`{"actor_id": "usr_sam", "subject_id": "usr_linus", "client_id": "app", "ticket_ref": "SUP-1", "access": "full", "duration_minutes": 30, "at": "2026-03-14T15:09:26Z", "ip": "192.0.2.1"}`)
+		e = explain(`{"actor_id": "usr_sam", "user_id": "usr_linus", "client_id": "app", "ticket_ref": "SUP-1", "access": "full", "duration_minutes": 30, "at": "2026-03-14T15:09:26Z", "ip": "192.0.2.1"}`)
 		if !e.Allowed || e.Access != "read_only" || e.DurationMinutes != 10 || !slices.Equal(*e.Obligations.Scopes, []string{"openid", "email"}) || e.Denial != nil {
 			t.Errorf("with one: %+v", e)
 		}
 		if kinds := len(e.Steps); kinds < 11 || e.Steps[kinds-1].Outcome != "obliges" || e.Steps[kinds-2].Outcome != "not" || e.Steps[0].Kind != "guard_rail" {
 			t.Errorf("steps: %+v", e.Steps)
 		}
-		ask(t, idp, key, http.StatusBadRequest, http.MethodPost, "/impersonations/explain", `{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app", "ip": "here"}`)
+		ask(t, idp, key, http.StatusBadRequest, http.MethodPost, "/impersonations/explain", `{"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "app", "ip": "here"}`)
 
 		ask(t, idp, key, http.StatusOK, http.MethodPut, "/policies", `{"based_on": 1, "rules": [{"name": "no exchanges", "when": "entry == 'token_exchange'", "effect": "deny"}]}`)
 		for entry, allowed := range map[string]bool{"": true, `, "entry": "api"`: true, `, "entry": "token_exchange"`: false} {
-			if e := explain(`{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app"` + entry + `}`); e.Allowed != allowed {
+			if e := explain(`{"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "app"` + entry + `}`); e.Allowed != allowed {
 				t.Errorf("started%s: %+v", entry, e)
 			}
 		}
@@ -114,18 +114,18 @@ func TestAPIExplainWithin(t *testing.T) {
 	within(t, idp, "tim", "support", "org_globex")
 	key := idp.LocalAPIKey(t, "org_globex", provider.Permissions()...)
 	var e api.Explanation
-	ask(t, idp, key, http.StatusOK, http.MethodPost, "/impersonations/explain", `{"actor_id": "usr_tim", "subject_id": "usr_grace", "client_id": "app"}`).Into(t, &e)
+	ask(t, idp, key, http.StatusOK, http.MethodPost, "/impersonations/explain", `{"actor_id": "usr_tim", "user_id": "usr_grace", "client_id": "app"}`).Into(t, &e)
 	if !e.Allowed {
 		t.Errorf("got %+v", e)
 	}
 	var bodies []string
 	for _, body := range []string{
-		`{"actor_id": "usr_tim", "subject_id": "usr_linus", "client_id": "app"}`,
-		`{"actor_id": "usr_tim", "subject_id": "usr_nobody", "client_id": "app"}`,
-		`{"actor_id": "usr_sam", "subject_id": "usr_grace", "client_id": "app"}`,
-		`{"actor_id": "usr_tim", "subject_id": "usr_grace", "client_id": "app", "organization": "org_initech"}`,
+		`{"actor_id": "usr_tim", "user_id": "usr_linus", "client_id": "app"}`,
+		`{"actor_id": "usr_tim", "user_id": "usr_nobody", "client_id": "app"}`,
+		`{"actor_id": "usr_sam", "user_id": "usr_grace", "client_id": "app"}`,
+		`{"actor_id": "usr_tim", "user_id": "usr_grace", "client_id": "app", "organization_id": "org_initech"}`,
 	} {
-		p := ask(t, idp, key, http.StatusNotFound, http.MethodPost, "/impersonations/explain", body).Problem(t)
+		p := ask(t, idp, key, http.StatusBadRequest, http.MethodPost, "/impersonations/explain", body).Problem(t)
 		p.RequestID = ""
 		bodies = append(bodies, fmt.Sprintf("%+v", p.Code))
 	}

@@ -55,7 +55,20 @@ func (e *problemErr) because(cause error) *problemErr {
 
 // invalidField is the problem of a request with one bad field.
 func invalidField(field, message string) *problemErr {
-	return &problemErr{Code: "invalid_request", Errors: []api.FieldError{{Field: field, Message: message}}}
+	return &problemErr{Code: "invalid_request", Detail: badValues, Errors: []api.FieldError{{Field: field, Message: message}}}
+}
+
+const badValues = "The request has values that cannot be."
+
+// unknown is the problem of a request that names in a field what is not there, or out of
+// the caller's reach, which is the same (SECURITY F08). Any other error stays what it is.
+func unknown(field string, err error) error {
+	if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	return (&problemErr{
+		Code: "unknown_reference", Detail: "Something that the request names does not exist.", Errors: []api.FieldError{{Field: field, Message: "there is none with this id"}},
+	}).because(err)
 }
 
 // problem answers an error of the management API.
@@ -106,7 +119,7 @@ func asProblem(err error) *problemErr {
 		return e
 	}
 	if wrong, ok := errors.AsType[provider.Invalid](err); ok {
-		p := (&problemErr{Code: "invalid_request", Detail: "The request has values that cannot be."}).because(err)
+		p := (&problemErr{Code: "invalid_request", Detail: badValues}).because(err)
 		for _, problem := range provider.ProblemsOf(wrong) {
 			p.Errors = append(p.Errors, api.FieldError{Field: problem.Field, Message: problem.Message})
 		}

@@ -72,7 +72,7 @@ func TestAPIRoles(t *testing.T) {
 		refused("no such permission", key, http.StatusBadRequest, "invalid_request", http.MethodPost, "/roles", `{"name": "x", "permissions": ["all"]}`)
 
 		setPolicy(t, idp, denying("contractors", `"contractor" in actor.roles_anywhere`, "Not you."))
-		about := `{"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "app"}`
+		about := `{"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "app"}`
 		for _, role := range []string{"", "contractor"} {
 			if role != "" {
 				ask(t, idp, key, http.StatusOK, http.MethodPost, "/users/usr_sam/roles", `{"role": "contractor"}`)

@@ -49,7 +49,7 @@ func (a apiServer) signingKeys(ctx context.Context) (api.SigningKeyList, error) 
 	}
 	for _, k := range provider.KeyStatuses(rows, a.config.LongestToken, time.Now()) {
 		list.Data = append(list.Data, api.SigningKey{
-			ID: k.ID, Purpose: api.SigningKeyPurpose(k.Purpose), Alg: k.Alg, State: string(k.State),
+			ID: k.ID, Purpose: api.SigningKeyPurpose(k.Purpose), Alg: api.SigningKeyAlg(k.Alg), State: api.SigningKeyState(k.State),
 			CreatedAt: k.CreatedAt.Time(), SignsFrom: k.ActivatesAt.Time(), RetiredAt: orNull(k.RetiredAt),
 		})
 	}

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -95,11 +94,8 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 	}
 	if r.Body.ClientID != nil {
 		var err error
-		if ask.Client, err = a.store.Client(ctx, *r.Body.ClientID); errors.Is(err, storage.ErrNotFound) {
-			return nil, storage.ErrReference
-		}
-		if err != nil {
-			return nil, err
+		if ask.Client, err = a.store.Client(ctx, *r.Body.ClientID); err != nil {
+			return nil, unknown("client_id", err)
 		}
 	}
 	now := time.Now()

@@ -21,7 +21,7 @@ func (a apiServer) ListTickets(ctx context.Context, r api.ListTicketsRequestObje
 	}
 	now := time.Now()
 	tickets, more, err := a.store.Tickets(ctx, storage.TicketSearch{
-		Status: storage.TicketStatus(value(r.Params.Status)), Subject: value(r.Params.UserID), Actor: value(r.Params.Actor), Client: value(r.Params.ClientID),
+		Status: storage.TicketStatus(value(r.Params.Status)), Subject: value(r.Params.UserID), Actor: value(r.Params.ActorID), Client: value(r.Params.ClientID),
 		Organization: callOf(ctx).Organization, At: at, Limit: pageLimit(r.Params.Limit),
 	}, now)
 	if err != nil {

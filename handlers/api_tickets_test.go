@@ -251,7 +251,7 @@ func TestTicketNeedsConsent(t *testing.T) {
 		}
 		explained := func(needed bool) bool {
 			w := idp.API(t, key, http.MethodPost, "/impersonations/explain", map[string]any{
-				"actor_id": "usr_sam", "subject_id": "usr_ada", "client_id": "desk", "validate_consent": needed,
+				"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "desk", "validate_consent": needed,
 			})
 			wantStatus(t, "explain", w, http.StatusOK)
 			return w.JSON(t)["allowed"] == true
@@ -415,7 +415,7 @@ func TestTickets(t *testing.T) {
 					Data       []struct{ ID string }
 					NextCursor *string `json:"next_cursor"`
 				}
-				w := idp.API(t, read, http.MethodGet, "/tickets?limit=2&actor="+of+cursor, nil)
+				w := idp.API(t, read, http.MethodGet, "/tickets?limit=2&actor_id="+of+cursor, nil)
 				wantStatus(t, "page", w, http.StatusOK)
 				w.Into(t, &page)
 				for _, row := range page.Data {
@@ -434,7 +434,7 @@ func TestTickets(t *testing.T) {
 				"client_id=desk": 5, "client_id=app": 0, "status=pending&user_id=usr_ada&client_id=desk": 5,
 			} {
 				var page struct{ Data []any }
-				idp.API(t, read, http.MethodGet, "/tickets?actor="+of+"&"+filter, nil).Into(t, &page)
+				idp.API(t, read, http.MethodGet, "/tickets?actor_id="+of+"&"+filter, nil).Into(t, &page)
 				if len(page.Data) != n {
 					t.Errorf("%s: %d, want %d", filter, len(page.Data), n)
 				}

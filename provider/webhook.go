@@ -25,7 +25,6 @@ func MayPush(s storage.Standing) bool {
 const (
 	maxWebhooks     = 50
 	maxWebhookTypes = 100
-	maxWebhookText  = 200
 )
 
 // How often a webhook may be tried.
@@ -226,7 +225,7 @@ func (h *Webhooks) validate(w *storage.Webhook) error {
 	if err := h.checkURL(w.URL); err != nil {
 		p = append(p, err)
 	}
-	text := checkText(w.Description, maxWebhookText)
+	text := checkText(w.Description, maxClaim)
 	p.unless(text == nil, "description %q: %w", w.Description, text)
 	p.unless(len(w.EventTypes) <= maxWebhookTypes, "event_types: more than %d", maxWebhookTypes)
 	p.distinct("event_types", w.EventTypes)

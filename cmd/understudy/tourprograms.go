@@ -218,7 +218,7 @@ func (v *visitor) followsRules() error {
 		return err
 	}
 	question := map[string]any{
-		"actor_id": "usr_sam", "subject_id": "usr_linus", "client_id": demoClient, "organization": "org_initech",
+		"actor_id": "usr_sam", "user_id": "usr_linus", "client_id": demoClient, "organization_id": "org_initech",
 		"reason": "Cannot see invoice 4711", "access": "full", "duration_minutes": 60,
 	}
 	for _, asked := range []struct {
@@ -236,7 +236,7 @@ func (v *visitor) followsRules() error {
 			return a["allowed"] == true && owed["read_only"] == true && owed["max_duration_minutes"] == 15.0
 		}},
 	} {
-		question["subject_id"], question["organization"] = asked.subject, asked.organization
+		question["user_id"], question["organization_id"] = asked.subject, asked.organization
 		answer, _, err := v.program(http.MethodPost, "/api/v1/impersonations/explain", key, question)
 		if err != nil {
 			return err

@@ -61,6 +61,9 @@ func fieldErrors(field string, err error) []FieldError {
 			return fieldErrors(field, inner)
 		}
 		path, message := e.JSONPointer(), e.Reason
+		if e.SchemaField == "format" && e.Schema.Format == "date-time" {
+			message = "want a time as 2026-03-14T15:09:26Z"
+		}
 		if m := unsupported.FindStringSubmatch(message); m != nil {
 			path, message = append(path, m[1]), "there is no such member"
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -65,6 +66,7 @@ components:
     Thing:
       type: object
       description: A thing.
+      example: {kind: a}
       required: [kind]
       properties:
         kind: {type: string, enum: [a, b], description: Which one.}
@@ -83,7 +85,7 @@ x-common-errors: [invalid_token]
 		"Permission `things:write`; held within one organization it reaches that organization.",
 		"| `limit` | query | integer, 1 to 100, 25 where not given | How many. |",
 		"Body: [Thing](#thing).", "Answer: `200`, [Thing](#thing). The thing.", "Problems: `not_found`.",
-		"### Thing\n\nA thing.", "| `kind` | `a` or `b`, always | Which one. |", "| `parts` | list of [Thing](#thing) | |",
+		"### Thing\n\nA thing.", "| `kind` | `a` or `b`, always | Which one. |", "```json\n{\n  \"kind\": \"a\"\n}\n```", "| `parts` | list of [Thing](#thing) | |",
 		"| `invalid_token` | 401 | Who? | any operation |", "| `not_found` | 404 | Not there | |",
 	} {
 		if !strings.Contains(page, want) {
@@ -118,6 +120,13 @@ func reference(d *Document) []byte {
 			say("\n| member | | |\n|---|---|---|\n")
 			for _, m := range members {
 				say("| `%s` | %s%s | %s\n", m.name, kindOf(m.schema), map[bool]string{true: ", always"}[m.always], last(m.schema.Value.Description))
+			}
+			if schema.Example != nil {
+				example, err := json.MarshalIndent(schema.Example, "", "  ")
+				if err != nil { // it was read as JSON
+					panic(err)
+				}
+				say("\n```json\n%s\n```\n", example)
 			}
 		}
 	}

@@ -21,16 +21,34 @@ import (
 
 // Defines values for Access.
 const (
-	AccessFull     Access = "full"
-	AccessReadOnly Access = "read_only"
+	Full     Access = "full"
+	ReadOnly Access = "read_only"
 )
 
 // Valid indicates whether the value is a known member of the Access enum.
 func (e Access) Valid() bool {
 	switch e {
-	case AccessFull:
+	case Full:
 		return true
-	case AccessReadOnly:
+	case ReadOnly:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccessTokenFormat.
+const (
+	Jwt    AccessTokenFormat = "jwt"
+	Opaque AccessTokenFormat = "opaque"
+)
+
+// Valid indicates whether the value is a known member of the AccessTokenFormat enum.
+func (e AccessTokenFormat) Valid() bool {
+	switch e {
+	case Jwt:
+		return true
+	case Opaque:
 		return true
 	default:
 		return false
@@ -148,24 +166,6 @@ func (e DeliveryStatus) Valid() bool {
 	}
 }
 
-// Defines values for ExplainRequestAccess.
-const (
-	ExplainRequestAccessFull     ExplainRequestAccess = "full"
-	ExplainRequestAccessReadOnly ExplainRequestAccess = "read_only"
-)
-
-// Valid indicates whether the value is a known member of the ExplainRequestAccess enum.
-func (e ExplainRequestAccess) Valid() bool {
-	switch e {
-	case ExplainRequestAccessFull:
-		return true
-	case ExplainRequestAccessReadOnly:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ExplainRequestEntry.
 const (
 	ExplainRequestEntryAPI           ExplainRequestEntry = "api"
@@ -184,24 +184,6 @@ func (e ExplainRequestEntry) Valid() bool {
 	case ExplainRequestEntryConsole:
 		return true
 	case ExplainRequestEntryTokenExchange:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ExplanationAccess.
-const (
-	ExplanationAccessFull     ExplanationAccess = "full"
-	ExplanationAccessReadOnly ExplanationAccess = "read_only"
-)
-
-// Valid indicates whether the value is a known member of the ExplanationAccess enum.
-func (e ExplanationAccess) Valid() bool {
-	switch e {
-	case ExplanationAccessFull:
-		return true
-	case ExplanationAccessReadOnly:
 		return true
 	default:
 		return false
@@ -256,24 +238,6 @@ func (e ExplanationStepOutcome) Valid() bool {
 	}
 }
 
-// Defines values for ImpersonationAccess.
-const (
-	ImpersonationAccessFull     ImpersonationAccess = "full"
-	ImpersonationAccessReadOnly ImpersonationAccess = "read_only"
-)
-
-// Valid indicates whether the value is a known member of the ImpersonationAccess enum.
-func (e ImpersonationAccess) Valid() bool {
-	switch e {
-	case ImpersonationAccessFull:
-		return true
-	case ImpersonationAccessReadOnly:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ImpersonationBinding.
 const (
 	ImpersonationBindingActorSession ImpersonationBinding = "actor_session"
@@ -286,6 +250,48 @@ func (e ImpersonationBinding) Valid() bool {
 	case ImpersonationBindingActorSession:
 		return true
 	case ImpersonationBindingBearer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImpersonationEndReason.
+const (
+	ImpersonationEndReasonActorDisabled      ImpersonationEndReason = "actor_disabled"
+	ImpersonationEndReasonClientDisallowed   ImpersonationEndReason = "client_disallowed"
+	ImpersonationEndReasonCredentialsChanged ImpersonationEndReason = "credentials_changed"
+	ImpersonationEndReasonExpired            ImpersonationEndReason = "expired"
+	ImpersonationEndReasonPermissionLost     ImpersonationEndReason = "permission_lost"
+	ImpersonationEndReasonReusedToken        ImpersonationEndReason = "reused_token"
+	ImpersonationEndReasonSignedOut          ImpersonationEndReason = "signed_out"
+	ImpersonationEndReasonStopped            ImpersonationEndReason = "stopped"
+	ImpersonationEndReasonSubjectDisabled    ImpersonationEndReason = "subject_disabled"
+	ImpersonationEndReasonSwitchedOff        ImpersonationEndReason = "switched_off"
+)
+
+// Valid indicates whether the value is a known member of the ImpersonationEndReason enum.
+func (e ImpersonationEndReason) Valid() bool {
+	switch e {
+	case ImpersonationEndReasonActorDisabled:
+		return true
+	case ImpersonationEndReasonClientDisallowed:
+		return true
+	case ImpersonationEndReasonCredentialsChanged:
+		return true
+	case ImpersonationEndReasonExpired:
+		return true
+	case ImpersonationEndReasonPermissionLost:
+		return true
+	case ImpersonationEndReasonReusedToken:
+		return true
+	case ImpersonationEndReasonSignedOut:
+		return true
+	case ImpersonationEndReasonStopped:
+		return true
+	case ImpersonationEndReasonSubjectDisabled:
+		return true
+	case ImpersonationEndReasonSwitchedOff:
 		return true
 	default:
 		return false
@@ -328,24 +334,6 @@ func (e ImpersonationStatus) Valid() bool {
 	case ImpersonationStatusEnded:
 		return true
 	case ImpersonationStatusRunning:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyRotationAlgorithms.
-const (
-	ES256 KeyRotationAlgorithms = "ES256"
-	RS256 KeyRotationAlgorithms = "RS256"
-)
-
-// Valid indicates whether the value is a known member of the KeyRotationAlgorithms enum.
-func (e KeyRotationAlgorithms) Valid() bool {
-	switch e {
-	case ES256:
-		return true
-	case RS256:
 		return true
 	default:
 		return false
@@ -493,6 +481,45 @@ func (e PolicyRuleEffect) Valid() bool {
 	}
 }
 
+// Defines values for SigningAlg.
+const (
+	SigningAlgES256 SigningAlg = "ES256"
+	SigningAlgRS256 SigningAlg = "RS256"
+)
+
+// Valid indicates whether the value is a known member of the SigningAlg enum.
+func (e SigningAlg) Valid() bool {
+	switch e {
+	case SigningAlgES256:
+		return true
+	case SigningAlgRS256:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyAlg.
+const (
+	SigningKeyAlgES256 SigningKeyAlg = "ES256"
+	SigningKeyAlgEdDSA SigningKeyAlg = "EdDSA"
+	SigningKeyAlgRS256 SigningKeyAlg = "RS256"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyAlg enum.
+func (e SigningKeyAlg) Valid() bool {
+	switch e {
+	case SigningKeyAlgES256:
+		return true
+	case SigningKeyAlgEdDSA:
+		return true
+	case SigningKeyAlgRS256:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SigningKeyPurpose.
 const (
 	Checkpoint SigningKeyPurpose = "checkpoint"
@@ -505,6 +532,30 @@ func (e SigningKeyPurpose) Valid() bool {
 	case Checkpoint:
 		return true
 	case Token:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	Next      SigningKeyState = "next"
+	Retired   SigningKeyState = "retired"
+	Signing   SigningKeyState = "signing"
+	Verifying SigningKeyState = "verifying"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case Next:
+		return true
+	case Retired:
+		return true
+	case Signing:
+		return true
+	case Verifying:
 		return true
 	default:
 		return false
@@ -598,6 +649,27 @@ func (e TicketBinding) Valid() bool {
 	}
 }
 
+// Defines values for TicketDelivery.
+const (
+	Callback      TicketDelivery = "callback"
+	InitiateLogin TicketDelivery = "initiate_login"
+	Link          TicketDelivery = "link"
+)
+
+// Valid indicates whether the value is a known member of the TicketDelivery enum.
+func (e TicketDelivery) Valid() bool {
+	switch e {
+	case Callback:
+		return true
+	case InitiateLogin:
+		return true
+	case Link:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TicketStatus.
 const (
 	TicketStatusAccepted TicketStatus = "accepted"
@@ -616,6 +688,30 @@ func (e TicketStatus) Valid() bool {
 	case TicketStatusPending:
 		return true
 	case TicketStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TokenEndpointAuthMethod.
+const (
+	TokenEndpointAuthMethodClientSecretBasic TokenEndpointAuthMethod = "client_secret_basic"
+	TokenEndpointAuthMethodClientSecretPost  TokenEndpointAuthMethod = "client_secret_post"
+	TokenEndpointAuthMethodNone              TokenEndpointAuthMethod = "none"
+	TokenEndpointAuthMethodPrivateKeyJwt     TokenEndpointAuthMethod = "private_key_jwt"
+)
+
+// Valid indicates whether the value is a known member of the TokenEndpointAuthMethod enum.
+func (e TokenEndpointAuthMethod) Valid() bool {
+	switch e {
+	case TokenEndpointAuthMethodClientSecretBasic:
+		return true
+	case TokenEndpointAuthMethodClientSecretPost:
+		return true
+	case TokenEndpointAuthMethodNone:
+		return true
+	case TokenEndpointAuthMethodPrivateKeyJwt:
 		return true
 	default:
 		return false
@@ -849,6 +945,9 @@ type APIKeyWithSecret struct {
 // Access `read_only` leaves of the scopes those that the client is registered for as read-only.
 type Access string
 
+// AccessTokenFormat `jwt` or, where each use is asked about, `opaque`.
+type AccessTokenFormat string
+
 // Actor Who acts.
 type Actor struct {
 	Sub                  ID                     `json:"sub"`
@@ -903,7 +1002,7 @@ type Approval struct {
 	UserID    ID             `json:"user_id"`
 }
 
-// ApprovalDecision defines model for ApprovalDecision.
+// ApprovalDecision Example: {"note":"Call her first"}
 type ApprovalDecision struct {
 	// Note What the actor reads.
 	Note *string `json:"note,omitempty"`
@@ -922,9 +1021,16 @@ type ApprovalStatus string
 
 // OAuthClient The metadata of RFC 7591, of OpenID Connect and our own.
 type OAuthClient struct {
-	AccessTokenFormat                string    `json:"access_token_format"`
-	ActClaims                        []string  `json:"act_claims"`
-	AllowImpersonation               bool      `json:"allow_impersonation"`
+	// AccessTokenFormat `jwt` or, where each use is asked about, `opaque`.
+	AccessTokenFormat AccessTokenFormat `json:"access_token_format"`
+
+	// ActClaims What `act` says of the actor beside `sub`: `email`, `name`.
+	ActClaims []string `json:"act_claims"`
+
+	// AllowImpersonation Staff may sign in to it as its users.
+	AllowImpersonation bool `json:"allow_impersonation"`
+
+	// Audience The audiences that it may ask for.
 	Audience                         []string  `json:"audience"`
 	BackchannelLogoutSessionRequired bool      `json:"backchannel_logout_session_required"`
 	BackchannelLogoutURI             string    `json:"backchannel_logout_uri"`
@@ -935,24 +1041,37 @@ type OAuthClient struct {
 	CreatedAt                        time.Time `json:"created_at"`
 
 	// DefaultMaxAge Seconds.
-	DefaultMaxAge            *int64   `json:"default_max_age"`
-	Delivery                 string   `json:"delivery"`
-	FirstParty               bool     `json:"first_party"`
-	GrantTypes               []string `json:"grant_types"`
-	IDTokenSignedResponseAlg string   `json:"id_token_signed_response_alg"`
-	ImpersonationRefresh     bool     `json:"impersonation_refresh"`
-	ImpersonatorInResponse   bool     `json:"impersonator_in_response"`
-	InitiateLoginURI         string   `json:"initiate_login_uri"`
+	DefaultMaxAge *int64 `json:"default_max_age"`
+
+	// Delivery How a ticket of the console or of this API gets to the application. `initiate_login`: it starts its own sign-in;
+	// `callback`: it gets an answer that it did not ask for, which is open to login CSRF; `link`: by a link that works once.
+	Delivery TicketDelivery `json:"delivery"`
+
+	// FirstParty Nobody is asked for consent.
+	FirstParty               bool       `json:"first_party"`
+	GrantTypes               []string   `json:"grant_types"`
+	IDTokenSignedResponseAlg SigningAlg `json:"id_token_signed_response_alg"`
+
+	// ImpersonationRefresh An impersonation gets a refresh token, too, which ends with it.
+	ImpersonationRefresh bool `json:"impersonation_refresh"`
+
+	// ImpersonatorInResponse The token response has `impersonator`, with the e-mail address and the reason.
+	ImpersonatorInResponse bool   `json:"impersonator_in_response"`
+	InitiateLoginURI       string `json:"initiate_login_uri"`
 
 	// Jwks A JSON Web Key Set, as text.
-	Jwks                   string   `json:"jwks"`
-	JwksURI                string   `json:"jwks_uri"`
-	LogoURI                string   `json:"logo_uri"`
+	Jwks    string `json:"jwks"`
+	JwksURI string `json:"jwks_uri"`
+	LogoURI string `json:"logo_uri"`
+
+	// Organizations Only their members sign in to it. Empty: everybody does.
 	Organizations          []string `json:"organizations"`
 	PolicyURI              string   `json:"policy_uri"`
 	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
-	ReadOnlyScopes         []string `json:"read_only_scopes"`
-	RedirectUris           []string `json:"redirect_uris"`
+
+	// ReadOnlyScopes What is left of the scopes where access is read only.
+	ReadOnlyScopes []string `json:"read_only_scopes"`
+	RedirectUris   []string `json:"redirect_uris"`
 
 	// RegisteredWith The initial access token it registered itself with, or open; empty: an administrator did.
 	RegisteredWith                     string   `json:"registered_with"`
@@ -962,75 +1081,81 @@ type OAuthClient struct {
 	RequirePushedAuthorizationRequests bool     `json:"require_pushed_authorization_requests"`
 	RequireSignedRequestObject         bool     `json:"require_signed_request_object"`
 	ResponseTypes                      []string `json:"response_types"`
-	RevokeOnLogout                     bool     `json:"revoke_on_logout"`
-	Scope                              string   `json:"scope"`
-	SectorIdentifierURI                string   `json:"sector_identifier_uri"`
+
+	// RevokeOnLogout Signing out at the provider ends its tokens.
+	RevokeOnLogout      bool   `json:"revoke_on_logout"`
+	Scope               string `json:"scope"`
+	SectorIdentifierURI string `json:"sector_identifier_uri"`
 
 	// SelfManaged It can change its own registration.
-	SelfManaged                 bool         `json:"self_managed"`
-	SoftwareID                  string       `json:"software_id"`
-	SoftwareVersion             string       `json:"software_version"`
-	Status                      ClientStatus `json:"status"`
-	SubjectType                 string       `json:"subject_type"`
-	TokenEndpointAuthMethod     string       `json:"token_endpoint_auth_method"`
-	TokenEndpointAuthSigningAlg string       `json:"token_endpoint_auth_signing_alg"`
-	TosURI                      string       `json:"tos_uri"`
-	Type                        ClientType   `json:"type"`
-	UpdatedAt                   time.Time    `json:"updated_at"`
-	UserinfoSignedResponseAlg   string       `json:"userinfo_signed_response_alg"`
+	SelfManaged                 bool                    `json:"self_managed"`
+	SoftwareID                  string                  `json:"software_id"`
+	SoftwareVersion             string                  `json:"software_version"`
+	Status                      ClientStatus            `json:"status"`
+	SubjectType                 string                  `json:"subject_type"`
+	TokenEndpointAuthMethod     TokenEndpointAuthMethod `json:"token_endpoint_auth_method"`
+	TokenEndpointAuthSigningAlg string                  `json:"token_endpoint_auth_signing_alg"`
+	TosURI                      string                  `json:"tos_uri"`
+	Type                        ClientType              `json:"type"`
+	UpdatedAt                   time.Time               `json:"updated_at"`
+	UserinfoSignedResponseAlg   string                  `json:"userinfo_signed_response_alg"`
 }
 
 // ClientStatus defines model for Client.Status.
 type ClientStatus string
 
-// ClientInput defines model for ClientInput.
+// ClientInput Example: {"allow_impersonation":true,"client_name":"Shop","initiate_login_uri":"https://shop.example/start","redirect_uris":["https://shop.example/callback"]}
 type ClientInput struct {
-	AccessTokenFormat                *string   `json:"access_token_format,omitempty"`
-	ActClaims                        *[]string `json:"act_claims,omitempty"`
-	AllowImpersonation               *bool     `json:"allow_impersonation,omitempty"`
-	Audience                         *[]string `json:"audience,omitempty"`
-	BackchannelLogoutSessionRequired *bool     `json:"backchannel_logout_session_required,omitempty"`
-	BackchannelLogoutURI             *string   `json:"backchannel_logout_uri,omitempty"`
-	ClientID                         *string   `json:"client_id,omitempty"`
-	ClientName                       *string   `json:"client_name,omitempty"`
+	// AccessTokenFormat `jwt` or, where each use is asked about, `opaque`.
+	AccessTokenFormat                *AccessTokenFormat `json:"access_token_format,omitempty"`
+	ActClaims                        *[]string          `json:"act_claims,omitempty"`
+	AllowImpersonation               *bool              `json:"allow_impersonation,omitempty"`
+	Audience                         *[]string          `json:"audience,omitempty"`
+	BackchannelLogoutSessionRequired *bool              `json:"backchannel_logout_session_required,omitempty"`
+	BackchannelLogoutURI             *string            `json:"backchannel_logout_uri,omitempty"`
+	ClientID                         *string            `json:"client_id,omitempty"`
+	ClientName                       *string            `json:"client_name,omitempty"`
 
 	// ClientSecret When it is made: 32 characters at least, chosen at random. Without it, one is made.
-	ClientSecret                       *string     `json:"client_secret,omitempty"`
-	ClientURI                          *string     `json:"client_uri,omitempty"`
-	Contacts                           *[]string   `json:"contacts,omitempty"`
-	DefaultMaxAge                      *int64      `json:"default_max_age,omitempty"`
-	Delivery                           *string     `json:"delivery,omitempty"`
-	FirstParty                         *bool       `json:"first_party,omitempty"`
-	GrantTypes                         *[]string   `json:"grant_types,omitempty"`
-	IDTokenSignedResponseAlg           *string     `json:"id_token_signed_response_alg,omitempty"`
-	ImpersonationRefresh               *bool       `json:"impersonation_refresh,omitempty"`
-	ImpersonatorInResponse             *bool       `json:"impersonator_in_response,omitempty"`
-	InitiateLoginURI                   *string     `json:"initiate_login_uri,omitempty"`
-	Jwks                               *string     `json:"jwks,omitempty"`
-	JwksURI                            *string     `json:"jwks_uri,omitempty"`
-	LogoURI                            *string     `json:"logo_uri,omitempty"`
-	Organizations                      *[]string   `json:"organizations,omitempty"`
-	PolicyURI                          *string     `json:"policy_uri,omitempty"`
-	PostLogoutRedirectUris             *[]string   `json:"post_logout_redirect_uris,omitempty"`
-	ReadOnlyScopes                     *[]string   `json:"read_only_scopes,omitempty"`
-	RedirectUris                       *[]string   `json:"redirect_uris,omitempty"`
-	RequestObjectSigningAlg            *string     `json:"request_object_signing_alg,omitempty"`
-	RequestUris                        *[]string   `json:"request_uris,omitempty"`
-	RequirePkce                        *bool       `json:"require_pkce,omitempty"`
-	RequirePushedAuthorizationRequests *bool       `json:"require_pushed_authorization_requests,omitempty"`
-	RequireSignedRequestObject         *bool       `json:"require_signed_request_object,omitempty"`
-	ResponseTypes                      *[]string   `json:"response_types,omitempty"`
-	RevokeOnLogout                     *bool       `json:"revoke_on_logout,omitempty"`
-	Scope                              *string     `json:"scope,omitempty"`
-	SectorIdentifierURI                *string     `json:"sector_identifier_uri,omitempty"`
-	SoftwareID                         *string     `json:"software_id,omitempty"`
-	SoftwareVersion                    *string     `json:"software_version,omitempty"`
-	SubjectType                        *string     `json:"subject_type,omitempty"`
-	TokenEndpointAuthMethod            *string     `json:"token_endpoint_auth_method,omitempty"`
-	TokenEndpointAuthSigningAlg        *string     `json:"token_endpoint_auth_signing_alg,omitempty"`
-	TosURI                             *string     `json:"tos_uri,omitempty"`
-	Type                               *ClientType `json:"type,omitempty"`
-	UserinfoSignedResponseAlg          *string     `json:"userinfo_signed_response_alg,omitempty"`
+	ClientSecret  *string   `json:"client_secret,omitempty"`
+	ClientURI     *string   `json:"client_uri,omitempty"`
+	Contacts      *[]string `json:"contacts,omitempty"`
+	DefaultMaxAge *int64    `json:"default_max_age,omitempty"`
+
+	// Delivery How a ticket of the console or of this API gets to the application. `initiate_login`: it starts its own sign-in;
+	// `callback`: it gets an answer that it did not ask for, which is open to login CSRF; `link`: by a link that works once.
+	Delivery                           *TicketDelivery          `json:"delivery,omitempty"`
+	FirstParty                         *bool                    `json:"first_party,omitempty"`
+	GrantTypes                         *[]string                `json:"grant_types,omitempty"`
+	IDTokenSignedResponseAlg           *SigningAlg              `json:"id_token_signed_response_alg,omitempty"`
+	ImpersonationRefresh               *bool                    `json:"impersonation_refresh,omitempty"`
+	ImpersonatorInResponse             *bool                    `json:"impersonator_in_response,omitempty"`
+	InitiateLoginURI                   *string                  `json:"initiate_login_uri,omitempty"`
+	Jwks                               *string                  `json:"jwks,omitempty"`
+	JwksURI                            *string                  `json:"jwks_uri,omitempty"`
+	LogoURI                            *string                  `json:"logo_uri,omitempty"`
+	Organizations                      *[]string                `json:"organizations,omitempty"`
+	PolicyURI                          *string                  `json:"policy_uri,omitempty"`
+	PostLogoutRedirectUris             *[]string                `json:"post_logout_redirect_uris,omitempty"`
+	ReadOnlyScopes                     *[]string                `json:"read_only_scopes,omitempty"`
+	RedirectUris                       *[]string                `json:"redirect_uris,omitempty"`
+	RequestObjectSigningAlg            *string                  `json:"request_object_signing_alg,omitempty"`
+	RequestUris                        *[]string                `json:"request_uris,omitempty"`
+	RequirePkce                        *bool                    `json:"require_pkce,omitempty"`
+	RequirePushedAuthorizationRequests *bool                    `json:"require_pushed_authorization_requests,omitempty"`
+	RequireSignedRequestObject         *bool                    `json:"require_signed_request_object,omitempty"`
+	ResponseTypes                      *[]string                `json:"response_types,omitempty"`
+	RevokeOnLogout                     *bool                    `json:"revoke_on_logout,omitempty"`
+	Scope                              *string                  `json:"scope,omitempty"`
+	SectorIdentifierURI                *string                  `json:"sector_identifier_uri,omitempty"`
+	SoftwareID                         *string                  `json:"software_id,omitempty"`
+	SoftwareVersion                    *string                  `json:"software_version,omitempty"`
+	SubjectType                        *string                  `json:"subject_type,omitempty"`
+	TokenEndpointAuthMethod            *TokenEndpointAuthMethod `json:"token_endpoint_auth_method,omitempty"`
+	TokenEndpointAuthSigningAlg        *string                  `json:"token_endpoint_auth_signing_alg,omitempty"`
+	TosURI                             *string                  `json:"tos_uri,omitempty"`
+	Type                               *ClientType              `json:"type,omitempty"`
+	UserinfoSignedResponseAlg          *string                  `json:"userinfo_signed_response_alg,omitempty"`
 }
 
 // ClientList defines model for ClientList.
@@ -1046,9 +1171,16 @@ type ClientType string
 
 // ClientWithSecret defines model for ClientWithSecret.
 type ClientWithSecret struct {
-	AccessTokenFormat                string   `json:"access_token_format"`
-	ActClaims                        []string `json:"act_claims"`
-	AllowImpersonation               bool     `json:"allow_impersonation"`
+	// AccessTokenFormat `jwt` or, where each use is asked about, `opaque`.
+	AccessTokenFormat AccessTokenFormat `json:"access_token_format"`
+
+	// ActClaims What `act` says of the actor beside `sub`: `email`, `name`.
+	ActClaims []string `json:"act_claims"`
+
+	// AllowImpersonation Staff may sign in to it as its users.
+	AllowImpersonation bool `json:"allow_impersonation"`
+
+	// Audience The audiences that it may ask for.
 	Audience                         []string `json:"audience"`
 	BackchannelLogoutSessionRequired bool     `json:"backchannel_logout_session_required"`
 	BackchannelLogoutURI             string   `json:"backchannel_logout_uri"`
@@ -1062,24 +1194,37 @@ type ClientWithSecret struct {
 	CreatedAt    time.Time `json:"created_at"`
 
 	// DefaultMaxAge Seconds.
-	DefaultMaxAge            *int64   `json:"default_max_age"`
-	Delivery                 string   `json:"delivery"`
-	FirstParty               bool     `json:"first_party"`
-	GrantTypes               []string `json:"grant_types"`
-	IDTokenSignedResponseAlg string   `json:"id_token_signed_response_alg"`
-	ImpersonationRefresh     bool     `json:"impersonation_refresh"`
-	ImpersonatorInResponse   bool     `json:"impersonator_in_response"`
-	InitiateLoginURI         string   `json:"initiate_login_uri"`
+	DefaultMaxAge *int64 `json:"default_max_age"`
+
+	// Delivery How a ticket of the console or of this API gets to the application. `initiate_login`: it starts its own sign-in;
+	// `callback`: it gets an answer that it did not ask for, which is open to login CSRF; `link`: by a link that works once.
+	Delivery TicketDelivery `json:"delivery"`
+
+	// FirstParty Nobody is asked for consent.
+	FirstParty               bool       `json:"first_party"`
+	GrantTypes               []string   `json:"grant_types"`
+	IDTokenSignedResponseAlg SigningAlg `json:"id_token_signed_response_alg"`
+
+	// ImpersonationRefresh An impersonation gets a refresh token, too, which ends with it.
+	ImpersonationRefresh bool `json:"impersonation_refresh"`
+
+	// ImpersonatorInResponse The token response has `impersonator`, with the e-mail address and the reason.
+	ImpersonatorInResponse bool   `json:"impersonator_in_response"`
+	InitiateLoginURI       string `json:"initiate_login_uri"`
 
 	// Jwks A JSON Web Key Set, as text.
-	Jwks                   string   `json:"jwks"`
-	JwksURI                string   `json:"jwks_uri"`
-	LogoURI                string   `json:"logo_uri"`
+	Jwks    string `json:"jwks"`
+	JwksURI string `json:"jwks_uri"`
+	LogoURI string `json:"logo_uri"`
+
+	// Organizations Only their members sign in to it. Empty: everybody does.
 	Organizations          []string `json:"organizations"`
 	PolicyURI              string   `json:"policy_uri"`
 	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
-	ReadOnlyScopes         []string `json:"read_only_scopes"`
-	RedirectUris           []string `json:"redirect_uris"`
+
+	// ReadOnlyScopes What is left of the scopes where access is read only.
+	ReadOnlyScopes []string `json:"read_only_scopes"`
+	RedirectUris   []string `json:"redirect_uris"`
 
 	// RegisteredWith The initial access token it registered itself with, or open; empty: an administrator did.
 	RegisteredWith                     string   `json:"registered_with"`
@@ -1089,22 +1234,24 @@ type ClientWithSecret struct {
 	RequirePushedAuthorizationRequests bool     `json:"require_pushed_authorization_requests"`
 	RequireSignedRequestObject         bool     `json:"require_signed_request_object"`
 	ResponseTypes                      []string `json:"response_types"`
-	RevokeOnLogout                     bool     `json:"revoke_on_logout"`
-	Scope                              string   `json:"scope"`
-	SectorIdentifierURI                string   `json:"sector_identifier_uri"`
+
+	// RevokeOnLogout Signing out at the provider ends its tokens.
+	RevokeOnLogout      bool   `json:"revoke_on_logout"`
+	Scope               string `json:"scope"`
+	SectorIdentifierURI string `json:"sector_identifier_uri"`
 
 	// SelfManaged It can change its own registration.
-	SelfManaged                 bool                   `json:"self_managed"`
-	SoftwareID                  string                 `json:"software_id"`
-	SoftwareVersion             string                 `json:"software_version"`
-	Status                      ClientWithSecretStatus `json:"status"`
-	SubjectType                 string                 `json:"subject_type"`
-	TokenEndpointAuthMethod     string                 `json:"token_endpoint_auth_method"`
-	TokenEndpointAuthSigningAlg string                 `json:"token_endpoint_auth_signing_alg"`
-	TosURI                      string                 `json:"tos_uri"`
-	Type                        ClientType             `json:"type"`
-	UpdatedAt                   time.Time              `json:"updated_at"`
-	UserinfoSignedResponseAlg   string                 `json:"userinfo_signed_response_alg"`
+	SelfManaged                 bool                    `json:"self_managed"`
+	SoftwareID                  string                  `json:"software_id"`
+	SoftwareVersion             string                  `json:"software_version"`
+	Status                      ClientWithSecretStatus  `json:"status"`
+	SubjectType                 string                  `json:"subject_type"`
+	TokenEndpointAuthMethod     TokenEndpointAuthMethod `json:"token_endpoint_auth_method"`
+	TokenEndpointAuthSigningAlg string                  `json:"token_endpoint_auth_signing_alg"`
+	TosURI                      string                  `json:"tos_uri"`
+	Type                        ClientType              `json:"type"`
+	UpdatedAt                   time.Time               `json:"updated_at"`
+	UserinfoSignedResponseAlg   string                  `json:"userinfo_signed_response_alg"`
 }
 
 // ClientWithSecretStatus defines model for ClientWithSecret.Status.
@@ -1141,6 +1288,8 @@ type DeliveryList struct {
 type DeliveryStatus string
 
 // Event One record. What does not apply is left out.
+//
+// Example: {"actor":"usr_sam","client":"shop","data":{"sid":"imp_7h3c5n2kqw8t4r6z"},"id":"evt_4k2zq7mw5tqj3x6v","impersonation":"imp_7h3c5n2kqw8t4r6z","impersonator":{"email":"sam@example.com","reason":"Cannot see invoice 4711"},"organization":"org_globex","reason":"Cannot see invoice 4711","subject":"usr_ada","ticket_ref":"SUP-4711","time":"2026-03-14T15:09:26.535897Z","type":"session.created"}
 type Event struct {
 	// Actor Who did it: a user, an API key or a client. Left out: the product itself, or an operator on the command line.
 	Actor  *string `json:"actor,omitempty"`
@@ -1176,10 +1325,10 @@ type EventList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// ExplainRequest defines model for ExplainRequest.
+// ExplainRequest Example: {"access":"full","actor_id":"usr_sam","client_id":"shop","duration_minutes":60,"user_id":"usr_ada"}
 type ExplainRequest struct {
-	Access  *ExplainRequestAccess `json:"access,omitempty"`
-	ActorID ID                    `json:"actor_id"`
+	Access  *Access `json:"access,omitempty"`
+	ActorID ID      `json:"actor_id"`
 
 	// At Left out: now.
 	At       *time.Time `json:"at,omitempty"`
@@ -1194,20 +1343,19 @@ type ExplainRequest struct {
 	// IP The address of the actor.
 	IP *string `json:"ip,omitempty"`
 
-	// Organization Its id. Left out: the user's only one.
-	Organization *string `json:"organization,omitempty"`
+	// OrganizationID Left out: the user's only one.
+	OrganizationID *ID `json:"organization_id,omitempty"`
 
-	// Reason Left out: one that is long enough.
-	Reason    *string `json:"reason,omitempty"`
-	SubjectID ID      `json:"subject_id"`
-	TicketRef *string `json:"ticket_ref,omitempty"`
+	// Reason As for a ticket. Left out: one that is long enough.
+	Reason *string `json:"reason,omitempty"`
+
+	// TicketRef The case in your help desk, in 100 bytes at most.
+	TicketRef *TicketRef `json:"ticket_ref,omitempty"`
+	UserID    ID         `json:"user_id"`
 
 	// ValidateConsent Whether the user has to have allowed it in any case.
 	ValidateConsent *bool `json:"validate_consent,omitempty"`
 }
-
-// ExplainRequestAccess defines model for ExplainRequest.Access.
-type ExplainRequestAccess string
 
 // ExplainRequestEntry How it would be started.
 type ExplainRequestEntry string
@@ -1215,8 +1363,8 @@ type ExplainRequestEntry string
 // Explanation defines model for Explanation.
 type Explanation struct {
 	// Access What a start would give.
-	Access  ExplanationAccess `json:"access"`
-	Allowed bool              `json:"allowed"`
+	Access  Access `json:"access"`
+	Allowed bool   `json:"allowed"`
 
 	// Denial The guard rail or kind of rule that said no.
 	Denial          *string `json:"denial,omitempty"`
@@ -1230,9 +1378,6 @@ type Explanation struct {
 	Rule  *string           `json:"rule,omitempty"`
 	Steps []ExplanationStep `json:"steps"`
 }
-
-// ExplanationAccess What a start would give.
-type ExplanationAccess string
 
 // ExplanationStep defines model for ExplanationStep.
 type ExplanationStep struct {
@@ -1260,7 +1405,8 @@ type ID = string
 
 // Impersonation defines model for Impersonation.
 type Impersonation struct {
-	Access ImpersonationAccess `json:"access"`
+	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
+	Access Access `json:"access"`
 
 	// ActorID Who really acts.
 	ActorID string `json:"actor_id"`
@@ -1270,9 +1416,9 @@ type Impersonation struct {
 	ClientID string                `json:"client_id"`
 
 	// CreatedBy The caller of this API who asked for it; null: the actor.
-	CreatedBy *string    `json:"created_by"`
-	EndReason *string    `json:"end_reason"`
-	EndedAt   *time.Time `json:"ended_at"`
+	CreatedBy *string                 `json:"created_by"`
+	EndReason *ImpersonationEndReason `json:"end_reason"`
+	EndedAt   *time.Time              `json:"ended_at"`
 
 	// EndedBy Who stopped it; null: nobody, the rules did.
 	EndedBy        *string             `json:"ended_by"`
@@ -1290,11 +1436,11 @@ type Impersonation struct {
 	UserID string `json:"user_id"`
 }
 
-// ImpersonationAccess defines model for Impersonation.Access.
-type ImpersonationAccess string
-
 // ImpersonationBinding How its ticket was held; with `bearer` the actor did not sign in for it. null: there was none.
 type ImpersonationBinding string
+
+// ImpersonationEndReason defines model for Impersonation.EndReason.
+type ImpersonationEndReason string
 
 // ImpersonationEntry defines model for Impersonation.Entry.
 type ImpersonationEntry string
@@ -1316,15 +1462,12 @@ type Impersonator struct {
 	Reason string `json:"reason"`
 }
 
-// KeyRotation defines model for KeyRotation.
+// KeyRotation Example: {"algorithms":["ES256"],"at_once":false}
 type KeyRotation struct {
 	// Algorithms All where it is not given.
-	Algorithms *[]KeyRotationAlgorithms `json:"algorithms,omitempty"`
-	AtOnce     *bool                    `json:"at_once,omitempty"`
+	Algorithms *[]SigningAlg `json:"algorithms,omitempty"`
+	AtOnce     *bool         `json:"at_once,omitempty"`
 }
-
-// KeyRotationAlgorithms defines model for KeyRotation.Algorithms.
-type KeyRotationAlgorithms string
 
 // Member defines model for Member.
 type Member struct {
@@ -1347,7 +1490,7 @@ type MemberList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// MemberRole defines model for MemberRole.
+// MemberRole Example: {"role":"support"}
 type MemberRole struct {
 	// Role Empty: none.
 	Role *string `json:"role,omitempty"`
@@ -1362,7 +1505,7 @@ type Membership struct {
 	Role *string `json:"role"`
 }
 
-// NewAPIKey defines model for NewAPIKey.
+// NewAPIKey Example: {"expires_at":"2036-01-01T00:00:00Z","name":"Help desk","permissions":["users:read","impersonation:start"]}
 type NewAPIKey struct {
 	ClientID       *ID          `json:"client_id,omitempty"`
 	ExpiresAt      *time.Time   `json:"expires_at,omitempty"`
@@ -1371,19 +1514,24 @@ type NewAPIKey struct {
 	Permissions    []Permission `json:"permissions"`
 }
 
-// NewApproval defines model for NewApproval.
+// NewApproval Example: {"access":"full","actor":{"sub":"usr_sam"},"client_id":"shop","reason":"Cannot see invoice 4711","user_id":"usr_ada"}
 type NewApproval struct {
-	// Access `read_only` leaves of the scopes those that the client is registered for as read-only.
 	Access *Access `json:"access,omitempty"`
 
 	// Actor Who acts.
-	Actor                       Actor   `json:"actor"`
-	ClientID                    ID      `json:"client_id"`
-	Organization                *ID     `json:"organization,omitempty"`
-	Reason                      string  `json:"reason"`
-	SessionMaxDurationInSeconds *int    `json:"session_max_duration_in_seconds,omitempty"`
-	TicketRef                   *string `json:"ticket_ref,omitempty"`
-	UserID                      ID      `json:"user_id"`
+	Actor        Actor `json:"actor"`
+	ClientID     ID    `json:"client_id"`
+	Organization *ID   `json:"organization,omitempty"`
+
+	// Reason Why, in 8 to 500 characters. The user reads it.
+	Reason Reason `json:"reason"`
+
+	// SessionMaxDurationInSeconds As for a ticket.
+	SessionMaxDurationInSeconds *int `json:"session_max_duration_in_seconds,omitempty"`
+
+	// TicketRef The case in your help desk, in 100 bytes at most.
+	TicketRef *TicketRef `json:"ticket_ref,omitempty"`
+	UserID    ID         `json:"user_id"`
 }
 
 // NewMembership defines model for NewMembership.
@@ -1394,13 +1542,13 @@ type NewMembership struct {
 	Role *string `json:"role,omitempty"`
 }
 
-// NewOrganization defines model for NewOrganization.
+// NewOrganization Example: {"name":"Hooli"}
 type NewOrganization struct {
 	ID   *ID    `json:"id,omitempty"`
 	Name string `json:"name"`
 }
 
-// NewPolicy defines model for NewPolicy.
+// NewPolicy Example: {"based_on":0,"note":"As agreed with Initech","rules":[{"effect":"deny","message":"Initech looks after its people itself.","name":"Not at Initech","when":"\"org_initech\" in subject.organizations"},{"effect":"oblige","name":"Briefly","oblige":{"max_duration_minutes":15},"when":"true"}]}
 type NewPolicy struct {
 	// BasedOn The version that was read before; 0: there was none.
 	BasedOn int64 `json:"based_on"`
@@ -1410,14 +1558,14 @@ type NewPolicy struct {
 	Rules []PolicyRule `json:"rules"`
 }
 
-// NewRole defines model for NewRole.
+// NewRole Example: {"name":"executive","permissions":[]}
 type NewRole struct {
 	// Name Lower-case letters, digits and . _ -.
 	Name        string       `json:"name"`
 	Permissions []Permission `json:"permissions"`
 }
 
-// NewSupportAccess defines model for NewSupportAccess.
+// NewSupportAccess Example: {"expires_in_seconds":86400,"mode":"ticket","ticket_ref":"SUP-4711"}
 type NewSupportAccess struct {
 	// ExpiresInSeconds For how long they allow it. Needed, but for the mode denied.
 	ExpiresInSeconds *int                 `json:"expires_in_seconds,omitempty"`
@@ -1430,17 +1578,19 @@ type NewSupportAccess struct {
 // NewSupportAccessMode defines model for NewSupportAccess.Mode.
 type NewSupportAccessMode string
 
-// NewSupportRequest defines model for NewSupportRequest.
+// NewSupportRequest Example: {"actor_id":"usr_sam","client_id":"shop","reason":"Cannot see invoice 4711","ticket_ref":"SUP-4711"}
 type NewSupportRequest struct {
 	ActorID  ID  `json:"actor_id"`
 	ClientID *ID `json:"client_id,omitempty"`
 
-	// Reason 8 to 500 characters, shown to the user.
-	Reason    string  `json:"reason"`
-	TicketRef *string `json:"ticket_ref,omitempty"`
+	// Reason Why, in 8 to 500 characters. The user reads it.
+	Reason Reason `json:"reason"`
+
+	// TicketRef The case in your help desk, in 100 bytes at most.
+	TicketRef *TicketRef `json:"ticket_ref,omitempty"`
 }
 
-// NewTicket defines model for NewTicket.
+// NewTicket Example: {"actor":{"sub":"usr_sam"},"client_id":"shop","reason":"Cannot see invoice 4711","session_max_duration_in_seconds":900,"ticket_ref":"SUP-4711","user_id":"usr_ada"}
 type NewTicket struct {
 	Access *Access `json:"access,omitempty"`
 
@@ -1464,8 +1614,8 @@ type NewTicket struct {
 	// Organization In which organization of the user. Needed where they belong to several, unless the caller is limited to one.
 	Organization *ID `json:"organization,omitempty"`
 
-	// Reason 8 to 500 characters. The user reads it.
-	Reason       string                 `json:"reason"`
+	// Reason Why, in 8 to 500 characters. The user reads it.
+	Reason       Reason                 `json:"reason"`
 	ResponseMode *NewTicketResponseMode `json:"response_mode,omitempty"`
 
 	// ResponseType One that the client is registered for. Its first where this is left out.
@@ -1483,9 +1633,9 @@ type NewTicket struct {
 	// TargetLinkURI Where in the application the actor wants to be: an address of the client's own. For clients that start their sign-ins themselves.
 	TargetLinkURI *string `json:"target_link_uri,omitempty"`
 
-	// TicketRef The case in your help desk.
-	TicketRef *string `json:"ticket_ref,omitempty"`
-	UserID    ID      `json:"user_id"`
+	// TicketRef The case in your help desk, in 100 bytes at most.
+	TicketRef *TicketRef `json:"ticket_ref,omitempty"`
+	UserID    ID         `json:"user_id"`
 
 	// ValidateConsent Whether the user has to have allowed that support signs in as them, also where silence is enough otherwise. It is asked again when the ticket is redeemed.
 	ValidateConsent *bool `json:"validate_consent,omitempty"`
@@ -1494,7 +1644,7 @@ type NewTicket struct {
 // NewTicketResponseMode defines model for NewTicket.ResponseMode.
 type NewTicketResponseMode string
 
-// NewUser defines model for NewUser.
+// NewUser Example: {"email":"lin@globex.example","name":"Lin Lee","organizations":[{"organization_id":"org_globex"}]}
 type NewUser struct {
 	// Address The address claim of OpenID Connect Core 5.1.1.
 	Address       *Address `json:"address,omitempty"`
@@ -1528,7 +1678,7 @@ type NewUser struct {
 	Zoneinfo *string   `json:"zoneinfo,omitempty"`
 }
 
-// NewWebhook defines model for NewWebhook.
+// NewWebhook Example: {"description":"The help desk","event_types":["session.created","impersonation.*"],"url":"https://desk.example/understudy"}
 type NewWebhook struct {
 	Description *string   `json:"description,omitempty"`
 	EventTypes  *[]string `json:"event_types,omitempty"`
@@ -1545,7 +1695,7 @@ type Organization struct {
 	Name      string    `json:"name"`
 }
 
-// OrganizationChanges defines model for OrganizationChanges.
+// OrganizationChanges Example: {"name":"Globex Corporation"}
 type OrganizationChanges struct {
 	Name string `json:"name"`
 }
@@ -1558,7 +1708,7 @@ type OrganizationList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// Password defines model for Password.
+// Password Example: {"password":"correct horse battery staple"}
 type Password struct {
 	Password string `json:"password"`
 }
@@ -1650,7 +1800,7 @@ type PolicyRule struct {
 // PolicyRuleEffect defines model for PolicyRule.Effect.
 type PolicyRuleEffect string
 
-// PolicyRules defines model for PolicyRules.
+// PolicyRules Example: {"rules":[{"effect":"deny","message":"Initech looks after its people itself.","name":"Not at Initech","when":"\"org_initech\" in subject.organizations"}]}
 type PolicyRules struct {
 	Rules []PolicyRule `json:"rules"`
 }
@@ -1664,6 +1814,8 @@ type PolicyVersion struct {
 }
 
 // Problem What went wrong (RFC 9457).
+//
+// Example: {"code":"impersonation_denied","denial":"policy","detail":"Initech looks after its people itself.","request_id":"2FQ5JXKJ7W4TQZ6M","rule":"Not at Initech","status":403,"title":"A rule of impersonation said no","type":"urn:understudy:problem:impersonation_denied"}
 type Problem struct {
 	// Code What programs branch on.
 	Code string `json:"code"`
@@ -1693,7 +1845,10 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// Replay defines model for Replay.
+// Reason Why, in 8 to 500 characters. The user reads it.
+type Reason = string
+
+// Replay Example: {"since":"2026-03-14T00:00:00Z"}
 type Replay struct {
 	// Since Deliveries that were made from then on and failed.
 	Since time.Time `json:"since"`
@@ -1711,7 +1866,7 @@ type Role struct {
 	Permissions []Permission `json:"permissions"`
 }
 
-// RoleGrant defines model for RoleGrant.
+// RoleGrant Example: {"organization_id":"org_globex","role":"support"}
 type RoleGrant struct {
 	OrganizationID *ID    `json:"organization_id,omitempty"`
 	Role           string `json:"role"`
@@ -1725,7 +1880,7 @@ type RoleList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// SecretRotation defines model for SecretRotation.
+// SecretRotation Example: {"keep_previous":true}
 type SecretRotation struct {
 	KeepPrevious *bool `json:"keep_previous,omitempty"`
 }
@@ -1757,7 +1912,7 @@ type Settings struct {
 	SupportAccess SupportRule `json:"support_access"`
 }
 
-// SettingsChanges defines model for SettingsChanges.
+// SettingsChanges Example: {"support_access":"required"}
 type SettingsChanges struct {
 	ImpersonationEnabled *bool `json:"impersonation_enabled,omitempty"`
 
@@ -1765,19 +1920,30 @@ type SettingsChanges struct {
 	SupportAccess *SupportRule `json:"support_access,omitempty"`
 }
 
+// SigningAlg defines model for SigningAlg.
+type SigningAlg string
+
 // SigningKey defines model for SigningKey.
 type SigningKey struct {
-	Alg       string            `json:"alg"`
+	Alg       SigningKeyAlg     `json:"alg"`
 	CreatedAt time.Time         `json:"created_at"`
 	ID        ID                `json:"id"`
 	Purpose   SigningKeyPurpose `json:"purpose"`
 	RetiredAt *time.Time        `json:"retired_at"`
 	SignsFrom time.Time         `json:"signs_from"`
-	State     string            `json:"state"`
+
+	// State `next`: published, and will sign; `verifying`: published for what it signed.
+	State SigningKeyState `json:"state"`
 }
+
+// SigningKeyAlg defines model for SigningKey.Alg.
+type SigningKeyAlg string
 
 // SigningKeyPurpose defines model for SigningKey.Purpose.
 type SigningKeyPurpose string
+
+// SigningKeyState `next`: published, and will sign; `verifying`: published for what it signed.
+type SigningKeyState string
 
 // SigningKeyList defines model for SigningKeyList.
 type SigningKeyList struct {
@@ -1870,6 +2036,10 @@ type Ticket struct {
 // first, without a sign-in; the caller vouches for the actor, and the record says so.
 type TicketBinding string
 
+// TicketDelivery How a ticket of the console or of this API gets to the application. `initiate_login`: it starts its own sign-in;
+// `callback`: it gets an answer that it did not ask for, which is open to login CSRF; `link`: by a link that works once.
+type TicketDelivery string
+
 // TicketList defines model for TicketList.
 type TicketList struct {
 	Data []Ticket `json:"data"`
@@ -1877,6 +2047,9 @@ type TicketList struct {
 	// NextCursor Where the next page begins; null: this was the last.
 	NextCursor *NextCursor `json:"next_cursor"`
 }
+
+// TicketRef The case in your help desk, in 100 bytes at most.
+type TicketRef = string
 
 // TicketStatus Only a pending ticket can be redeemed or revoked. `accepted` became an impersonation.
 type TicketStatus string
@@ -1925,6 +2098,9 @@ type TicketWithToken struct {
 	ValidateConsent bool   `json:"validate_consent"`
 }
 
+// TokenEndpointAuthMethod defines model for TokenEndpointAuthMethod.
+type TokenEndpointAuthMethod string
+
 // User A user. Claims that they do not have are not there.
 type User struct {
 	// Address The address claim of OpenID Connect Core 5.1.1.
@@ -1960,7 +2136,7 @@ type User struct {
 // UserStatus defines model for User.Status.
 type UserStatus string
 
-// UserChanges defines model for UserChanges.
+// UserChanges Example: {"name":"Ada King","never_impersonate":false}
 type UserChanges struct {
 	// Address The address claim of OpenID Connect Core 5.1.1.
 	Address       *Address `json:"address,omitempty"`
@@ -2059,7 +2235,7 @@ type WebhookDisabledReason string
 // WebhookStatus defines model for Webhook.Status.
 type WebhookStatus string
 
-// WebhookChange defines model for WebhookChange.
+// WebhookChange Example: {"event_types":["impersonation.*"]}
 type WebhookChange struct {
 	Description *string   `json:"description,omitempty"`
 	EventTypes  *[]string `json:"event_types,omitempty"`
@@ -2172,11 +2348,13 @@ type ListApprovalsParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
-	Cursor *Cursor         `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status With this status.
 	Status *ApprovalStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Actor Of this actor, by the id of a user.
-	Actor *ID `form:"actor,omitempty" json:"actor,omitempty"`
+	// ActorID Of this actor.
+	ActorID *ID `form:"actor_id,omitempty" json:"actor_id,omitempty"`
 }
 
 // CreateApprovalParams defines parameters for CreateApproval.
@@ -2371,14 +2549,18 @@ type ListTicketsParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the page before. Everything else in the query must be as it was.
-	Cursor *Cursor       `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status With this status.
 	Status *TicketStatus `form:"status,omitempty" json:"status,omitempty"`
 
 	// UserID Of this user, who is acted as.
 	UserID *ID `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Actor Of this actor, by the id of a user.
-	Actor    *ID `form:"actor,omitempty" json:"actor,omitempty"`
+	// ActorID Of this actor.
+	ActorID *ID `form:"actor_id,omitempty" json:"actor_id,omitempty"`
+
+	// ClientID At this client.
 	ClientID *ID `form:"client_id,omitempty" json:"client_id,omitempty"`
 }
 
@@ -5668,8 +5850,8 @@ func NewListApprovalsRequest(server string, params *ListApprovalsParams) (*http.
 			}
 		}
 
-		if params.Actor != nil {
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+		if params.ActorID != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor_id", *params.ActorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -7728,8 +7910,8 @@ func NewListTicketsRequest(server string, params *ListTicketsParams) (*http.Requ
 			}
 		}
 
-		if params.Actor != nil {
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+		if params.ActorID != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor_id", *params.ActorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
