@@ -151,10 +151,8 @@ func checkRequest(o *api.Operation, r *http.Request, body []byte, unread error) 
 	if err := checkQuery(o, r); err != nil {
 		return err
 	}
-	for _, name := range []string{"Idempotency-Key"} {
-		if len(r.Header.Values(name)) > 1 {
-			return invalidField(name, "was given more than once")
-		}
+	if len(r.Header.Values("Idempotency-Key")) > 1 {
+		return invalidField("Idempotency-Key", "was given more than once")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if wrong := o.Check(r); len(wrong) > 0 {

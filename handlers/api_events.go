@@ -19,11 +19,11 @@ func (a apiServer) ListEvents(ctx context.Context, r api.ListEventsRequestObject
 	}
 	limit := pageLimit(r.Params.Limit)
 	feed := storage.EventFeed{
-		ActorID: orEmpty(r.Params.Actor), SubjectID: orEmpty(r.Params.Subject),
-		ClientID: orEmpty(r.Params.Client), OrganizationID: orEmpty(r.Params.Organization), ImpersonationID: orEmpty(r.Params.Impersonation),
+		ActorID: value(r.Params.Actor), SubjectID: value(r.Params.Subject),
+		ClientID: value(r.Params.Client), OrganizationID: value(r.Params.Organization), ImpersonationID: value(r.Params.Impersonation),
 		Since: given(r.Params.Since), Until: given(r.Params.Until), Limit: limit + 1,
 	}
-	if kind := orEmpty(r.Params.Type); kind != "" {
+	if kind := value(r.Params.Type); kind != "" {
 		feed.Types = []storage.EventType{storage.EventType(kind)}
 	}
 	if only := callOf(ctx).Organization; only != "" {
@@ -94,11 +94,4 @@ func eventOf(e *storage.Event) api.Event {
 		shown.Impersonator = &api.Impersonator{Email: m.Impersonator.Email, Reason: m.Impersonator.Reason}
 	}
 	return shown
-}
-
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

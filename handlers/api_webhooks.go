@@ -48,7 +48,7 @@ func (a apiServer) CreateWebhook(ctx context.Context, r api.CreateWebhookRequest
 	if !provider.MayPush(c.Standing) {
 		return nil, errMayNotPush
 	}
-	w := &storage.Webhook{URL: r.Body.URL, Description: orEmpty(r.Body.Description)}
+	w := &storage.Webhook{URL: r.Body.URL, Description: value(r.Body.Description)}
 	if r.Body.EventTypes != nil {
 		w.EventTypes = *r.Body.EventTypes
 	}
@@ -56,7 +56,8 @@ func (a apiServer) CreateWebhook(ctx context.Context, r api.CreateWebhookRequest
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateWebhook201JSONResponse(webhookWithSecret(w, secret)), nil
+	made, err := webhookWithSecret(w, secret)
+	return api.CreateWebhook201JSONResponse(made), err
 }
 
 // GetWebhook shows a webhook.
@@ -143,7 +144,8 @@ func (a apiServer) RotateWebhookSecret(ctx context.Context, r api.RotateWebhookS
 	if err != nil {
 		return nil, err
 	}
-	return api.RotateWebhookSecret200JSONResponse(webhookWithSecret(w, secret)), nil
+	made, err := webhookWithSecret(w, secret)
+	return api.RotateWebhookSecret200JSONResponse(made), err
 }
 
 // TestWebhook sends a webhook an event to try it.
@@ -220,16 +222,11 @@ func webhookOf(w *storage.Webhook) api.Webhook {
 	return shown
 }
 
-func webhookWithSecret(w *storage.Webhook, secret string) api.WebhookWithSecret {
-	shown := webhookOf(w)
-	made := api.WebhookWithSecret{
-		ID: shown.ID, URL: shown.URL, Description: shown.Description, EventTypes: shown.EventTypes, Status: api.WebhookWithSecretStatus(shown.Status),
-		FailingSince: shown.FailingSince, PreviousSecretUntil: shown.PreviousSecretUntil, CreatedAt: shown.CreatedAt, UpdatedAt: shown.UpdatedAt, Secret: secret,
-	}
-	if why := api.WebhookWithSecretDisabledReason(w.DisabledReason); why != "" {
-		made.DisabledReason = &why
-	}
-	return made
+func webhookWithSecret(w *storage.Webhook, secret string) (api.WebhookWithSecret, error) {
+	return as[api.WebhookWithSecret](struct {
+		api.Webhook
+		Secret string `json:"secret"`
+	}{webhookOf(w), secret})
 }
 
 func deliveryOf(d *storage.Delivery) api.Delivery {

@@ -84,7 +84,7 @@ func (s *Server) ownApproval(r *http.Request, i *interaction) (*storage.Approval
 	return a, err
 }
 
-// withdrawAwaited takes it back, and shows the form again.
+// withdrawAwaited takes it back, and says so.
 func (s *Server) withdrawAwaited(w http.ResponseWriter, r *http.Request) error {
 	i, _, err := s.deciding(w, r, true)
 	if err != nil || i == nil {
