@@ -682,6 +682,8 @@ func TestKeyCommands(t *testing.T) {
 		"token RS256 signing": 1, "token ES256 signing": 1, "checkpoint EdDSA signing": 1, "token ES256 next": 1,
 	}
 	want(t, "rotated one", states(s.list("key", "rotate", "--alg", "ES256")), rotated)
+	now := time.Now()
+	s.exec(`UPDATE signing_keys SET created_at = ?`, storage.At(now.Add(time.Hour))) // new however long this takes
 	out, problems, err := s.said("", "key", "rotate")
 	if err != nil || !strings.Contains(problems, "ES256: the next key is published already: key_") || strings.Contains(problems, "RS256") {
 		t.Errorf("rotated a second time: %v, %s", err, problems)
@@ -691,10 +693,9 @@ func TestKeyCommands(t *testing.T) {
 	}
 	rotated["token RS256 next"]++
 	want(t, "pruned", states(s.list("key", "prune")), rotated) // nothing was replaced yet
-	now := time.Now()
-	s.exec(`UPDATE signing_keys SET activates_at = ? WHERE alg = 'RS256' AND activates_at > ?`, storage.At(now.Add(-time.Hour)), storage.At(now))
-	s.exec(`UPDATE signing_keys SET activates_at = ?, created_at = ? WHERE alg = 'RS256' AND activates_at > ?`,
-		storage.At(now.Add(-60*24*time.Hour)), storage.At(now.Add(-60*24*time.Hour)), storage.At(now.Add(-time.Minute)))
+	successor, old := storage.At(now.Add(-time.Hour)), storage.At(now.Add(-60*24*time.Hour))
+	s.exec(`UPDATE signing_keys SET activates_at = ? WHERE alg = 'RS256' AND activates_at > ?`, successor, storage.At(time.Now()))
+	s.exec(`UPDATE signing_keys SET activates_at = ?, created_at = ? WHERE alg = 'RS256' AND activates_at <> ?`, old, old, successor)
 	for _, line := range strings.Split(s.ok("key", "list"), "\n") {
 		if strings.Contains(line, "verifying") && (!strings.Contains(line, "60 days") || !strings.Contains(line, "verifying until "+now.UTC().Format("2006-"))) {
 			t.Errorf("got %s", line)
