@@ -454,12 +454,7 @@ func barAccessible(h *barHost, b *tab) {
 		reach()
 		value[bool](b, axe+"; true")
 		b.everyLook(func(scheme string, width int64) {
-			for _, violation := range value[[]string](b, accessible) {
-				b.t.Errorf("%s, %s, %d pixels: %s", name, scheme, width, violation)
-			}
-			if wide := value[int64](b, "document.documentElement.scrollWidth"); wide > width {
-				b.t.Errorf("%s, %s: %d pixels wide, want %d", name, scheme, wide, width)
-			}
+			b.wantAccessible(name, scheme, width)
 			if high := value[float64](b, part("section")+".getBoundingClientRect().height / innerHeight"); high > 0.4 {
 				b.t.Errorf("%s, %s, %d pixels: it takes %v of the window, want 0.4 at most", name, scheme, width, high)
 			}
