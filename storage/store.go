@@ -27,7 +27,7 @@ type Options struct {
 	// MaxConnections bounds PostgreSQL's pool; zero means 8. SQLite always has
 	// one writer and four readers.
 	MaxConnections int
-	// Patience is how long PostgreSQL may take to answer a read or to make a Write; zero
+	// Patience is how long PostgreSQL may take to answer a statement, to begin or to commit; zero
 	// means 4 s. It may be gone without a word, and whoever waits is to be told.
 	Patience time.Duration
 	// Trace, where set, is called with each statement. Tests count with it.
@@ -52,6 +52,7 @@ type Queries struct {
 	trace   func(statement string) // nil: nobody counts
 	derived *derived
 	most    time.Duration // that a statement may take; PostgreSQL only
+	moved   func()        // called at each statement; nil: nobody watches
 }
 
 // context is what a statement runs under. On SQLite a caller who goes away does not
@@ -61,6 +62,9 @@ type Queries struct {
 func (q Queries) context(ctx context.Context) context.Context {
 	if q.dialect == SQLite {
 		return context.WithoutCancel(ctx)
+	}
+	if q.moved != nil {
+		q.moved()
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.most) //nolint:gosec // it ends by itself: rows are read when the statement has run
 	_ = cancel
@@ -147,7 +151,7 @@ func openSQLite(path string, o Options) (*Store, error) {
 	}
 	made := &derived{}
 	return &Store{
-		Queries: Queries{read, SQLite, o.Trace, made, 0}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace, derived: made},
+		Queries: Queries{db: read, dialect: SQLite, trace: o.Trace, derived: made}, dsn: writerDSN, group: group{writer: writer, db: write, trace: o.Trace, derived: made},
 		pools: []*sql.DB{readPool, writePool},
 	}, nil
 }
@@ -183,7 +187,7 @@ func openPostgres(o Options) (*Store, error) {
 	if most == 0 {
 		most = 4 * time.Second
 	}
-	return &Store{Queries: Queries{db, Postgres, o.Trace, &derived{}, most}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
+	return &Store{Queries: Queries{db: db, dialect: Postgres, trace: o.Trace, derived: &derived{}, most: most}, write: db, dsn: o.DSN, pools: []*sql.DB{pool}}, nil
 }
 
 // gormConfig leaves PostgreSQL's statements to pgx, which prepares them on each connection.

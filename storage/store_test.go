@@ -306,6 +306,20 @@ func TestPostgresHangs(t *testing.T) {
 	}
 }
 
+// A Write of many statements, each of them soon done, is let go on.
+func TestPostgresLongWrite(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, Options{DSN: template.Postgres(t), Patience: 3 * time.Second})
+	wantErr(t, "four seconds", s.Write(t.Context(), func(tx *Tx) error {
+		for range 4 {
+			if _, err := tx.exec(t.Context(), `SELECT pg_sleep(1)`); err != nil {
+				return err
+			}
+		}
+		return nil
+	}), nil)
+}
+
 // recovers writes until it works, which may be once all connections were tried.
 func recovers(t *testing.T, s *Store) {
 	t.Helper()

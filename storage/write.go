@@ -38,14 +38,22 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 const conflictRetries = 5
 
 func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.most)
-	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	// However long it takes, as an end of all that runs may, something has to move.
+	watch := time.AfterFunc(s.most, func() { giveUp(context.DeadlineExceeded) })
+	defer watch.Stop()
+	moved := func() { watch.Reset(s.most) }
 	for try := 0; ; try++ {
+		moved()
 		err := s.write.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-			return protect(fn, &Tx{Queries{db, Postgres, s.trace, s.derived, s.most}})
+			defer moved()
+			within := s.Queries
+			within.db, within.moved = db, moved
+			return protect(fn, &Tx{within})
 		})
-		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-			err = ctx.Err() // what ended the transaction behind fn's back
+		if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled)) {
+			err = context.Cause(ctx) // what ended the transaction behind fn's back
 		}
 		if err == nil || !conflicted(err) || try == conflictRetries {
 			return translate(err)
@@ -54,7 +62,7 @@ func (s *Store) writePostgres(ctx context.Context, fn func(*Tx) error) error {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return translate(ctx.Err())
+			return translate(context.Cause(ctx))
 		}
 	}
 }
@@ -254,7 +262,7 @@ func (b *batch) apply(p *pending, first bool) error {
 			return b.broken
 		}
 	}
-	err := translate(protect(p.fn, &Tx{Queries{b.group.db, SQLite, b.group.trace, b.group.derived, 0}}))
+	err := translate(protect(p.fn, &Tx{Queries{db: b.group.db, dialect: SQLite, trace: b.group.trace, derived: b.group.derived}}))
 	switch {
 	case first && err != nil:
 		b.db.rollback(ctx)
