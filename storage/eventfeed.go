@@ -28,9 +28,14 @@ func (q Queries) SessionsBegun(ctx context.Context, impersonationIDs []string) (
 	if len(impersonationIDs) == 0 {
 		return nil, nil
 	}
-	var events []Event
-	err := q.conn(ctx).Where("impersonation_id IN ? AND impersonation_id <> '' AND type = ?", impersonationIDs, EventSessionCreated).Find(&events).Error
-	return events, translate(err)
+	return q.recorded(ctx, "impersonation_id", len(impersonationIDs), begun(impersonationIDs))
+}
+
+func begun(impersonationIDs []string) func(*gorm.DB) *gorm.DB {
+	return func(db *gorm.DB) *gorm.DB {
+		// The type as it is would have SQLite look through all sessions there ever were.
+		return db.Where("impersonation_id IN ? AND impersonation_id <> '' AND type || '' = ?", impersonationIDs, EventSessionCreated)
+	}
 }
 
 // clockSkew is how far the clocks of those who record may be apart, and how long a

@@ -121,6 +121,17 @@ func TestSearchEventsByIndex(t *testing.T) {
 	}
 }
 
+// So does the session of each impersonation of a page.
+func TestSessionsBegunByIndex(t *testing.T) {
+	s := newStore(t, SQLite)
+	statement := s.db.ToSQL(func(db *gorm.DB) *gorm.DB {
+		return begun([]string{"imp_1", "imp_2"})(db.Where(placed)).Order("impersonation_id").Limit(2).Find(&[]Event{})
+	})
+	if plan := strings.Join(planOf(t, s, statement), "; "); !strings.Contains(plan+" ", " INDEX events_impersonation ") {
+		t.Error(plan)
+	}
+}
+
 func planOf(t *testing.T, s *Store, statement string) []string {
 	t.Helper()
 	var steps []struct{ Detail string }
