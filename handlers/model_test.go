@@ -715,8 +715,9 @@ func modelled(t testing.TB) *idptest.IDP {
 
 // In any order of what people, applications and time can do, what is active is what
 // the model says. `-rapid.checks=1000` and FuzzModel play it for longer.
+//
+// Not in parallel: how often rapid plays is one number for the whole process.
 func TestModel(t *testing.T) {
-	t.Parallel()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if checks := flag.Lookup("rapid.checks"); !given {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,7 +19,7 @@ import (
 	"github.com/understudy-id/understudy/storage"
 )
 
-// drawnRules are rules that say something about the people of drawnPeople, at random.
+// drawnRules are rules that say something about the people of a drawnTrial, at random.
 func drawnRules(t *rapid.T) []impersonation.Rule {
 	conditions := []string{
 		`"support" in actor.roles`, `"auditor" in actor.roles_anywhere`, `organization == "org_globex"`, `"org_initech" in subject.organizations`,
@@ -52,25 +53,45 @@ func drawnRules(t *rapid.T) []impersonation.Rule {
 	return rules
 }
 
-// drawnPlaces gives somebody roles and memberships at random, in place of those they
-// have; from the given roles.
-func drawnPlaces(t *rapid.T, tx *storage.Tx, ctx context.Context, userID string, roles []string, now time.Time) error {
+// places are the roles somebody has: everywhere, and in the organizations they are of.
+type places struct {
+	everywhere []string
+	within     map[string]string
+}
+
+func drawnPlaces(t *rapid.T, whose string, roles []string) places {
+	p := places{within: map[string]string{}}
 	for _, role := range roles {
+		if rapid.IntRange(0, 2).Draw(t, whose+" is "+role) == 0 {
+			p.everywhere = append(p.everywhere, role)
+		}
+	}
+	for _, organization := range []string{"org_globex", "org_initech"} {
+		if rapid.Bool().Draw(t, whose+" of "+organization) {
+			p.within[organization] = rapid.SampledFrom(append([]string{"", ""}, roles...)).Draw(t, whose+" there")
+		}
+	}
+	return p
+}
+
+// move gives somebody these places instead of those they have.
+func (p places) move(ctx context.Context, tx *storage.Tx, userID string) error {
+	now := time.Now()
+	for _, role := range everyRole {
 		if err := tx.RevokeRole(ctx, userID, role); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if rapid.IntRange(0, 2).Draw(t, userID+" is "+role) == 0 {
-			if err := tx.GrantRole(ctx, userID, role, now); err != nil {
-				return err
-			}
+	}
+	for _, role := range p.everywhere {
+		if err := tx.GrantRole(ctx, userID, role, now); err != nil {
+			return err
 		}
 	}
 	for _, organization := range []string{"org_globex", "org_initech"} {
 		if err := tx.RemoveMember(ctx, organization, userID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if rapid.Bool().Draw(t, userID+" of "+organization) {
-			role := rapid.SampledFrom(append([]string{"", ""}, roles...)).Draw(t, userID+" there")
+		if role, ok := p.within[organization]; ok {
 			if err := tx.AddMember(ctx, organization, userID, role, now); err != nil {
 				return err
 			}
@@ -79,104 +100,155 @@ func drawnPlaces(t *rapid.T, tx *storage.Tx, ctx context.Context, userID string,
 	return nil
 }
 
+var everyRole = []string{"support", "auditor", "admin"}
+
+// trial is who asks to act as whom, under which rules, and with which form.
+type trial struct {
+	actor, subject                        places
+	rules                                 []impersonation.Rule
+	organization, ticket, access, minutes string
+}
+
+func drawnTrial(t *rapid.T) trial {
+	r := trial{actor: drawnPlaces(t, "actor", everyRole), rules: drawnRules(t)}
+	if rapid.IntRange(0, 3).Draw(t, "may start") > 0 {
+		r.actor.everywhere = append(r.actor.everywhere, "support")
+	}
+	r.subject = drawnPlaces(t, "subject", rapid.SampledFrom([][]string{nil, nil, {"auditor"}, everyRole}).Draw(t, "of the subject"))
+	r.organization = rapid.SampledFrom([]string{"", "", "org_globex", "org_initech"}).Draw(t, "organization")
+	r.ticket = rapid.SampledFrom([]string{"", "T-1", "other"}).Draw(t, "ticket")
+	r.access = rapid.SampledFrom([]string{"full", "read_only"}).Draw(t, "access")
+	r.minutes = rapid.SampledFrom([]string{"5", "15", "30", "60"}).Draw(t, "minutes")
+	return r
+}
+
 // What is said to somebody who asks beforehand is what then happens: the same is
 // decided when the form is sent, the tokens are what was said, and while nothing changes
 // the code is exchanged. And no token is of a subject who may more than its actor.
 //
-// A02, A03, T03: with roles, organizations and rules at random.
+// A02, A03, T03: with roles, organizations and rules at random, and one of each outcome.
 func TestExplainAgrees(t *testing.T) {
 	t.Parallel()
 	idp := idptest.New(t, unlimited(idptest.Options{}))
 	enroll(t, idp, "asker", "")
 	enroll(t, idp, "asked", "")
 	addClient(t, idp, "tried", func(*storage.Client) {})
-	seen := map[string]int{}
-	rapid.Check(t, func(rt *rapid.T) {
-		ctx, now := t.Context(), time.Now()
-		roles := []string{"support", "auditor", "admin"}
-		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
-			if err := drawnPlaces(rt, tx, ctx, "usr_asker", roles, now); err != nil {
-				return err
-			}
-			if rapid.IntRange(0, 3).Draw(rt, "may start") > 0 {
-				if err := tx.GrantRole(ctx, "usr_asker", "support", now); err != nil {
-					return err
-				}
-			}
-			return drawnPlaces(rt, tx, ctx, "usr_asked", rapid.SampledFrom([][]string{nil, nil, {"auditor"}, roles}).Draw(rt, "of the subject"), now)
-		})
-		execute(t, idp, `DELETE FROM throttles`) // or many refusals would be one of their own
-		setPolicy(t, idp, drawnRules(rt)...)
-		form := having(
-			"organization", rapid.SampledFrom([]string{"", "", "org_globex", "org_initech"}).Draw(rt, "organization"),
-			"ticket_ref", rapid.SampledFrom([]string{"", "T-1", "other"}).Draw(rt, "ticket"),
-			"access", rapid.SampledFrom([]string{"full", "read_only"}).Draw(rt, "access"),
-			"duration", rapid.SampledFrom([]string{"5", "15", "30", "60"}).Draw(rt, "minutes"),
-		)
-		wish := idptest.Wish("usr_asked", form)
-		v := explained(t, idp, wish)
-		standing := func(id string) storage.Standing {
-			s, err := idp.Store.Standing(ctx, id)
-			check(t, err)
-			return s
+	allowed := func() trial {
+		return trial{
+			actor: places{everywhere: []string{"support"}}, organization: "org_globex", ticket: "T-1", access: "read_only", minutes: "5",
+			subject: places{within: map[string]string{"org_globex": ""}},
 		}
-		b := person(t, idp, "asker")
-		at, _ := b.Follow(asking("client_id", "tried", "prompt", "select_account", "scope", "openid email api:read api:write"))
-		if !strings.HasPrefix(at, "/consent/") { // whoever may start nowhere is not asked
-			if v.Allowed {
-				rt.Fatalf("explained as %+v, not asked", v)
-			}
-			seen[string(v.Denial)]++
-			return
-		}
-		w := b.Post(at, wish)
-		code := w.Location().Query().Get("code")
-		if v.Allowed != (code != "") {
-			rt.Fatalf("explained as %+v, answered with %d %s", v, w.Status, textOf(w, "error-summary"))
-		}
-		seen[string(v.Denial)]++
-		if !v.Allowed {
-			denied := recorded(t, idp, storage.EventImpersonationDenied)
-			last := denied[len(denied)-1]
-			if last.Data["denial"] != string(v.Denial) || v.Rule != "" && last.Data["rule"] != v.Rule {
-				rt.Fatalf("explained as %s of %q, refused as %v", v.Denial, v.Rule, last.Data)
-			}
-			return
-		}
-		answer := idp.Call("/oauth2/token", "tried", idptest.Secret, idptest.Exchange(code, nil))
-		if answer.Status != http.StatusOK {
-			rt.Fatalf("explained as %+v, exchanged with %d %s", v, answer.Status, answer.Body)
-		}
-		tokens := answer.JSON(t)
-		running := tokens["impersonation"].(map[string]any)
-		i, err := idp.Store.Impersonation(ctx, running["id"].(string))
-		check(t, err)
-		if running["access"] != string(v.Access) || i.ExpiresAt.Time().Sub(i.StartedAt.Time()) != v.Duration {
-			rt.Fatalf("explained as %s for %v, got %+v", v.Access, v.Duration, i)
-		}
-		for scope := range strings.FieldsSeq(tokens["scope"].(string)) {
-			if len(v.Scopes) > 0 && !slices.Contains(v.Scopes, scope) || v.Access == impersonation.ReadOnly && scope == "api:write" {
-				rt.Fatalf("explained as %+v, got the scope %s", v, scope)
-			}
-		}
-		actor, subject := standing("usr_asker"), standing("usr_asked")
-		for place, held := range subject.Within {
-			for _, permission := range append(slices.Clone(held), subject.Everywhere...) {
-				if !actor.May(permission, place) {
-					rt.Fatalf("a token of somebody who may %s in %s, which its actor may not", permission, place)
-				}
-			}
-		}
-		for _, permission := range subject.Everywhere {
-			if !actor.May(permission, "") {
-				rt.Fatalf("a token of somebody who may %s, which its actor may not", permission)
-			}
-		}
-		check(t, idp.Provider.Impersonation.EndAll(ctx, storage.Cause{}, time.Now()))
-	})
-	if !testing.Short() && (seen[""] == 0 || seen["policy"] == 0 || len(seen) < 5) {
-		t.Errorf("the attempts prove nothing: %v", seen)
 	}
+	oblige := func(o impersonation.Obligations) []impersonation.Rule {
+		return []impersonation.Rule{{Name: "duty", Effect: impersonation.EffectOblige, When: "true", Oblige: o}}
+	}
+	for _, row := range []struct {
+		name   string
+		change func(*trial)
+		want   impersonation.Denial
+	}{
+		{"allowed", func(*trial) {}, ""},
+		{"a narrower scope", func(r *trial) { r.rules = oblige(impersonation.Obligations{Scopes: []string{"email", "api:read"}}) }, ""},
+		{"a shorter time", func(r *trial) { r.rules = oblige(impersonation.Obligations{MaxDuration: 2 * time.Minute}) }, ""},
+		{"read only", func(r *trial) {
+			r.access, r.rules = "full", oblige(impersonation.Obligations{ReadOnly: true})
+		}, ""},
+		{"a rule", func(r *trial) {
+			r.rules = []impersonation.Rule{{Name: "nobody", Effect: impersonation.EffectDeny, When: "true"}}
+		}, impersonation.DenyPolicy},
+		{"no ticket", func(r *trial) { r.ticket, r.rules = "", oblige(impersonation.Obligations{Ticket: true}) }, impersonation.DenyTicketRef},
+		{"no support access", func(r *trial) { r.rules = oblige(impersonation.Obligations{SupportAccess: true}) }, impersonation.DenySupportAccess},
+		{"another organization", func(r *trial) { r.organization = "org_initech" }, impersonation.DenyOrganization},
+		{"an administrator", func(r *trial) { r.subject.everywhere = []string{"admin"} }, impersonation.DenyPrivileged},
+		{"nobody of the staff", func(r *trial) { r.actor = places{} }, impersonation.DenyPermission},
+	} {
+		r := allowed()
+		row.change(&r)
+		if got, err := agrees(t, idp, r); err != nil || got != row.want {
+			t.Errorf("%s: %q, want %q (%v)", row.name, got, row.want, err)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		if _, err := agrees(t, idp, drawnTrial(rt)); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+// agrees makes the request. Anything but what is said beforehand is an error.
+func agrees(t *testing.T, idp *idptest.IDP, r trial) (impersonation.Denial, error) {
+	t.Helper()
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+		return errors.Join(r.actor.move(ctx, tx, "usr_asker"), r.subject.move(ctx, tx, "usr_asked"))
+	})
+	execute(t, idp, `DELETE FROM throttles`) // or many refusals would be one of their own
+	setPolicy(t, idp, r.rules...)
+	wish := idptest.Wish("usr_asked", having("organization", r.organization, "ticket_ref", r.ticket, "access", r.access, "duration", r.minutes))
+	v := explained(t, idp, wish)
+	b := person(t, idp, "asker")
+	at, _ := b.Follow(asking("client_id", "tried", "prompt", "select_account", "scope", "openid email api:read api:write"))
+	if !strings.HasPrefix(at, "/consent/") { // whoever may start nowhere is not asked
+		if v.Allowed {
+			return "", fmt.Errorf("explained as %+v, not asked", v)
+		}
+		return v.Denial, nil
+	}
+	w := b.Post(at, wish)
+	code := w.Location().Query().Get("code")
+	if v.Allowed != (code != "") {
+		return "", fmt.Errorf("explained as %+v, answered with %d %s", v, w.Status, textOf(w, "error-summary"))
+	}
+	if !v.Allowed {
+		denied := recorded(t, idp, storage.EventImpersonationDenied)
+		last := denied[len(denied)-1]
+		if last.Data["denial"] != string(v.Denial) || v.Rule != "" && last.Data["rule"] != v.Rule {
+			return "", fmt.Errorf("explained as %s of %q, refused as %v", v.Denial, v.Rule, last.Data)
+		}
+		return v.Denial, nil
+	}
+	answer := idp.Call("/oauth2/token", "tried", idptest.Secret, idptest.Exchange(code, nil))
+	if answer.Status != http.StatusOK {
+		return "", fmt.Errorf("explained as %+v, exchanged with %d %s", v, answer.Status, answer.Body)
+	}
+	err := errors.Join(asSaid(t, idp, v, answer.JSON(t)), nothingGained(t, idp))
+	check(t, idp.Provider.Impersonation.EndAll(t.Context(), storage.Cause{}, time.Now()))
+	return "", err
+}
+
+// asSaid compares tokens with what was said before they were asked for.
+func asSaid(t *testing.T, idp *idptest.IDP, v impersonation.Verdict, tokens map[string]any) error {
+	t.Helper()
+	running := tokens["impersonation"].(map[string]any)
+	i, err := idp.Store.Impersonation(t.Context(), running["id"].(string))
+	check(t, err)
+	if running["access"] != string(v.Access) || i.ExpiresAt.Time().Sub(i.StartedAt.Time()) != v.Duration {
+		return fmt.Errorf("explained as %s for %v, got %+v", v.Access, v.Duration, i)
+	}
+	for scope := range strings.FieldsSeq(tokens["scope"].(string)) {
+		if len(v.Scopes) > 0 && !slices.Contains(v.Scopes, scope) || v.Access == impersonation.ReadOnly && scope == "api:write" {
+			return fmt.Errorf("explained as %+v, got the scope %s", v, scope)
+		}
+	}
+	return nil
+}
+
+// nothingGained fails when the subject may anything that the actor may not.
+func nothingGained(t *testing.T, idp *idptest.IDP) error {
+	t.Helper()
+	actor, err := idp.Store.Standing(t.Context(), "usr_asker")
+	check(t, err)
+	subject, err := idp.Store.Standing(t.Context(), "usr_asked")
+	check(t, err)
+	held := maps.Clone(subject.Within)
+	held[""] = nil
+	for place, permissions := range held {
+		for _, permission := range slices.Concat(permissions, subject.Everywhere) {
+			if !actor.May(permission, place) {
+				return fmt.Errorf("a token of somebody who may %s in %q, which its actor may not", permission, place)
+			}
+		}
+	}
+	return nil
 }
 
 // explained is what is said beforehand about a form of the consent page.

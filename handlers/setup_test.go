@@ -43,9 +43,15 @@ func recorded(t testing.TB, idp *idptest.IDP, kinds ...storage.EventType) []stor
 	t.Helper()
 	_, err := idp.Store.Sequence(t.Context(), "test", time.Now())
 	check(t, err)
-	events, err := idp.Store.Events(t.Context(), storage.EventFilter{Types: kinds, Limit: 1000})
-	check(t, err)
-	return events
+	var events []storage.Event
+	for f := (storage.EventFilter{Types: kinds, Limit: 1000}); ; {
+		page, err := idp.Store.Events(t.Context(), f)
+		check(t, err)
+		if events = append(events, page...); len(page) < f.Limit {
+			return events
+		}
+		f.From = *page[len(page)-1].Position + 1
+	}
 }
 
 // From the link to an administrator who is signed in and knows what is left to do.
