@@ -202,7 +202,7 @@ func agrees(t *testing.T, idp *idptest.IDP, r trial) (impersonation.Denial, erro
 		denied := recorded(t, idp, storage.EventImpersonationDenied)
 		last := denied[len(denied)-1]
 		if last.Data["denial"] != string(v.Denial) || v.Rule != "" && last.Data["rule"] != v.Rule {
-			return "", fmt.Errorf("explained as %s of %q, refused as %v", v.Denial, v.Rule, last.Data)
+			return "", fmt.Errorf("explained as %s of %q, refused as %v", string(v.Denial), v.Rule, last.Data)
 		}
 		return v.Denial, nil
 	}

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -275,34 +277,58 @@ func (tx *Tx) lockRunning(db *gorm.DB) ([]Impersonation, error) {
 	return running, translate(err)
 }
 
-func (tx *Tx) end(ctx context.Context, all []Impersonation, by Cause, now time.Time) error {
-	for _, i := range all {
-		ended, cause, kind := At(now), by, EventImpersonationStopped
-		if i.ExpiresAt.Passed(now) { // its time ran out before anybody stopped it
-			ended, cause, kind = i.ExpiresAt, Cause{Reason: EndExpired, Request: by.Request}, EventImpersonationExpired
+// end ends those that were found to run. Some may have come to their own end before.
+func (tx *Tx) end(ctx context.Context, running []Impersonation, by Cause, now time.Time) error {
+	var stopped, expired []Impersonation
+	for _, i := range running {
+		if i.ExpiresAt.Passed(now) {
+			expired = append(expired, i)
+		} else {
+			stopped = append(stopped, i)
 		}
-		err := tx.spend(ctx, `UPDATE impersonations SET ended_at = ?, ended_by = ?, end_reason = ?, ip = '' WHERE id = ? AND ended_at = 0`,
-			ended, cause.By, cause.Reason, i.ID)
+	}
+	if err := tx.endAll(ctx, stopped, EventImpersonationStopped, by, now); err != nil {
+		return err
+	}
+	return tx.endAll(ctx, expired, EventImpersonationExpired, Cause{Reason: EndExpired, Request: by.Request}, now)
+}
+
+// endAll takes a few statements for a hundred: while everything is stopped, nobody else
+// writes. They end now, or when they expired.
+func (tx *Tx) endAll(ctx context.Context, all []Impersonation, kind EventType, by Cause, now time.Time) error {
+	for some := range slices.Chunk(all, rowsPerStatement) {
+		ids, entries := make([]any, len(some)), make([]Entry, len(some))
+		for n, i := range some {
+			ids[n] = i.ID
+			entries[n].Event = Event{
+				Type: kind, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID, OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
+				Data: Data{"ended_by": by.By, "end_reason": string(by.Reason)},
+			}
+		}
+		these := "IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
+		n, err := tx.exec(ctx, `UPDATE impersonations SET ended_at = CASE WHEN expires_at <= ? AND expires_at <> 0 THEN expires_at ELSE ? END,
+			ended_by = ?, end_reason = ?, ip = '' WHERE ended_at = 0 AND id `+these, slices.Concat([]any{At(now), At(now), by.By, by.Reason}, ids)...)
+		if err == nil && n != int64(len(some)) {
+			err = ErrSpent
+		}
 		if err != nil {
 			return err
 		}
-		if err := tx.revokeGrants(ctx, now, "impersonation_id = ? AND impersonation_id <> ''", i.ID); err != nil {
+		if err := tx.revokeGrants(ctx, now, "impersonation_id <> '' AND impersonation_id "+these, ids...); err != nil {
 			return err
 		}
-		if err := tx.notify(ctx, now, i.ID, "= ?", i.ID); err != nil {
+		if err := tx.notify(ctx, now, "n.sid", these, ids...); err != nil {
 			return err
 		}
-		if i.NotifyEnd {
+		for _, i := range some {
+			if !i.NotifyEnd {
+				continue
+			}
 			if err := tx.QueueMail(ctx, MailEnded, i.SubjectID, i.ID, now); err != nil {
 				return err
 			}
 		}
-		err = tx.Record(ctx, Event{
-			Type: kind, ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID,
-			OrganizationID: i.OrganizationID, ImpersonationID: i.ID,
-			Data: Data{"ended_by": cause.By, "end_reason": string(cause.Reason)},
-		}, Private{}, cause.Request, now)
-		if err != nil {
+		if err := tx.RecordEach(ctx, entries, by.Request, now); err != nil {
 			return err
 		}
 	}

@@ -78,14 +78,15 @@ func (tx *Tx) note(ctx context.Context, session string, args ...any) error {
 
 // notify queues a notice for each client that has a session under one of the sids
 // and wants to be told, and forgets these sessions. sids is a condition on a sid.
-// What is told of is an impersonation, or a sign-in where its id is empty.
-func (tx *Tx) notify(ctx context.Context, now time.Time, impersonationID, sids string, args ...any) error {
+// impersonation is the id of the impersonation that is told of, in SQL: n.sid where the
+// sids are of impersonations, a quoted empty string where they are of sign-ins.
+func (tx *Tx) notify(ctx context.Context, now time.Time, impersonation, sids string, args ...any) error {
 	n, err := tx.exec(ctx, `
 		INSERT INTO logout_notices (id, client_id, user_id, sid, impersonation_id, created_at, next_attempt_at, expires_at)
-		SELECT n.sid || '.' || n.client_id, n.client_id, n.user_id, n.sid, ?, ?, ?, ?
+		SELECT n.sid || '.' || n.client_id, n.client_id, n.user_id, n.sid, `+impersonation+`, ?, ?, ?
 		FROM session_clients n JOIN clients c ON c.id = n.client_id
 		WHERE c.backchannel_logout_uri <> '' AND n.sid `+sids+` ON CONFLICT (id) DO NOTHING`,
-		append([]any{impersonationID, At(now), At(now), At(now.Add(noticesKept))}, args...)...)
+		append([]any{At(now), At(now), At(now.Add(noticesKept))}, args...)...)
 	if err != nil || n == 0 {
 		return err
 	}

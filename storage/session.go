@@ -208,7 +208,7 @@ func (tx *Tx) EndLogin(ctx context.Context, sid string, by Cause, now time.Time)
 	if err != nil {
 		return err
 	}
-	if err := tx.notify(ctx, now, "", "= ?", sid); err != nil {
+	if err := tx.notify(ctx, now, "''", "= ?", sid); err != nil {
 		return err
 	}
 	return tx.EndImpersonations(ctx, ImpersonationFilter{LoginSID: sid}, by.With(EndSignedOut), now)
@@ -261,5 +261,5 @@ func (tx *Tx) endLoginSessions(ctx context.Context, userID, keep string, now tim
 	if err != nil {
 		return translate(err)
 	}
-	return tx.notify(ctx, now, "", "IN (SELECT sid FROM login_sessions WHERE user_id = ? AND sid <> ?)", userID, keep)
+	return tx.notify(ctx, now, "''", "IN (SELECT sid FROM login_sessions WHERE user_id = ? AND sid <> ?)", userID, keep)
 }
