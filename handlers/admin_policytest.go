@@ -79,7 +79,7 @@ func (s *Server) tried(ctx context.Context, form url.Values) (ask impersonation.
 	}
 	ask = impersonation.Ask{
 		Actor: actor, Client: client, Reason: text("reason"), TicketRef: text("ticket_ref"), Entry: cmp.Or(text("entry"), "consent"), IP: text("ip"),
-		Access: impersonation.Access(cmp.Or(text("access"), string(impersonation.Full))), Duration: s.provider.Impersonation.Limits().DefaultDuration,
+		Access: impersonation.Access(cmp.Or(text("access"), string(impersonation.ReadOnly))), Duration: s.provider.Impersonation.Limits().DefaultDuration,
 	}
 	if subject != nil {
 		ask.SubjectID = subject.ID
@@ -171,7 +171,7 @@ func (s *Server) showPolicyTest(w http.ResponseWriter, r *http.Request, st *staf
 			{Fields: []templates.Field{
 				line("reason", "Reason", "", "A test of the policy"),
 				line("ticket_ref", "Ticket", "", ""),
-				choice("access", "Access", [2]string{"full", "Full"}, [2]string{"read_only", "Read only"}),
+				choice("access", "Access", [2]string{"read_only", "Read only"}, [2]string{"full", "Full"}),
 				choice("entry", "Started", entries...),
 				line("duration", "Ends after", "Minutes.", strconv.Itoa(int(s.provider.Impersonation.Limits().DefaultDuration.Minutes()))),
 				line("at", "At", "Like 2026-03-14T15:09, in UTC; empty: now.", ""),

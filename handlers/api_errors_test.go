@@ -261,6 +261,9 @@ func TestAPIDocument(t *testing.T) {
 			schema := body.Value.Content.Get("application/json").Schema.Value
 			if closed := schema.AdditionalProperties.Has; closed == nil || *closed {
 				t.Errorf("%s: takes members that it does not have", o.ID)
+			if access := schema.Properties["access"]; access != nil && access.Value.Default != "read_only" { // in asking as in doing
+				t.Errorf("%s: access is %v where nothing is said", o.ID, access.Value.Default)
+			}
 			}
 		}
 	}

@@ -112,7 +112,7 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	}
 	ask := impersonation.Ask{
 		Actor: actor, SubjectID: subject.ID, Client: client, Organization: value(b.OrganizationID), Reason: value(b.Reason), TicketRef: value(b.TicketRef),
-		Access: impersonation.Full, Duration: a.provider.Impersonation.Limits().DefaultDuration, Entry: "api", IP: value(b.IP), RequireSupportAccess: value(b.ValidateConsent),
+		Access: impersonation.ReadOnly, Duration: a.provider.Impersonation.Limits().DefaultDuration, Entry: "api", IP: value(b.IP), RequireSupportAccess: value(b.ValidateConsent),
 	}
 	if c := callOf(ctx); c.Organization != "" {
 		if len(client.Organizations) > 0 && !slices.Contains(client.Organizations, c.Organization) {

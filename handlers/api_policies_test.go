@@ -82,6 +82,11 @@ func TestAPIPolicies(t *testing.T) {
 				t.Errorf("started%s: %+v", entry, e)
 			}
 		}
+		for said, want := range map[string]api.Access{"": "read_only", `, "access": "read_only"`: "read_only", `, "access": "full"`: "full"} {
+			if e := explain(`{"actor_id": "usr_sam", "user_id": "usr_ada", "client_id": "app"` + said + `}`); e.Access != want {
+				t.Errorf("asked%s: got %s, want %s", said, e.Access, want)
+			}
+		}
 
 		for i := range 2 {
 			ask(t, idp, key, http.StatusOK, http.MethodPut, "/policies", fmt.Sprintf(`{"based_on": %d, "rules": []}`, i+2))

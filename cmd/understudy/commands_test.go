@@ -489,6 +489,8 @@ func TestPolicyCommands(t *testing.T) {
 	s.ok("impersonation", "enable")
 	try := []string{"policy", "test", "--actor", "sam@example.test", "--subject", "usr_ada", "--client", "shop"}
 	want(t, "without rules", s.object(try...)["allowed"], true)
+	want(t, "asked for, where nothing is said", s.object(try...)["access"], "read_only")
+	want(t, "asked for", s.object(append(slices.Clone(try), "--access", "full")...)["access"], "full")
 	want(t, "rules", s.ok("policy", "show"), "rules: []\n")
 
 	rules := s.file("rules.yaml", "# at night nobody acts as anybody\nrules:\n  - {name: night, when: now.getHours(\"Europe/Berlin\") < 6, effect: deny, message: Too early.}\n")

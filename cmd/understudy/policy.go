@@ -164,7 +164,7 @@ func newPolicyTestCmd() *cobra.Command {
 	f.StringVar(&organization, "organization", "", "in which organization, id or name; their only one")
 	f.StringVar(&ask.Reason, "reason", "A test of the policy", "for which reason")
 	f.StringVar(&ask.TicketRef, "ticket-ref", "", "with which ticket reference")
-	f.StringVar(&access, "access", string(impersonation.Full), "read_only or full")
+	f.StringVar(&access, "access", string(impersonation.ReadOnly), "read_only or full")
 	f.DurationVar(&ask.Duration, "duration", 0, "for how long (default the configured one)")
 	f.StringVar(&at, "at", "", "at which time, as 2026-03-14T15:09:26+01:00; now")
 	f.StringVar(&ask.IP, "ip", "", "from which address")
