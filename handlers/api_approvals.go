@@ -3,7 +3,6 @@ package handlers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
@@ -53,10 +52,7 @@ func (a apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsRequest
 // CreateApproval asks for approval in an actor's place.
 func (a apiServer) CreateApproval(ctx context.Context, r api.CreateApprovalRequestObject) (api.CreateApprovalResponseObject, error) {
 	c, b, now := callOf(ctx), r.Body, time.Now()
-	client, err := a.store.Client(ctx, b.ClientID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, invalidField("client_id", "there is no such client")
-	}
+	client, err := a.namedClient(ctx, b.ClientID)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,16 @@ func (a apiServer) clientsOf(c *call) *provider.Registration {
 	return provider.NewRegistration(a.store).For(c.Standing)
 }
 
+// namedClient returns the client that a request is about, of those that the caller may
+// know of.
+func (a apiServer) namedClient(ctx context.Context, id string) (*storage.Client, error) {
+	client, err := a.store.Client(ctx, id)
+	if err == nil && !callOf(ctx).Knows(client) {
+		err = storage.ErrNotFound
+	}
+	return client, unknown("client_id", err)
+}
+
 // ListClients lists the clients.
 func (a apiServer) ListClients(ctx context.Context, r api.ListClientsRequestObject) (api.ListClientsResponseObject, error) {
 	search := storage.ClientSearch{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/api"
@@ -106,18 +105,15 @@ func (a apiServer) ExplainImpersonation(ctx context.Context, r api.ExplainImpers
 	if err != nil {
 		return nil, unknown("user_id", err)
 	}
-	client, err := a.store.Client(ctx, b.ClientID)
+	client, err := a.namedClient(ctx, b.ClientID)
 	if err != nil {
-		return nil, unknown("client_id", err)
+		return nil, err
 	}
 	ask := impersonation.Ask{
 		Actor: actor, SubjectID: subject.ID, Client: client, Organization: value(b.OrganizationID), Reason: value(b.Reason), TicketRef: value(b.TicketRef),
 		Access: impersonation.ReadOnly, Duration: a.provider.Impersonation.Limits().DefaultDuration, Entry: "api", IP: value(b.IP), RequireSupportAccess: value(b.ValidateConsent),
 	}
 	if c := callOf(ctx); c.Organization != "" {
-		if len(client.Organizations) > 0 && !slices.Contains(client.Organizations, c.Organization) {
-			return nil, unknown("client_id", storage.ErrNotFound)
-		}
 		if ask.Organization != "" && ask.Organization != c.Organization {
 			return nil, unknown("organization_id", storage.ErrNotFound)
 		}

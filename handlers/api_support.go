@@ -94,8 +94,8 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 	}
 	if r.Body.ClientID != nil {
 		var err error
-		if ask.Client, err = a.store.Client(ctx, *r.Body.ClientID); err != nil {
-			return nil, unknown("client_id", err)
+		if ask.Client, err = a.namedClient(ctx, *r.Body.ClientID); err != nil {
+			return nil, err
 		}
 	}
 	now := time.Now()

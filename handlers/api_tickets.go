@@ -40,8 +40,16 @@ func (a apiServer) ListTickets(ctx context.Context, r api.ListTicketsRequestObje
 // CreateTicket asks for a ticket in an actor's place.
 func (a apiServer) CreateTicket(ctx context.Context, r api.CreateTicketRequestObject) (api.CreateTicketResponseObject, error) {
 	c, b, now := callOf(ctx), r.Body, time.Now()
+	id := cmp.Or(value(b.ClientID), c.ClientID)
+	if id == "" {
+		return nil, invalidField("client_id", "is missing, and the caller speaks for none")
+	}
+	client, err := a.namedClient(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	q := provider.TicketRequest{
-		ActorID: b.Actor.Sub, SubjectID: b.UserID, ClientID: cmp.Or(value(b.ClientID), c.ClientID), Organization: cmp.Or(value(b.Organization), c.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
+		ActorID: b.Actor.Sub, SubjectID: b.UserID, Client: client, Organization: cmp.Or(value(b.Organization), c.Organization), Reason: b.Reason, TicketRef: value(b.TicketRef),
 		Access: impersonation.Access(value(b.Access)), Binding: string(value(b.Binding)), TargetLinkURI: value(b.TargetLinkURI),
 		ExpiresIn: seconds(b.ExpiresInSeconds), Duration: seconds(b.SessionMaxDurationInSeconds), ValidateConsent: value(b.ValidateConsent),
 		Callback: provider.CallbackChoice{

@@ -111,7 +111,7 @@ func TestCreateTicket(t *testing.T) {
 			"A14 a disabled actor":                {setting("actor", map[string]any{"sub": disabled}), 403, "impersonation_denied", "actor_inactive"},
 			"an actor out of reach of the user":   {setting("actor", map[string]any{"sub": local}, "user_id", "usr_linus"), 403, "impersonation_denied", "subject"},
 			"no client":                           {lacking("client_id"), 400, "invalid_request", "client_id"},
-			"no such client":                      {setting("client_id", "nothing"), 400, "invalid_request", "client_id"},
+			"no such client":                      {setting("client_id", "nothing"), 400, "unknown_reference", "client_id"},
 			"A07 not opted in":                    {setting("client_id", "desk-off"), 403, "impersonation_denied", "client_not_opted_in"},
 			"a client for others":                 {setting("client_id", "desk-initech"), 403, "impersonation_denied", "organization"},
 			"a client without users":              {setting("client_id", "service"), 400, "invalid_request", "client_id"},

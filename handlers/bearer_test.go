@@ -27,7 +27,7 @@ func desk(t testing.TB, idp *idptest.IDP) impersonation.Caller {
 // sign-in.
 func aTicket(actor, client string, change func(*provider.TicketRequest)) provider.TicketRequest {
 	q := provider.TicketRequest{
-		ActorID: actor, SubjectID: "usr_ada", ClientID: client, Reason: "Cannot see invoice 4711", TicketRef: "SUP-4711", Binding: storage.BindingBearer,
+		ActorID: actor, SubjectID: "usr_ada", Client: &storage.Client{ID: client}, Reason: "Cannot see invoice 4711", TicketRef: "SUP-4711", Binding: storage.BindingBearer,
 	}
 	if change != nil {
 		change(&q)
@@ -38,7 +38,16 @@ func aTicket(actor, client string, change func(*provider.TicketRequest)) provide
 // ticketed returns a ticket that a desk asked for, and the link that opens it.
 func ticketed(t testing.TB, idp *idptest.IDP, q provider.TicketRequest) (*storage.Ticket, string) {
 	t.Helper()
-	issued, token, err := idp.Provider.CreateTicket(t.Context(), desk(t, idp), q, storage.Request{}, time.Now())
+	return issuedBy(t, idp, desk(t, idp), q)
+}
+
+// issuedBy is ticketed for this caller.
+func issuedBy(t testing.TB, idp *idptest.IDP, by impersonation.Caller, q provider.TicketRequest) (*storage.Ticket, string) {
+	t.Helper()
+	var err error
+	q.Client, err = idp.Store.Client(t.Context(), q.Client.ID)
+	check(t, err)
+	issued, token, err := idp.Provider.CreateTicket(t.Context(), by, q, storage.Request{}, time.Now())
 	if err != nil {
 		t.Fatalf("ticket: %v", err)
 	}
@@ -551,15 +560,12 @@ func TestEndOfACaller(t *testing.T) {
 		addClient(t, idp, "desk-caller", started)
 		keys, clients := provider.NewAPIKeys(idp.Store), provider.NewRegistration(idp.Store)
 		redeems := func(t *testing.T, actor string, by impersonation.Caller, binding string) *idptest.Response {
-			issued, token, err := idp.Provider.CreateTicket(t.Context(), by, aTicket("usr_"+actor, "desk-caller", func(q *provider.TicketRequest) {
-				q.Binding = binding
-			}), storage.Request{}, time.Now())
-			check(t, err)
+			issued, link := issuedBy(t, idp, by, aTicket("usr_"+actor, "desk-caller", func(q *provider.TicketRequest) { q.Binding = binding }))
 			b := idp.Browser(t)
 			if binding == storage.BindingActorSession {
 				b = person(t, idp, actor)
 			}
-			b.Post("/impersonate/"+token, nil)
+			b.Post(link, nil)
 			return b.Get(asking("client_id", "desk-caller", "login_hint", issued.ID, "scope", "openid offline_access"))
 		}
 		runs := func(t *testing.T, actor string) bool {
@@ -643,10 +649,9 @@ func TestEndOfACaller(t *testing.T) {
 		t.Run("T15 at the same moment", func(t *testing.T) {
 			for range 10 {
 				actor, by := agent(t, idp), desk(t, idp)
-				issued, token, err := idp.Provider.CreateTicket(t.Context(), by, aTicket("usr_"+actor, "desk-caller", nil), storage.Request{}, time.Now())
-				check(t, err)
+				issued, link := issuedBy(t, idp, by, aTicket("usr_"+actor, "desk-caller", nil))
 				b := idp.Browser(t)
-				b.Post("/impersonate/"+token, nil)
+				b.Post(link, nil)
 				revoked := make(chan error, 1)
 				parallel(2, func(n int) *idptest.Response {
 					if n == 0 {

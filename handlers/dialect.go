@@ -275,7 +275,7 @@ func (s *Server) clientFor(r *http.Request, call *dialectCall, named string) (*s
 		return nil, &problemErr{Code: "not_found", Detail: "There is no such application."}
 	}
 	c, err := s.store.Client(r.Context(), id)
-	if errors.Is(err, storage.ErrNotFound) || err == nil && c.Status != storage.ClientActive {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && (c.Status != storage.ClientActive || !call.Knows(c)) {
 		return nil, (&problemErr{Code: "not_found", Detail: fmt.Sprintf("There is no application %q.", id)}).because(err)
 	}
 	return c, err

@@ -84,7 +84,7 @@ func (s *Server) auth0Impersonate(w http.ResponseWriter, r *http.Request, call *
 	}
 	call.as = "Auth0's users.impersonate"
 	_, token, err := s.bearerTicket(r, call, provider.TicketRequest{
-		ActorID: q.Impersonator, SubjectID: r.PathValue("user"), ClientID: c.ID, Organization: asked.Organization,
+		ActorID: q.Impersonator, SubjectID: r.PathValue("user"), Client: c, Organization: asked.Organization,
 		Reason: asked.Reason, TicketRef: asked.TicketRef, ExpiresIn: impersonation.TicketLifetime,
 		Callback: provider.CallbackChoice{
 			RedirectURI: asked.CallbackURL, ResponseType: responseType, ResponseMode: mode, State: asked.State, Scope: scope,

@@ -81,7 +81,7 @@ func (s *Server) clerkCreate(w http.ResponseWriter, r *http.Request, call *diale
 	}
 	call.as = "Clerk's actorTokens.create"
 	t, token, err := s.bearerTicket(r, call, provider.TicketRequest{
-		ActorID: q.Actor.Sub, SubjectID: q.UserID, ClientID: c.ID, ExpiresIn: waits, Duration: duration,
+		ActorID: q.Actor.Sub, SubjectID: q.UserID, Client: c, ExpiresIn: waits, Duration: duration,
 		Reason: cmp.Or(q.Actor.Reason, q.Actor.More.Reason), TicketRef: cmp.Or(q.Actor.TicketRef, q.Actor.More.TicketRef),
 	})
 	if err != nil {

@@ -29,6 +29,12 @@ func (c *Caller) Permissions() []string {
 	return c.Standing.Everywhere
 }
 
+// Knows reports whether the caller may know that there is a client: whoever is limited to
+// an organization knows those at which its members sign in (SECURITY F08).
+func (c *Caller) Knows(client *storage.Client) bool {
+	return c.Organization == "" || len(client.Organizations) == 0 || slices.Contains(client.Organizations, c.Organization)
+}
+
 // ErrActing is the answer to a token of somebody who acts as another, where nobody does
 // that (SECURITY A17).
 var ErrActing error = &Error{

@@ -21,18 +21,19 @@ const PrefixTicket = "utk_"
 // TicketRequest is what a caller asks a ticket for. Zero values get the defaults named
 // here.
 type TicketRequest struct {
-	ActorID, SubjectID     string
-	ClientID, Organization string
-	Reason, TicketRef      string
-	Access                 impersonation.Access // read only, as the console has it
-	Binding                string               // storage.BindingActorSession
-	ExpiresIn              time.Duration        // impersonation.TicketLifetime
-	Duration               time.Duration        // impersonation.Limits.DefaultDuration
-	ValidateConsent        bool                 // the subject has to have allowed it
-	Callback               CallbackChoice       // of a client whose delivery that is
-	TargetLinkURI          string
-	CustomClaims           map[string]any
-	Words                  impersonation.Words // whose words it was asked for in
+	ActorID, SubjectID string
+	Client             *storage.Client
+	Organization       string
+	Reason, TicketRef  string
+	Access             impersonation.Access // read only, as the console has it
+	Binding            string               // storage.BindingActorSession
+	ExpiresIn          time.Duration        // impersonation.TicketLifetime
+	Duration           time.Duration        // impersonation.Limits.DefaultDuration
+	ValidateConsent    bool                 // the subject has to have allowed it
+	Callback           CallbackChoice       // of a client whose delivery that is
+	TargetLinkURI      string
+	CustomClaims       map[string]any
+	Words              impersonation.Words // whose words it was asked for in
 }
 
 // CreateTicket gives a caller a ticket with which an actor starts an impersonation, and
@@ -40,13 +41,6 @@ type TicketRequest struct {
 // refusal is an impersonation.Denial, on the record.
 func (p *Provider) CreateTicket(ctx context.Context, by impersonation.Caller, q TicketRequest, info storage.Request, now time.Time) (*storage.Ticket, string, error) {
 	q.fill(p.Impersonation.Limits())
-	c, err := p.store.Client(ctx, q.ClientID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, "", invalid(FieldError{Field: "client_id", Wrong: "there is no such client"})
-	}
-	if err != nil {
-		return nil, "", err
-	}
 	custom, wrong := customClaims(q.CustomClaims)
 	if wrong != nil {
 		wrong = FieldError{Field: "custom_claims", Wrong: wrong.Error()}
@@ -55,11 +49,11 @@ func (p *Provider) CreateTicket(ctx context.Context, by impersonation.Caller, q 
 	t := &storage.Ticket{
 		TokenHash: storage.Hash(token), Binding: q.Binding, Delivery: DeliveryLink, ExpiresAt: storage.At(now.Add(q.ExpiresIn)), TargetLinkURI: q.TargetLinkURI,
 	}
-	if err := invalid(append(q.check(p.Impersonation.Limits()), wrong, p.address(ctx, c, t, q))...); err != nil {
+	if err := invalid(append(q.check(p.Impersonation.Limits()), wrong, p.address(ctx, q.Client, t, q))...); err != nil {
 		return nil, "", err
 	}
-	err = p.Impersonation.Issue(ctx, impersonation.Ask{
-		Actor: &storage.User{ID: q.ActorID}, Caller: &by, Client: c, SubjectID: q.SubjectID, Organization: q.Organization,
+	err := p.Impersonation.Issue(ctx, impersonation.Ask{
+		Actor: &storage.User{ID: q.ActorID}, Caller: &by, Client: q.Client, SubjectID: q.SubjectID, Organization: q.Organization,
 		Reason: q.Reason, TicketRef: q.TicketRef, Access: q.Access, Duration: q.Duration, Entry: "api",
 		CustomClaims: custom, RequireSupportAccess: q.ValidateConsent, Words: q.Words,
 	}, t, info, now)
