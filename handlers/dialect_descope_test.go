@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/understudy-id/understudy/handlers/idptest"
+	"github.com/understudy-id/understudy/provider"
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -255,6 +256,41 @@ func TestDescopeStopReach(t *testing.T) {
 	refresh = descopeJWT(t, idp, key, "impersonatorId", "usr_local")
 	wantStatus(t, "F08: a tenant out of its reach", stop(key, "selectedTenant", "org_initech"), http.StatusBadRequest)
 	wantStatus(t, "its own tenant", stop(key, "selectedTenant", "org_globex"), http.StatusOK)
+}
+
+// F08: a key that names somebody who may do more than it as the actor does not get to be
+// them by stopping, nor somebody whom nobody may act as. What runs ends all the same.
+func TestDescopeStopGivesNoMore(t *testing.T) {
+	t.Parallel()
+	each(t, unlimited(idptest.Options{Handlers: speaks("descope")}), func(t *testing.T, idp *idptest.IDP) {
+		enroll(t, idp, "chief", "support")
+		within(t, idp, "chief", "auditor", "org_initech")
+		enroll(t, idp, "vip", "support")
+		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
+			return tx.SetNeverImpersonate(ctx, "usr_vip", true, storage.Cause{}, time.Now())
+		})
+		for _, row := range []struct {
+			what, actor string
+			key         string
+			status      int
+		}{
+			{"support", "usr_sam", idp.APIKey(t, "impersonation:start"), http.StatusOK},
+			{"an administrator", "usr_root", idp.APIKey(t, "impersonation:start"), http.StatusBadRequest},
+			{"an administrator, by a key that may change users", "usr_root", idp.APIKey(t, "impersonation:start", "users:write"), http.StatusBadRequest},
+			{"an administrator, by a key that may do everything", "usr_root", idp.APIKey(t, provider.Permissions()...), http.StatusOK},
+			{"who may do more in another organization", "usr_chief", idp.APIKey(t, "impersonation:start"), http.StatusBadRequest},
+			{"who may do more in another organization, as the key may", "usr_chief", idp.APIKey(t, "impersonation:start", "events:read", "events:export"), http.StatusOK},
+			{"somebody protected", "usr_vip", idp.APIKey(t, provider.Permissions()...), http.StatusBadRequest},
+		} {
+			refresh := descopeJWT(t, idp, row.key, "impersonatorId", row.actor)
+			w := say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + row.key, object{"jwt": refresh}})
+			wantStatus(t, row.what, w, row.status)
+			if got := strings.Contains(w.Body, `"jwt"`); got != (row.status == http.StatusOK) {
+				t.Errorf("%s: %s", row.what, w.Body)
+			}
+			wantStatus(t, row.what+": it has ended", say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "app:" + refresh, object{}}), http.StatusUnauthorized)
+		}
+	})
 }
 
 // A13: to stop ends everything at once, and one of many does it.

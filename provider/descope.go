@@ -104,7 +104,7 @@ func descopeCustom(claims map[string]any) (string, error) {
 // returns one of the actor's own. Nobody signed in for that, so it says so, gives no
 // scopes, and lives no longer than the impersonation would have, or than asked for; zero:
 // nothing was. What is out of the key's reach is as good as no JWT: the actor's own is for
-// who may ask in their place.
+// who may ask in their place, and gives a key nobody who may do more than it (SECURITY F08).
 func (p *Provider) DescopeStop(
 	ctx context.Context, c *storage.Client, token, organization string, custom map[string]any, lives time.Duration, caller impersonation.Caller,
 	info storage.Request, now time.Time,
@@ -127,7 +127,7 @@ func (p *Provider) DescopeStop(
 	if !caller.Reaches(standing, g.OrganizationID) || organization != "" && !caller.Reaches(standing, organization) {
 		return "", errNoRefreshJWT
 	}
-	own, refusal := p.descopeOwn(ctx, c, g, standing, organization)
+	own, refusal := p.descopeOwn(ctx, c, g, caller.Standing, standing, organization)
 	if refusal == nil && claims != "" {
 		own.Custom = json.RawMessage(claims)
 	}
@@ -165,7 +165,7 @@ func (p *Provider) DescopeStop(
 // descopeOwn is what the actor's own JWT says after an impersonation, or why there is
 // none: an Error.
 func (p *Provider) descopeOwn(
-	ctx context.Context, c *storage.Client, g *storage.Granted, standing storage.Standing, organization string,
+	ctx context.Context, c *storage.Client, g *storage.Granted, caller, standing storage.Standing, organization string,
 ) (*Session, error) {
 	actor, err := p.store.User(ctx, g.ActorID)
 	if err != nil {
@@ -175,13 +175,32 @@ func (p *Provider) descopeOwn(
 	switch {
 	case err != nil:
 		return nil, err
-	case !actor.Active(),
+	case !actor.Active(), actor.NeverImpersonate, !standsIn(caller, standing),
 		len(c.Organizations) > 0 && !slices.ContainsFunc(c.Organizations, standing.MemberOf),
 		organization != "" && !standing.MemberOf(organization):
 		return nil, errAccessDenied.with("The impersonation has ended. Whoever acted may not be there themselves.")
 	}
 	s := &Session{GrantID: storage.NewID("gr"), Subject: actor.ID, Sub: sub, SID: storage.NewID("sid"), Organization: organization, NotAfter: g.ExpiresAt.Time()}
 	return s, nil
+}
+
+// ofSupport is what somebody has to hold to act as others, and to find them.
+var ofSupport = []string{impersonation.PermissionUsersRead, impersonation.PermissionStart, impersonation.PermissionRead}
+
+// standsIn reports whether a program may be given an actor's own JWT without a sign-in
+// of theirs: beyond what support may do they hold nothing that it does not hold there.
+func standsIn(program, actor storage.Standing) bool {
+	more := func(held storage.List, organization string) bool {
+		return slices.ContainsFunc(held, func(permission string) bool {
+			return !slices.Contains(ofSupport, permission) && !program.May(permission, organization)
+		})
+	}
+	for organization, held := range actor.Within {
+		if more(held, organization) {
+			return false
+		}
+	}
+	return !more(actor.Everywhere, "")
 }
 
 // isRefusal reports whether an error is something that a client is told, and no failure.
