@@ -164,8 +164,13 @@ func TestClerkUsers(t *testing.T) {
 		if ids, n := list(local, "order_by=email_address"); strings.Join(ids, " ") != "grace linus" || n != 2 {
 			t.Errorf("F08: of one organization: %v of %d", ids, n)
 		}
-		if ids, n := list(local, "organization_id=org_globex"); strings.Join(ids, " ") != "grace" || n != 1 {
-			t.Errorf("F08: of one organization, asked for another: %v of %d", ids, n)
+		if ids, n := list(local, "organization_id=org_initech&order_by=email_address"); strings.Join(ids, " ") != "grace linus" || n != 2 {
+			t.Errorf("F08: of one organization, asked for that: %v of %d", ids, n)
+		}
+		for _, query := range []string{"organization_id=org_globex", "organization_id=%2Borg_globex", "organization_id=org_initech&organization_id=org_globex", "organization_id=org_nowhere"} {
+			for _, path := range []string{"/v1/users?", "/v1/users/count?"} { // Grace is a member of both
+				wantStatus(t, "F08: of one organization, asked for another: "+path+query, say(t, idp, spoken{http.MethodGet, path + query, local, nil}), http.StatusNotFound)
+			}
 		}
 		idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
 			return tx.CreateUser(ctx, &storage.User{ID: "usr_whole", Email: "whole@example.test", Name: "Ada Byron"}, time.Now())

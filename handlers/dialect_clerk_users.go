@@ -82,10 +82,14 @@ func (s *Server) clerkSelection(r *http.Request, call *dialectCall) (storage.Use
 		return storage.UserSelection{}, (&problemErr{Code: "invalid_request", Detail: "The query is malformed."}).because(err)
 	}
 	sel, err := clerkUsersQuery(q)
-	if call.Organization != "" {
-		sel.Within = []string{call.Organization}
+	if err != nil || call.Organization == "" {
+		return sel, err
 	}
-	return sel, err
+	if slices.ContainsFunc(sel.Organizations, func(id string) bool { return id != call.Organization }) {
+		return sel, storage.ErrNotFound // whether its members belong there as well is not for this key either
+	}
+	sel.Within = []string{call.Organization}
+	return sel, nil
 }
 
 func (s *Server) clerkUsers(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
