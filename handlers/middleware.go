@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -138,6 +139,18 @@ func (s *Server) unrouted(mux *http.ServeMux) http.HandlerFunc {
 		}
 		s.pageError(w, r, errMethod)
 	}
+}
+
+// asWritten keeps the mux from redirecting a request for the management API that spells
+// its address in another way (//, /../): no program expects a page there.
+func (s *Server) asWritten(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if managed(r) && path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") {
+			s.problem(w, r, errNoOperation)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // managed reports whether a request is for the management API, whatever is there.

@@ -255,5 +255,5 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("/", s.unrouted(mux))
 	mux.Handle("OPTIONS /oauth2/{endpoint}", http.HandlerFunc(s.preflight))
 	mux.Handle("OPTIONS /.well-known/{document}", http.HandlerFunc(s.preflight))
-	return s.everyRequest(mux)
+	return s.everyRequest(s.asWritten(mux))
 }
