@@ -305,6 +305,21 @@ func TestAPIClients(t *testing.T) {
 		} {
 			ask(t, idp, key, http.StatusBadRequest, http.MethodPatch, "/clients/shop", wrong)
 		}
+		var stored object
+		ask(t, idp, key, http.StatusOK, http.MethodGet, "/clients/shop", nil).Into(t, &stored)
+		for member, value := range stored {
+			if _, text := value.(string); !text {
+				continue
+			}
+			w := idp.API(t, key, http.MethodPatch, "/clients/shop", object{member: ""})
+			if w.Status != http.StatusOK && w.Status != http.StatusBadRequest {
+				t.Errorf("%s empty: status %d: %s", member, w.Status, w.Body)
+			}
+		}
+		ask(t, idp, key, http.StatusOK, http.MethodGet, "/clients/shop", nil).Into(t, &c)
+		if c.ClientName != "Shop 2" || c.SubjectType != "public" {
+			t.Errorf("members without a value: %+v", c)
+		}
 		c = api.ClientWithSecret{}
 		ask(t, idp, key, http.StatusOK, http.MethodPost, "/clients/shop/rotate-secret", nil).Into(t, &c)
 		authenticates := func(secret string) bool {
