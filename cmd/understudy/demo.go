@@ -77,6 +77,7 @@ type demo struct {
 	service       *service
 	listener      net.Listener
 	appListener   net.Listener
+	opsListener   net.Listener
 	app           http.Handler
 	clientSecret  string
 	people        map[string]string
@@ -102,16 +103,10 @@ func newDemo(ctx context.Context, listen, appListen string, dialects []string, l
 	if d.directory, err = os.MkdirTemp("", "understudy-demo-"); err != nil {
 		return d, err
 	}
-	ops, opsURL, err := loopbackListener(ctx, "127.0.0.1:0")
-	if err != nil {
+	if d.opsListener, d.opsURL, err = loopbackListener(ctx, "127.0.0.1:0"); err != nil {
 		return d, err
 	}
-	d.opsURL = opsURL
-	opsAddress := ops.Addr().String()
-	if err := ops.Close(); err != nil {
-		return d, err
-	}
-	c, err := d.configure(opsAddress, dialects)
+	c, err := d.configure(dialects)
 	if err != nil {
 		return d, err
 	}
@@ -126,6 +121,7 @@ func newDemo(ctx context.Context, listen, appListen string, dialects []string, l
 	if d.service, err = assemble(ctx, c, store, logger); err != nil {
 		return d, errors.Join(err, store.Close())
 	}
+	d.service.opsListener = d.opsListener // whose port anybody could have taken meanwhile
 	if d.people, d.clientSecret, err = seedDemo(ctx, store, d.appURL); err != nil {
 		return d, err
 	}
@@ -138,7 +134,7 @@ func newDemo(ctx context.Context, listen, appListen string, dialects []string, l
 
 // configure writes the configuration that the demo runs with, so that the other
 // commands can be tried on it.
-func (d *demo) configure(opsAddress string, dialects []string) (*config.Config, error) {
+func (d *demo) configure(dialects []string) (*config.Config, error) {
 	d.configuration = filepath.Join(d.directory, "config.yaml")
 	list, err := json.Marshal(append([]string{}, dialects...))
 	if err != nil {
@@ -153,7 +149,7 @@ database:
 secrets:
   system: %s
 dialects: %s
-`, d.providerURL, d.listener.Addr(), opsAddress, filepath.Join(d.directory, "understudy.db"), provider.NewSecret(""), list)
+`, d.providerURL, d.listener.Addr(), d.opsListener.Addr(), filepath.Join(d.directory, "understudy.db"), provider.NewSecret(""), list)
 	if err := os.WriteFile(d.configuration, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -213,7 +209,7 @@ func (d *demo) run(ctx context.Context, story func(context.Context) error, wait 
 
 func (d *demo) close() error {
 	var errs []error
-	for _, l := range []net.Listener{d.listener, d.appListener} {
+	for _, l := range []net.Listener{d.listener, d.appListener, d.opsListener} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

@@ -75,7 +75,8 @@ type service struct {
 	pushes  *provider.WebhookSender
 	mails   *provider.MailSender // nil: there is no mail server
 
-	drainPause time.Duration // between saying that it goes and going
+	opsListener net.Listener  // nil: at config.OpsListen, if that is set
+	drainPause  time.Duration // between saying that it goes and going
 }
 
 // assemble puts the parts together on an open, migrated store.
@@ -219,14 +220,17 @@ func (s *service) run(ctx context.Context, listener net.Listener) error {
 	main := newHTTPServer(s.server.Handler(), s.log)
 	servers := []*http.Server{main}
 	g.Go(func() error { return s.accept(main, listener) })
-	if s.config.OpsListen != "" {
+	if s.opsListener == nil && s.config.OpsListen != "" {
 		ops, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.OpsListen)
 		if err != nil {
 			return errors.Join(fmt.Errorf("listen for operations: %w", err), listener.Close())
 		}
+		s.opsListener = ops
+	}
+	if s.opsListener != nil {
 		second := newHTTPServer(s.server.Ops(), s.log)
 		servers = append(servers, second)
-		g.Go(func() error { return closed(second.Serve(ops)) })
+		g.Go(func() error { return closed(second.Serve(s.opsListener)) })
 	}
 	g.Go(func() error { return s.auditor.Run(work) })
 	g.Go(func() error { return s.auditor.Watch(work) })
