@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,112 @@ func TestApprovalByWhoHasTheKey(t *testing.T) {
 	})
 }
 
-// Nobody says yes in a user's place, and uses it: not with a key of theirs either.
+// T30: whoever may know what a client authenticates with asks and approves as that client,
+// so it counts as theirs: who registered it, gave it a secret, or said what its keys are.
+func TestApprovalByWhoHoldsTheClient(t *testing.T) {
+	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
+		fourEyes(t, idp)
+		addClient(t, idp, "desk", started)
+		boss, name := staffed(t, idp, "admin")
+		_, actor := staffed(t, idp, "admin")
+		keyOf := func(by string) string {
+			k := storage.APIKey{Name: unique("key"), Permissions: provider.Permissions()}
+			secret, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &k, storage.Cause{By: by}, time.Now())
+			check(t, err)
+			return secret
+		}
+		operators, bosss, actors := keyOf(""), keyOf("usr_"+name), keyOf("usr_"+actor)
+		const scope = "impersonation:start impersonation:approve apikeys:write"
+		registered := func(key string) (id, secret string) {
+			id = unique("machine")
+			w := idp.API(t, key, http.MethodPost, "/clients", object{
+				"client_id": id, "client_name": id, "type": "service", "scope": scope, "audience": []string{idptest.Issuer},
+			})
+			wantStatus(t, "register", w, http.StatusCreated)
+			return id, str(t, w.JSON(t), "client_secret")
+		}
+		rotated := func(id, key string) string {
+			w := idp.API(t, key, http.MethodPost, "/clients/"+id+"/rotate-secret", nil)
+			wantStatus(t, "rotate", w, http.StatusOK)
+			return str(t, w.JSON(t), "client_secret")
+		}
+		as := func(id, secret string) string {
+			w := idp.Call("/oauth2/token", id, secret, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}})
+			wantStatus(t, "token", w, http.StatusOK)
+			return str(t, w.JSON(t), "access_token")
+		}
+		body := func() object {
+			return ticketBody(setting("actor", object{"sub": "usr_" + actor}, "reason", unique("Cannot see invoice ")))
+		}
+		ask := func(key string) string {
+			w := idp.API(t, key, http.MethodPost, "/approvals", body())
+			wantStatus(t, "ask", w, http.StatusCreated)
+			return "/approvals/" + str(t, w.JSON(t), "id")
+		}
+		unheld := func() (id, secret string) {
+			id = unique("machine")
+			c := idptest.Service()
+			c.ID, c.Scope, c.Audience = id, scope, storage.List{idptest.Issuer}
+			secret, err := provider.NewRegistration(idp.Store).Register(t.Context(), c, "", storage.Cause{}, time.Now())
+			check(t, err)
+			return id, secret
+		}
+		for what, row := range map[string]struct {
+			approver func() string
+			status   int
+		}{
+			"a client of nobody":                  {func() string { return as(unheld()) }, http.StatusOK},
+			"a client of somebody else":           {func() string { return as(registered(bosss)) }, http.StatusOK},
+			"a client that the actor registered":  {func() string { return as(registered(actors)) }, http.StatusForbidden},
+			"a client whose secret the actor has": {func() string { id, _ := unheld(); return as(id, rotated(id, actors)) }, http.StatusForbidden},
+			"a client whose old secret the actor has": {func() string {
+				id, _ := registered(actors)
+				return as(id, rotated(id, bosss))
+			}, http.StatusForbidden},
+			"a client whose keys the actor may have": {func() string {
+				id, secret := unheld()
+				token := as(id, secret)
+				w := idp.API(t, actors, http.MethodPatch, "/clients/"+id, object{"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://keys.example/jwks"})
+				wantStatus(t, "change", w, http.StatusOK)
+				return token
+			}, http.StatusForbidden},
+			"a client that the actor renamed": {func() string {
+				id, secret := unheld()
+				wantStatus(t, "change", idp.API(t, actors, http.MethodPatch, "/clients/"+id, object{"client_name": "Another"}), http.StatusOK)
+				return as(id, secret)
+			}, http.StatusOK},
+			"a key that such a client made": {func() string {
+				w := idp.API(t, as(registered(actors)), http.MethodPost, "/api-keys", object{"name": "made", "permissions": []string{"impersonation:approve"}})
+				wantStatus(t, "make", w, http.StatusCreated)
+				return str(t, w.JSON(t), "secret")
+			}, http.StatusForbidden},
+			"a client that such a client's key registered": {func() string {
+				id, secret := registered(actors)
+				made := idp.API(t, as(id, secret), http.MethodPost, "/api-keys", object{"name": "made", "permissions": []string{"impersonation:start"}})
+				wantStatus(t, "make", made, http.StatusCreated)
+				c, err := idp.Store.APIKeyBySecret(t.Context(), storage.Hash(str(t, made.JSON(t), "secret")))
+				check(t, err)
+				other, secret := unheld()
+				idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.HoldClient(ctx, other, c.ID) })
+				return as(other, secret)
+			}, http.StatusForbidden},
+		} {
+			approver, at := row.approver(), ask(operators)
+			w := idp.API(t, approver, http.MethodPost, at+"/approve", nil)
+			if wantStatus(t, what, w, row.status); row.status != http.StatusOK {
+				wantStatus(t, what+": somebody else", idp.API(t, keyOf("usr_root"), http.MethodPost, at+"/approve", nil), http.StatusOK)
+			}
+		}
+
+		at := ask(as(registered(bosss)))
+		wantStatus(t, "who registered the client that asked", boss.Post("/admin"+at+"/approve", nil), http.StatusForbidden)
+		wantStatus(t, "a key of theirs", idp.API(t, bosss, http.MethodPost, at+"/approve", nil), http.StatusForbidden)
+		other, _ := staffed(t, idp, "admin")
+		wantStatus(t, "somebody else", other.Post("/admin"+at+"/approve", nil), http.StatusSeeOther)
+	})
+}
+
+// Nobody says yes in a user's place, and uses it: not with a key or a client of theirs either.
 func TestSupportAccessByAKeyOfTheActor(t *testing.T) {
 	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
 		setRules(t, idp, impersonation.Rule{
@@ -121,21 +227,44 @@ func TestSupportAccessByAKeyOfTheActor(t *testing.T) {
 		check(t, err)
 		sam, err := idp.Store.User(t.Context(), "usr_sam")
 		check(t, err)
-		for maker, allowed := range map[string]bool{"usr_sam": false, "usr_root": true, "": true} {
-			k := storage.APIKey{Name: unique("key"), Permissions: storage.List{"users:write"}}
-			_, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &k, storage.Cause{By: maker}, time.Now())
-			check(t, err)
+		makes := map[string]func(maker string) (id string){
+			"a key": func(maker string) string {
+				k := storage.APIKey{Name: unique("key"), Permissions: storage.List{"users:write"}}
+				_, err := provider.NewAPIKeys(idp.Store).Create(t.Context(), &k, storage.Cause{By: maker}, time.Now())
+				check(t, err)
+				return k.ID
+			},
+			"a client": func(maker string) string {
+				c := idptest.Service()
+				c.ID, c.Scope, c.Audience = unique("machine"), "users:write", storage.List{idptest.Issuer}
+				_, err := provider.NewRegistration(idp.Store).Register(t.Context(), c, "", storage.Cause{By: maker}, time.Now())
+				check(t, err)
+				return c.ID
+			},
+		}
+		for _, row := range []struct {
+			what, maker string
+			allowed     bool
+		}{
+			{"a key", "usr_sam", false},
+			{"a key", "usr_root", true},
+			{"a key", "", true},
+			{"a client", "usr_sam", false},
+			{"a client", "usr_root", true},
+			{"a client", "", true},
+		} {
+			setBy := makes[row.what](row.maker)
 			idp.Write(t, func(ctx context.Context, tx *storage.Tx) error {
 				return tx.PutSupportAccess(ctx, &storage.SupportAccess{
-					UserID: "usr_ada", Mode: storage.SupportUntil, ExpiresAt: storage.At(time.Now().Add(time.Hour)), UpdatedAt: storage.At(time.Now()), SetBy: k.ID,
+					UserID: "usr_ada", Mode: storage.SupportUntil, ExpiresAt: storage.At(time.Now().Add(time.Hour)), UpdatedAt: storage.At(time.Now()), SetBy: setBy,
 				})
 			})
 			v, err := idp.Provider.Impersonation.Explain(t.Context(), impersonation.Ask{
 				Actor: sam, Client: client, SubjectID: "usr_ada", Reason: "Cannot see invoice 4711", Access: impersonation.Full, Duration: 10 * time.Minute, Entry: "console",
 			}, nil, time.Now())
 			check(t, err)
-			if v.Allowed != allowed {
-				t.Errorf("set with a key of %q: %v", maker, v.Err())
+			if v.Allowed != row.allowed {
+				t.Errorf("set with %s of %q: %v", row.what, row.maker, v.Err())
 			}
 		}
 	})

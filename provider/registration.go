@@ -254,11 +254,17 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 		if err := tx.CreateClient(ctx, c, now); err != nil {
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
+		if err := tx.HoldClient(ctx, c.ID, by.By); err != nil {
+			return fmt.Errorf("client %q: holder: %w", c.ID, err)
+		}
 		return recordClient(ctx, tx, storage.EventClientCreated, c.ID, withOrigin(c, storage.Data{
 			"type": c.Type, "allow_impersonation": c.AllowImpersonation,
 		}), by, now)
 	})
 }
+
+// authenticates are what a change of which decides what a client authenticates with.
+var authenticates = []string{"token_endpoint_auth_method", "jwks", "jwks_uri"}
 
 // Update stores c, a changed copy of what was read. A client that now
 // authenticates with a secret and had none gets one, which is returned; one that
@@ -298,6 +304,11 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 			return fmt.Errorf("client %q: %w", c.ID, err)
 		}
 		stored.Version, stored.UpdatedAt = c.Version+1, storage.At(now)
+		if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(authenticates, name) }) {
+			if err := tx.HoldClient(ctx, c.ID, by.By); err != nil {
+				return fmt.Errorf("client %q: holder: %w", c.ID, err)
+			}
+		}
 		err = recordClient(ctx, tx, storage.EventClientUpdated, c.ID, withOrigin(c, storage.Data{
 			"changed": names, "allow_impersonation": c.AllowImpersonation,
 		}), by, now)
@@ -355,6 +366,9 @@ func (r *Registration) RotateSecret(ctx context.Context, id string, keep bool, b
 		c.SecretHash = storage.Hash(secret)
 		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
 			return fmt.Errorf("client %q: %w", id, err)
+		}
+		if err := tx.HoldClient(ctx, id, by.By); err != nil {
+			return fmt.Errorf("client %q: holder: %w", id, err)
 		}
 		return recordClient(ctx, tx, storage.EventClientSecretRotated, id, storage.Data{"previous_kept": keep}, by, now)
 	})

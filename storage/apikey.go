@@ -90,19 +90,30 @@ func (tx *Tx) TouchAPIKey(ctx context.Context, id string, at time.Time) error {
 	return err
 }
 
-// MakerOf returns who is behind an API key: who made it or, where a key did, who is
-// behind that one. Empty: an operator, or it is no key.
-func (q Queries) MakerOf(ctx context.Context, id string) (string, error) {
-	var maker string
-	err := q.scan(ctx, []any{&maker}, `
-		WITH RECURSIVE made (id, maker, step) AS (
-			SELECT id, created_by, 0 FROM api_keys WHERE id = ?
-			UNION ALL SELECT k.id, k.created_by, m.step + 1 FROM made m JOIN api_keys k ON k.id = m.maker)
-		SELECT CASE WHEN maker <> '' THEN maker WHEN step > 0 THEN id ELSE '' END FROM made ORDER BY step DESC LIMIT 1`, id)
-	if errors.Is(err, ErrNotFound) {
-		return "", nil
+// Behind returns who may be behind an API key or a client: who made the key, who may know
+// what the client authenticates with, and who is behind these in turn. None: operators
+// alone, or it is neither.
+func (q Queries) Behind(ctx context.Context, id string) ([]string, error) {
+	rows, err := q.query(ctx, `
+		WITH RECURSIVE behind (id) AS (
+			SELECT CAST(? AS TEXT)
+			UNION SELECT COALESCE(h.holder_id, k.created_by) FROM behind b
+				LEFT JOIN api_keys k ON k.id = b.id LEFT JOIN client_holders h ON h.client_id = b.id
+			WHERE COALESCE(h.holder_id, k.created_by, '') <> '')
+		SELECT id FROM behind WHERE id <> ?`, id, id)
+	if err != nil {
+		return nil, err
 	}
-	return maker, err
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			return nil, translate(err)
+		}
+		all = append(all, one)
+	}
+	return all, translate(rows.Err())
 }
 
 // CallerStanding is what somebody who called the management API before may do there

@@ -196,6 +196,16 @@ func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error 
 	return translate(tx.conn(ctx).Create(c).Error)
 }
 
+// HoldClient notes that somebody may know what a client authenticates with. An empty
+// holder is an operator, of whom nothing is noted.
+func (tx *Tx) HoldClient(ctx context.Context, clientID, holder string) error {
+	if holder == "" {
+		return nil
+	}
+	_, err := tx.exec(ctx, `INSERT INTO client_holders (client_id, holder_id) VALUES (?, ?) ON CONFLICT DO NOTHING`, clientID, holder)
+	return err
+}
+
 // UpdateClient stores all of c, provided that it is still at c.Version;
 // ErrSpent otherwise. A client that no longer allows impersonation, or is
 // disabled, loses those that run (SECURITY A07); one that is disabled also its

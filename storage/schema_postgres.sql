@@ -33,6 +33,8 @@ approvals.ticket_ref text NOT NULL DEFAULT ''::text
 checkpoints.created_at bigint NOT NULL
 checkpoints.note text NOT NULL
 checkpoints.size bigint NOT NULL
+client_holders.client_id text NOT NULL
+client_holders.holder_id text NOT NULL
 clients.access_token_format text NOT NULL DEFAULT 'jwt'::text
 clients.act_claims text NOT NULL DEFAULT '[]'::text
 clients.allow_impersonation boolean NOT NULL DEFAULT false
@@ -412,6 +414,9 @@ approvals: approvals_pkey PRIMARY KEY (id)
 approvals: approvals_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text, 'withdrawn'::text, 'used'::text])))
 approvals: approvals_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
 checkpoints: checkpoints_pkey PRIMARY KEY (size)
+client_holders: client_holders_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
+client_holders: client_holders_holder_id_check CHECK ((holder_id <> ''::text))
+client_holders: client_holders_pkey PRIMARY KEY (client_id, holder_id)
 clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
 clients: clients_default_max_age_check CHECK ((default_max_age >= 0))
 clients: clients_delivery_check CHECK ((delivery = ANY (ARRAY['initiate_login'::text, 'callback'::text, 'link'::text])))
@@ -534,6 +539,7 @@ CREATE INDEX approvals_kept ON public.approvals USING btree (kept_until);
 CREATE INDEX approvals_pending ON public.approvals USING btree (expires_at) WHERE (status = 'pending'::text);
 CREATE UNIQUE INDEX approvals_pkey ON public.approvals USING btree (id);
 CREATE UNIQUE INDEX checkpoints_pkey ON public.checkpoints USING btree (size);
+CREATE UNIQUE INDEX client_holders_pkey ON public.client_holders USING btree (client_id, holder_id);
 CREATE INDEX clients_name ON public.clients USING btree (name, id);
 CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
 CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);

@@ -38,7 +38,7 @@ func (r Refusal) Error() string { return "approval: " + string(r) }
 const (
 	RefuseOwn     Refusal = "own"     // it is the actor's, or they asked for it, also with a key
 	RefuseSubject Refusal = "subject" // it is about them
-	RefuseKeyOf   Refusal = "key_of"  // the key was made by who may not decide
+	RefuseKeyOf   Refusal = "key_of"  // behind the key or client is who may not decide
 	RefuseActing  Refusal = "acting"  // they act as somebody else
 	RefuseStepUp  Refusal = "step_up" // their password was shown too long ago
 )
@@ -69,7 +69,7 @@ type Approver struct {
 	User     *storage.User // of a person; nil: a program
 	AuthTime time.Time     // when the person last showed their password
 	Acting   bool          // the person acts as somebody else
-	MadeBy   string        // who made the program's key; empty: nobody knows
+	Behind   []string      // who is behind the program; empty: nobody knows
 }
 
 // program reports whether no person decides.
@@ -90,7 +90,7 @@ func MayDecide(request *storage.Approval, by Approver, behind []string, limits *
 		return RefuseOwn
 	case by.ID == request.SubjectID:
 		return RefuseSubject
-	case by.program() && (asks(by.MadeBy) || by.MadeBy == request.SubjectID):
+	case by.program() && (slices.ContainsFunc(by.Behind, asks) || slices.Contains(by.Behind, request.SubjectID)):
 		return RefuseKeyOf
 	case limits == nil || by.program():
 		return nil
@@ -152,7 +152,7 @@ func approver(ctx context.Context, from reads, given *storage.Approval, now time
 		if by.Standing, err = from.CallerStanding(ctx, by.ID, now); err != nil {
 			return by, err
 		}
-		by.MadeBy, err = from.MakerOf(ctx, by.ID)
+		by.Behind, err = from.Behind(ctx, by.ID)
 		return by, err
 	}
 	if by.User, err = from.User(ctx, by.ID); err != nil {
@@ -310,7 +310,7 @@ func (s *Service) refusedApprover(ctx context.Context, err error, request *stora
 func fresh(ctx context.Context, tx *storage.Tx, by Approver, now time.Time) (Approver, error) {
 	var err error
 	if by.program() {
-		by.MadeBy, err = tx.MakerOf(ctx, by.ID)
+		by.Behind, err = tx.Behind(ctx, by.ID)
 		return by, err
 	}
 	if err := tx.LockUser(ctx, by.ID); err != nil {

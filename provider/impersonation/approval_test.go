@@ -55,14 +55,14 @@ func TestMayDecide(t *testing.T) {
 		{"who made another key", func(d *decision) { d.behind = []string{"key_1", "usr_root"} }, nil},
 		{"a program whose key was made by who made the one that asked", func(d *decision) {
 			program(d)
-			d.by.MadeBy, d.behind = "usr_root", []string{"key_2", "usr_root"}
+			d.by.Behind, d.behind = []string{"usr_root"}, []string{"key_2", "usr_root"}
 		}, RefuseKeyOf},
 		{"a program that asks with what it approved", func(d *decision) { program(d); d.behind, d.limits = []string{"key_1"}, nil }, RefuseOwn},
 		{"a program without the permission", func(d *decision) { program(d); d.by.Standing = storage.Standing{} }, storage.ErrNotFound},
-		{"a program whose key the actor made", func(d *decision) { program(d); d.by.MadeBy = "usr_sam" }, RefuseKeyOf},
-		{"a program whose key the subject made", func(d *decision) { program(d); d.by.MadeBy = "usr_ada" }, RefuseKeyOf},
-		{"a program whose key somebody else made", func(d *decision) { program(d); d.by.MadeBy = "usr_root" }, nil},
-		{"a program whose key the actor made, asked about afterwards", func(d *decision) { program(d); d.by.MadeBy, d.limits = "usr_sam", nil }, RefuseKeyOf},
+		{"a program whose key the actor made", func(d *decision) { program(d); d.by.Behind = []string{"usr_sam"} }, RefuseKeyOf},
+		{"a program whose key the subject made", func(d *decision) { program(d); d.by.Behind = []string{"usr_ada"} }, RefuseKeyOf},
+		{"a program whose key somebody else made", func(d *decision) { program(d); d.by.Behind = []string{"usr_root"} }, nil},
+		{"a program whose key the actor made, asked about afterwards", func(d *decision) { program(d); d.by.Behind, d.limits = []string{"usr_sam"}, nil }, RefuseKeyOf},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			d := decision{

@@ -46,7 +46,7 @@ func (c *Caller) stands(ctx context.Context, tx *storage.Tx, now time.Time) erro
 	return nil
 }
 
-// behind returns programs and who made their keys: whoever did can ask with them. An
+// behind returns programs and who is behind them: whoever is can ask with them. An
 // empty id is no program.
 func behind(ctx context.Context, from reads, programs ...string) ([]string, error) {
 	var all []string
@@ -54,13 +54,11 @@ func behind(ctx context.Context, from reads, programs ...string) ([]string, erro
 		if id == "" {
 			continue
 		}
-		maker, err := from.MakerOf(ctx, id)
+		others, err := from.Behind(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("load maker of key: %w", err)
+			return nil, fmt.Errorf("load who is behind a program: %w", err)
 		}
-		if all = append(all, id); maker != "" {
-			all = append(all, maker)
-		}
+		all = append(append(all, id), others...)
 	}
 	return all, nil
 }

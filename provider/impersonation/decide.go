@@ -150,8 +150,8 @@ type Attempt struct {
 	// limits and step-up were checked then.
 	Running *storage.Impersonation
 
-	approval string // the id of the approval that made it Approved
-	saidWith string // who made the key with which SupportAccess was set; empty: nobody knows, or there is none
+	approval string   // the id of the approval that made it Approved
+	saidWith []string // who is behind the program that set SupportAccess; empty: nobody knows, or there is none
 
 	// hurried is set where others wait for the decision, as all who write do in a unit of
 	// work: rules that take too long are not asked again.
@@ -420,7 +420,7 @@ func supportAccess(a Attempt) Denial {
 		said == nil && a.SupportRule != storage.SupportRequired && !a.RequireSupportAccess:
 		return ""
 	case said == nil, said.Mode == storage.SupportDenied, said.ExpiresAt.Passed(a.Now),
-		said.SetBy == a.Actor.ID, said.SetBy != "" && a.saidWith == a.Actor.ID, // nobody says yes in the user's place, and uses it
+		said.SetBy == a.Actor.ID, slices.Contains(a.saidWith, a.Actor.ID), // nobody says yes in the user's place, and uses it
 		said.Mode == storage.SupportTicket && said.TicketRef != a.TicketRef:
 		return DenySupportAccess
 	}

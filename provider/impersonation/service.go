@@ -116,7 +116,7 @@ type reads interface {
 	Standing(ctx context.Context, userID string) (storage.Standing, error)
 	ApprovalsFor(ctx context.Context, want storage.Approval, status storage.ApprovalStatus, now time.Time) ([]storage.Approval, error)
 	CallerStanding(ctx context.Context, id string, now time.Time) (storage.Standing, error)
-	MakerOf(ctx context.Context, id string) (string, error)
+	Behind(ctx context.Context, id string) ([]string, error)
 	PolicyNamed(ctx context.Context, id string) (*storage.Policy, error)
 	PolicyBefore(ctx context.Context, version int64, saved time.Time, notBy []string) (*storage.Policy, error)
 	Derived(id string, make func() (any, error)) (any, error)
@@ -167,8 +167,8 @@ func attemptOn(ctx context.Context, from reads, g *storage.Grounds, ask Ask, lim
 	}
 	a.SubjectStanding = g.SubjectStanding
 	if g.Said != nil && g.Said.SetBy != "" {
-		if a.saidWith, err = from.MakerOf(ctx, g.Said.SetBy); err != nil {
-			return a, fmt.Errorf("load maker of key: %w", err)
+		if a.saidWith, err = from.Behind(ctx, g.Said.SetBy); err != nil {
+			return a, fmt.Errorf("load who is behind a program: %w", err)
 		}
 	}
 	if running != nil {
