@@ -272,8 +272,12 @@ func pauseAfter(attempts int64, first, longest time.Duration, jitter float64) ti
 const maxCause = 200
 
 // causeOf says why there was no answer, without the address, whose query may have a
-// secret in it, and without what is on our side: our own address, and whom we ask for names.
+// secret in it, and without what is on our side: our own address, whom we ask for names, and
+// which address of our network a name has.
 func causeOf(err error) string {
+	if errors.Is(err, errForbiddenAddress) {
+		return errForbiddenAddress.Error()
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}

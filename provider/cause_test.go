@@ -20,6 +20,7 @@ func TestCauseOf(t *testing.T) {
 		},
 		"dial tcp 192.0.2.1:443: refused": &net.OpError{Op: "dial", Net: "tcp", Addr: at("192.0.2.1", 443), Err: errors.New("refused")},
 		"too slow":                        errors.New("too slow"),
+		errForbiddenAddress.Error():       &net.OpError{Op: "dial", Net: "tcp", Addr: at("10.0.0.8", 443), Err: errForbiddenAddress},
 	} {
 		if got := causeOf(&url.Error{Op: "Post", URL: "https://example.com/?secret=x", Err: err}); got != want {
 			t.Errorf("got %q, want %q", got, want)
