@@ -62,7 +62,7 @@ func (s *Server) showAPIKeys(w http.ResponseWriter, r *http.Request, st *staff, 
 		return err
 	}
 	p := templates.APIKeysPage{Page: s.consoleFrame(r, st), Now: time.Now(), Form: keyForm(st, typed)}
-	p.Form.Groups = append(p.Form.Groups, s.confirmGroup(st.Login, typed.password)...)
+	p.Form.Groups = append(p.Form.Groups, s.confirmGroup(st.Login, "password", typed.password)...)
 	if p.Rows, err = s.apiKeyRows(r, keys); err != nil {
 		return err
 	}

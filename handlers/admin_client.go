@@ -99,9 +99,9 @@ func (s *Server) showClientForm(
 	w http.ResponseWriter, r *http.Request, st *staff, acting bool, status int, form templates.Form, c *storage.Client, password string,
 ) error {
 	p := templates.ClientFormPage{Page: s.consoleFrame(r, st), Client: s.clientTab(st, c, "/settings"), Title: "Settings", Acting: acting, Form: form}
+	p.Form.Groups = append(p.Form.Groups, s.confirmGroup(st.Login, "password", password)...)
 	if acting {
 		p.Title, p.Client = "Signing in as", s.clientTab(st, c, "/acting")
-		p.Form.Groups = append(p.Form.Groups, s.confirmGroup(st.Login, password)...)
 		p.Bar = `<script src="` + s.provider.Issuer() + `/staff-bar.js" defer></script>` + "\n" +
 			`<staff-bar user="Ada Lovelace" actor="Sam Support" expires="2026-11-21T14:32:00Z" stop="/auth/stop"></staff-bar>`
 	}
@@ -112,11 +112,12 @@ func (s *Server) saveClientSettings(w http.ResponseWriter, r *http.Request, st *
 	return s.saveClient(w, r, st, false)
 }
 
-// saveClientActing changes whom staff may be at a client, which is worth a password.
 func (s *Server) saveClientActing(w http.ResponseWriter, r *http.Request, st *staff) error {
 	return s.saveClient(w, r, st, true)
 }
 
+// saveClient changes what a client is, where its tokens go or who may be whom at it,
+// each of which is worth a password.
 func (s *Server) saveClient(w http.ResponseWriter, r *http.Request, st *staff, acting bool) error {
 	form, err := postForm(r)
 	if err != nil {
@@ -139,14 +140,12 @@ func (s *Server) saveClient(w http.ResponseWriter, r *http.Request, st *staff, a
 	if len(problems) > 0 {
 		return again(http.StatusBadRequest, "", problems...)
 	}
-	if acting {
-		ok, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return again(http.StatusForbidden, message)
-		}
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return again(http.StatusForbidden, message)
 	}
 	// What it is at decides, not what it was when this read it: Update compares.
 	if c.Version, err = strconv.ParseInt(form.Get("version"), 10, 64); err != nil {
@@ -243,14 +242,20 @@ func (s *Server) dropSecret(w http.ResponseWriter, r *http.Request, st *staff) e
 }
 
 func (s *Server) disableClient(w http.ResponseWriter, r *http.Request, st *staff) error {
-	return s.changeClient(w, r, "client-disabled", func(c *storage.Client) error {
-		return s.registrar(st).SetStatus(r.Context(), c.ID, storage.ClientDisabled, s.by(r, st.Login), time.Now())
-	})
+	return s.setClientStatus(w, r, st, storage.ClientDisabled, "client-disabled")
 }
 
 func (s *Server) enableClient(w http.ResponseWriter, r *http.Request, st *staff) error {
-	return s.changeClient(w, r, "client-enabled", func(c *storage.Client) error {
-		return s.registrar(st).SetStatus(r.Context(), c.ID, storage.ClientActive, s.by(r, st.Login), time.Now())
+	return s.setClientStatus(w, r, st, storage.ClientActive, "client-enabled")
+}
+
+func (s *Server) setClientStatus(w http.ResponseWriter, r *http.Request, st *staff, status storage.ClientStatus, done string) error {
+	return s.dangerous(w, r, st, "status_password", nil, func(c *storage.Client) error {
+		if err := s.registrar(st).SetStatus(r.Context(), c.ID, status, s.by(r, st.Login), time.Now()); err != nil {
+			return err
+		}
+		redirect(w, clientPath(c.ID)+"?done="+done)
+		return nil
 	})
 }
 

@@ -280,12 +280,12 @@ func clientForm(action string, groups []clientGroup, c *storage.Client, typed ur
 	return form
 }
 
-// confirmGroup is the field for the password of who has to confirm.
-func (s *Server) confirmGroup(l *storage.Login, problem string) []templates.FieldGroup {
+// confirmGroup is the field, of this name, for the password of who has to confirm.
+func (s *Server) confirmGroup(l *storage.Login, name, problem string) []templates.FieldGroup {
 	if !s.mustConfirm(l) {
 		return nil
 	}
 	return []templates.FieldGroup{{Fields: []templates.Field{{
-		Kind: templates.FieldPassword, Name: "password", Label: "Your password", Hint: "You signed in a while ago.", Error: problem,
+		Kind: templates.FieldPassword, Name: name, Label: "Your password", Hint: "You signed in a while ago.", Error: problem,
 	}}}}
 }

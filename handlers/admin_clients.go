@@ -78,12 +78,16 @@ const newClientPath = "/admin/clients/new"
 
 // newClientForm asks for what makes an application.
 func (s *Server) newClientForm(w http.ResponseWriter, r *http.Request, st *staff) error {
-	return s.pages.NewClient(w, http.StatusOK, templates.NewClientPage{
-		Page: s.consoleFrame(r, st), Form: clientForm(newClientPath, newClientGroups, &storage.Client{Type: provider.ClientWeb}, nil, nil),
-	})
+	return s.showNewClient(w, r, st, http.StatusOK, clientForm(newClientPath, newClientGroups, &storage.Client{Type: provider.ClientWeb}, nil, nil), "")
 }
 
-// newClient makes an application and leads to what it needs.
+func (s *Server) showNewClient(w http.ResponseWriter, r *http.Request, st *staff, status int, form templates.Form, password string) error {
+	form.Groups = append(form.Groups, s.confirmGroup(st.Login, "password", password)...)
+	return s.pages.NewClient(w, status, templates.NewClientPage{Page: s.consoleFrame(r, st), Form: form})
+}
+
+// newClient makes an application and leads to what it needs. One whose scopes are
+// permissions calls the API, so it is worth the password as a key is.
 func (s *Server) newClient(w http.ResponseWriter, r *http.Request, st *staff) error {
 	form, err := postForm(r)
 	if err != nil {
@@ -91,10 +95,8 @@ func (s *Server) newClient(w http.ResponseWriter, r *http.Request, st *staff) er
 	}
 	c := provider.NewClient(form.Get("type"))
 	defaultScope := c.Scope
-	again := func(typed *storage.Client, problems []provider.Problem) error {
-		return s.pages.NewClient(w, http.StatusBadRequest, templates.NewClientPage{
-			Page: s.consoleFrame(r, st), Form: clientForm(newClientPath, newClientGroups, typed, form, problems),
-		})
+	again := func(status int, typed *storage.Client, password string, problems ...provider.Problem) error {
+		return s.showNewClient(w, r, st, status, clientForm(newClientPath, newClientGroups, typed, form, problems), password)
 	}
 	c.Status = storage.ClientActive
 	readFields(newClientGroups, form, c)
@@ -106,11 +108,18 @@ func (s *Server) newClient(w http.ResponseWriter, r *http.Request, st *staff) er
 		c.Scope = defaultScope
 	}
 	if problems := provider.ProblemsOf(provider.ValidateClient(c)); len(problems) > 0 {
-		return again(&typed, problems)
+		return again(http.StatusBadRequest, &typed, "", problems...)
+	}
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return again(http.StatusForbidden, &typed, message)
 	}
 	secret, err := s.registrar(st).Register(r.Context(), c, "", s.by(r, st.Login), time.Now())
 	if errors.Is(err, storage.ErrExists) {
-		return again(&typed, []provider.Problem{{Field: "client_id", Message: "There is an application or a user with this id already."}})
+		return again(http.StatusBadRequest, &typed, "", provider.Problem{Field: "client_id", Message: "There is an application or a user with this id already."})
 	}
 	if err != nil {
 		return clientErr(err)

@@ -110,6 +110,7 @@ func (s *Server) organization(w http.ResponseWriter, r *http.Request, st *staff)
 type organizationForms struct {
 	name, nameError             string
 	user, role, userErr, roleEr string
+	password                    string // what is wrong with it
 }
 
 func (s *Server) showOrganization(w http.ResponseWriter, r *http.Request, st *staff, o *storage.Organization, status int, f organizationForms) error {
@@ -146,6 +147,7 @@ func (s *Server) showOrganization(w http.ResponseWriter, r *http.Request, st *st
 	p.Add = templates.Form{Action: organizationPath(o.ID) + "/members", Groups: []templates.FieldGroup{{Fields: []templates.Field{
 		{Name: "user", Label: "User", Hint: "E-mail address or id.", Value: f.user, Required: true, Error: f.userErr}, roles,
 	}}}}
+	p.Add.Groups = append(p.Add.Groups, s.confirmGroup(st.Login, "password", f.password)...)
 	return s.pages.Organization(w, status, p)
 }
 
@@ -210,6 +212,14 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request, st *staff) er
 		return err
 	}
 	f := organizationForms{name: o.Name, user: strings.TrimSpace(form.Get("user")), role: form.Get("role")}
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		f.password = message
+		return s.showOrganization(w, r, st, o, http.StatusForbidden, f)
+	}
 	u, standing, err := s.visibleUser(r, st, "organizations:write", f.user)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -279,14 +289,19 @@ func (s *Server) memberForm(w http.ResponseWriter, r *http.Request, st *staff) e
 	if err != nil {
 		return err
 	}
-	return s.showMember(w, r, st, o, m, http.StatusOK, m.Role, "")
+	return s.showMember(w, r, st, o, m, http.StatusOK, memberForms{role: m.Role})
 }
 
-func (s *Server) showMember(w http.ResponseWriter, r *http.Request, st *staff, o *storage.Organization, m *storage.Member, status int, role, problem string) error {
+// memberForms are what the forms of a member's page hold.
+type memberForms struct {
+	role, roleErr, password, removePassword string // the last two: what is wrong
+}
+
+func (s *Server) showMember(w http.ResponseWriter, r *http.Request, st *staff, o *storage.Organization, m *storage.Member, status int, f memberForms) error {
 	path := organizationPath(o.ID) + "/members/" + url.PathEscape(m.ID)
 	p := templates.MemberPage{
 		Page: s.consoleFrame(r, st), OrganizationID: o.ID, OrganizationName: o.Name, Member: memberRow(m), MayChange: true,
-		RemoveAction: path + "/remove",
+		Remove: templates.Form{Action: path + "/remove", Groups: s.confirmGroup(st.Login, "remove_password", f.removePassword)},
 	}
 	held, err := s.permissionsOf(r, m.Role)
 	if err != nil {
@@ -297,12 +312,12 @@ func (s *Server) showMember(w http.ResponseWriter, r *http.Request, st *staff, o
 	if denial, denied := errors.AsType[provider.RoleDenial](err); denied {
 		p.MayChange, p.Why = false, denial.Message()
 	}
-	field, err := s.roleField(r, st, o.ID, cmp.Or(role, m.Role))
+	field, err := s.roleField(r, st, o.ID, cmp.Or(f.role, m.Role))
 	if err != nil {
 		return err
 	}
-	field.Error = problem
-	p.Form = templates.Form{Action: path, Groups: []templates.FieldGroup{{Fields: []templates.Field{field}}}}
+	field.Error = f.roleErr
+	p.Form = templates.Form{Action: path, Groups: append([]templates.FieldGroup{{Fields: []templates.Field{field}}}, s.confirmGroup(st.Login, "password", f.password)...)}
 	return s.pages.Member(w, status, p)
 }
 
@@ -328,13 +343,20 @@ func (s *Server) changeMember(w http.ResponseWriter, r *http.Request, st *staff)
 		return err
 	}
 	role := form.Get("role")
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.showMember(w, r, st, o, m, http.StatusForbidden, memberForms{role: role, password: message})
+	}
 	err = s.directory(st).AddMember(r.Context(), o.ID, m.ID, role, s.by(r, st.Login), time.Now())
 	denial, denied := errors.AsType[provider.RoleDenial](err)
 	switch {
 	case denied:
-		return s.showMember(w, r, st, o, m, http.StatusForbidden, role, denial.Message())
+		return s.showMember(w, r, st, o, m, http.StatusForbidden, memberForms{role: role, roleErr: denial.Message()})
 	case errors.Is(err, storage.ErrReference):
-		return s.showMember(w, r, st, o, m, http.StatusBadRequest, "", "There is no such role.")
+		return s.showMember(w, r, st, o, m, http.StatusBadRequest, memberForms{roleErr: "There is no such role."})
 	case err != nil:
 		return err
 	}
@@ -344,15 +366,26 @@ func (s *Server) changeMember(w http.ResponseWriter, r *http.Request, st *staff)
 
 // removeMember ends a membership.
 func (s *Server) removeMember(w http.ResponseWriter, r *http.Request, st *staff) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
 	o, m, err := s.membership(r, st)
 	if err != nil {
 		return err
+	}
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("remove_password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.showMember(w, r, st, o, m, http.StatusForbidden, memberForms{removePassword: message})
 	}
 	err = s.directory(st).RemoveMember(r.Context(), o.ID, m.ID, s.by(r, st.Login), time.Now())
 	denial, denied := errors.AsType[provider.RoleDenial](err)
 	switch {
 	case denied:
-		return s.showMember(w, r, st, o, m, http.StatusForbidden, "", denial.Message())
+		return s.showMember(w, r, st, o, m, http.StatusForbidden, memberForms{roleErr: denial.Message()})
 	case errors.Is(err, storage.ErrNotFound):
 		return errNoPage
 	case err != nil:

@@ -262,19 +262,6 @@ func (s *Server) endApplication(w http.ResponseWriter, r *http.Request, st *staf
 	return nil
 }
 
-// enableUser lets a user sign in again.
-func (s *Server) enableUser(w http.ResponseWriter, r *http.Request, st *staff) error {
-	t, _, err := s.changing(r, st)
-	if err != nil {
-		return err
-	}
-	if err := s.directory(st).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
-		return err
-	}
-	redirect(w, userURL(t.ID)+"?done=user_enabled")
-	return nil
-}
-
 // changing is changeable with the form that was posted.
 func (s *Server) changing(r *http.Request, st *staff) (*target, url.Values, error) {
 	form, err := postForm(r)

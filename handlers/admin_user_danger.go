@@ -26,6 +26,7 @@ type danger struct {
 
 var (
 	dangerDisable = &danger{name: "disable", whom: (*Server).another, do: (*Server).disableUser}
+	dangerEnable  = &danger{name: "enable", whom: (*Server).another, do: (*Server).enableUser}
 	dangerReset   = &danger{name: "password", whom: (*Server).another, do: (*Server).resetPassword}
 	dangerDelete  = &danger{name: "delete", whom: (*Server).another, wrong: wrongEmail, do: (*Server).deleteUser}
 	dangerRevoke  = &danger{name: "revoke", whom: (*Server).roleHolder, do: (*Server).revokeRole}
@@ -77,6 +78,15 @@ func (s *Server) disableUser(w http.ResponseWriter, r *http.Request, st *staff, 
 		return err
 	}
 	redirect(w, userURL(t.ID)+"?done=user_disabled")
+	return nil
+}
+
+// enableUser lets a user sign in again.
+func (s *Server) enableUser(w http.ResponseWriter, r *http.Request, st *staff, t *target) error {
+	if err := s.directory(st).Enable(r.Context(), t.ID, s.by(r, st.Login), time.Now()); err != nil {
+		return err
+	}
+	redirect(w, userURL(t.ID)+"?done=user_enabled")
 	return nil
 }
 

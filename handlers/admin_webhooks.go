@@ -161,7 +161,7 @@ func (s *Server) showWebhook(w http.ResponseWriter, r *http.Request, st *staff, 
 	if h.PreviousSecret != nil && !h.PreviousSecretUntil.Passed(now) {
 		p.PreviousUntil = h.PreviousSecretUntil.Time()
 	}
-	for _, field := range []string{"rotate_password", "delete_password"} {
+	for _, field := range []string{"enable_password", "rotate_password", "delete_password"} {
 		if problems[field] != "" {
 			p.Errors = append(p.Errors, templates.FieldError{Field: field, Message: problems[field]})
 		}
@@ -255,12 +255,15 @@ func (s *Server) webhookAction(w http.ResponseWriter, r *http.Request, done stri
 	return nil
 }
 
+// enableWebhook lets events out again, which is worth as much as pointing them somewhere.
 func (s *Server) enableWebhook(w http.ResponseWriter, r *http.Request, st *staff) error {
 	if !provider.MayPush(st.standing) {
 		return &pageErr{Status: http.StatusForbidden, Code: "forbidden", Message: "Whoever says where events go must have the right to read them. You do not."}
 	}
-	return s.webhookAction(w, r, "webhook-enabled", func(h *provider.Webhooks, id string) error {
-		return h.Enable(r.Context(), id, s.by(r, st.Login), time.Now())
+	return s.confirmedWebhook(w, r, st, "enable_password", func(*storage.Webhook) error {
+		return s.webhookAction(w, r, "webhook-enabled", func(h *provider.Webhooks, id string) error {
+			return h.Enable(r.Context(), id, s.by(r, st.Login), time.Now())
+		})
 	})
 }
 

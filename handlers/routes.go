@@ -159,7 +159,8 @@ func consoleRoutes() []consoleRoute {
 		{"POST /admin/users/{id}/password", writeUsers, true, false, dangerReset.act},
 		{"GET /admin/users/{id}/disable", writeUsers, true, false, dangerDisable.ask},
 		{"POST /admin/users/{id}/disable", writeUsers, true, false, dangerDisable.act},
-		{"POST /admin/users/{id}/enable", writeUsers, true, false, (*Server).enableUser},
+		{"GET /admin/users/{id}/enable", writeUsers, true, false, dangerEnable.ask},
+		{"POST /admin/users/{id}/enable", writeUsers, true, false, dangerEnable.act},
 		{"GET /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.ask},
 		{"POST /admin/users/{id}/delete", writeUsers, true, false, dangerDelete.act},
 

@@ -76,7 +76,7 @@ type ClientPage struct {
 	LogoutURI             string
 	Logout                LogoutTest
 	SelfRegistered        bool
-	Errors                []FieldError // of rotate_password, delete_id and delete_password
+	Errors                []FieldError // of rotate_password, status_password, delete_id and delete_password
 }
 
 // Fact is a line of what is known. Values has one or several.

@@ -54,7 +54,7 @@ type MemberPage struct {
 	MayChange                        bool // else Why
 	Why                              string
 	Form                             Form // of the role
-	RemoveAction                     string
+	Remove                           Form
 }
 
 // Member posts a role to p.Form.Action.

@@ -116,7 +116,7 @@ func clientSamples() map[string]any {
 		"console_member": MemberPage{
 			Page: framed(""), OrganizationID: "org_1", OrganizationName: "Globex", Member: MemberRow{ID: "usr_1", Name: "Ada Lovelace", Email: "ada@globex.example", Role: "support"},
 			MayChange: true, Form: Form{Action: "/admin/organizations/org_1/members/usr_1", Groups: []FieldGroup{{Fields: []Field{{Kind: FieldSelect, Name: "role", Label: "Role here"}}}}},
-			RemoveAction: "/admin/organizations/org_1/members/usr_1/remove",
+			Remove: Form{Action: "/admin/organizations/org_1/members/usr_1/remove", Groups: []FieldGroup{{Fields: []Field{{Kind: FieldPassword, Name: "remove_password", Label: "Your password", Hint: "You signed in a while ago."}}}}},
 		},
 		"console_member_fixed": MemberPage{
 			Page: framed(""), OrganizationID: "org_1", OrganizationName: "Globex", Member: MemberRow{ID: "usr_1", Name: "Ada", Email: "ada@globex.example"}, Why: "Nobody changes what they may do themselves.",

@@ -51,7 +51,7 @@ func webhookSamples() map[string]any {
 		"console_webhook_failing": WebhookPage{Page: framed(""), Row: rows[1], Action: "/admin/webhooks/wh_2", Status: "failed", Now: now},
 		"console_webhook_disabled": WebhookPage{
 			Page: framed(""), Row: rows[3], Action: "/admin/webhooks/wh_4", MayPush: true, Form: form("/admin/webhooks/wh_4", false), Confirm: true, Now: now,
-			Errors: []FieldError{{"rotate_password", "The password is not right."}, {"delete_password", "Confirm with your password."}},
+			Errors: []FieldError{{"enable_password", "Confirm with your password."}, {"rotate_password", "The password is not right."}, {"delete_password", "Confirm with your password."}},
 		},
 	}
 }
