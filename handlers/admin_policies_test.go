@@ -27,7 +27,7 @@ func setPolicyBy(t testing.TB, idp *idptest.IDP, by string, rules ...impersonati
 	if current, err := idp.Store.CurrentPolicy(t.Context()); err == nil {
 		basedOn = current.Version
 	}
-	p, err := idp.Provider.Impersonation.SetPolicy(t.Context(), rules, "", basedOn, storage.Cause{By: by}, time.Now())
+	p, err := idp.Provider.Impersonation.SetPolicy(t.Context(), compiled(t, rules...), "", basedOn, storage.Cause{By: by}, time.Now())
 	check(t, err)
 	return p
 }

@@ -139,7 +139,10 @@ func (s *Server) restorePolicy(w http.ResponseWriter, r *http.Request, st *staff
 	if !confirmed {
 		return s.showPolicyVersion(w, r, st, http.StatusForbidden, note, map[string]string{"password": message})
 	}
-	_, err = s.provider.Impersonation.SetPolicy(r.Context(), rules, note, basedOn, s.by(r, st.Login), time.Now())
+	policy, err := impersonation.Compile(rules)
+	if err == nil {
+		_, err = s.provider.Impersonation.SetPolicy(r.Context(), policy, note, basedOn, s.by(r, st.Login), time.Now())
+	}
 	switch {
 	case errors.Is(err, storage.ErrPolicyChanged):
 		return s.showPolicyVersion(w, r, st, http.StatusConflict, note, map[string]string{"": policyMoved})

@@ -193,7 +193,8 @@ func (s *Server) saveRule(w http.ResponseWriter, r *http.Request, st *staff) err
 		return errNoPage
 	}
 	i = slices.IndexFunc(after, func(other impersonation.Rule) bool { return other.Name == rule.Name })
-	if _, err := impersonation.Compile(after); err != nil {
+	policy, err := impersonation.Compile(after)
+	if err != nil {
 		return refuse(http.StatusBadRequest, ruleWrong(err, i))
 	}
 	confirmed, message, err := s.confirmed(w, r, st.Login, form.Get("password"))
@@ -203,7 +204,7 @@ func (s *Server) saveRule(w http.ResponseWriter, r *http.Request, st *staff) err
 	if !confirmed {
 		return refuse(http.StatusForbidden, map[string]string{"password": message})
 	}
-	_, err = s.provider.Impersonation.SetPolicy(r.Context(), after, strings.TrimSpace(form.Get(policyNote)), current.Version, s.by(r, st.Login), time.Now())
+	_, err = s.provider.Impersonation.SetPolicy(r.Context(), policy, strings.TrimSpace(form.Get(policyNote)), current.Version, s.by(r, st.Login), time.Now())
 	switch {
 	case errors.Is(err, storage.ErrPolicyChanged):
 		return refuse(http.StatusConflict, map[string]string{"": policyChanged})

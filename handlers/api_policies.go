@@ -22,12 +22,15 @@ func (a apiServer) GetPolicy(ctx context.Context, _ api.GetPolicyRequestObject) 
 
 // ReplacePolicy makes the rules of the request the next version.
 func (a apiServer) ReplacePolicy(ctx context.Context, r api.ReplacePolicyRequestObject) (api.ReplacePolicyResponseObject, error) {
-	rules := rulesGiven(r.Body.Rules)
+	rules, err := impersonation.Compile(rulesGiven(r.Body.Rules))
+	if err != nil {
+		return nil, err
+	}
 	saved, err := a.provider.Impersonation.SetPolicy(ctx, rules, value(r.Body.Note), r.Body.BasedOn, callOf(ctx).by(), time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return api.ReplacePolicy200JSONResponse(policyShown(saved, rules)), nil
+	return api.ReplacePolicy200JSONResponse(policyShown(saved, rules.Rules())), nil
 }
 
 // ValidatePolicy says what is wrong with rules.

@@ -24,6 +24,14 @@ func fourEyes(t testing.TB, idp *idptest.IDP) {
 	})
 }
 
+// compiled makes a policy of rules.
+func compiled(t testing.TB, rules ...impersonation.Rule) *impersonation.Policy {
+	t.Helper()
+	p, err := impersonation.Compile(rules)
+	check(t, err)
+	return p
+}
+
 // setRules makes these the policy.
 func setRules(t testing.TB, idp *idptest.IDP, rules ...impersonation.Rule) {
 	t.Helper()
@@ -35,7 +43,7 @@ func setRules(t testing.TB, idp *idptest.IDP, rules ...impersonation.Rule) {
 		check(t, err)
 		version = p.Version
 	}
-	_, err = idp.Provider.Impersonation.SetPolicy(t.Context(), rules, "", version, storage.Cause{}, time.Now())
+	_, err = idp.Provider.Impersonation.SetPolicy(t.Context(), compiled(t, rules...), "", version, storage.Cause{}, time.Now())
 	check(t, err)
 }
 

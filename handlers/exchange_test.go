@@ -1026,12 +1026,12 @@ func TestTokenExchangeSwitchedOff(t *testing.T) {
 // and what they say in the error.
 func TestTokenExchangePolicy(t *testing.T) {
 	onBoth(t, func(t *testing.T, idp *idptest.IDP) {
-		_, err := idp.Provider.Impersonation.SetPolicy(t.Context(), []impersonation.Rule{
-			{Name: "no executives", When: `subject.id == "usr_ada"`, Effect: impersonation.EffectDeny, Message: `Never "executives".`},
-			{Name: "contractors", When: `ticket_ref == "SUP-1"`, Effect: impersonation.EffectOblige, Oblige: impersonation.Obligations{
+		_, err := idp.Provider.Impersonation.SetPolicy(t.Context(), compiled(t,
+			impersonation.Rule{Name: "no executives", When: `subject.id == "usr_ada"`, Effect: impersonation.EffectDeny, Message: `Never "executives".`},
+			impersonation.Rule{Name: "contractors", When: `ticket_ref == "SUP-1"`, Effect: impersonation.EffectOblige, Oblige: impersonation.Obligations{
 				ReadOnly: true, MaxDuration: 5 * time.Minute, Scopes: []string{"api:read"},
 			}},
-		}, "", 0, byTest, time.Now())
+		), "", 0, byTest, time.Now())
 		check(t, err)
 		x := newTrade(t, idp, func(c *storage.Client) { c.ImpersonationRefresh = true })
 		x.set("ticket_ref", "SUP-1", "access", "full", "scope", "openid email offline_access api:read api:write")

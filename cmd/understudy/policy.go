@@ -32,20 +32,20 @@ func withPolicy(cmd *cobra.Command, run func(context.Context, *storage.Store, *i
 }
 
 // readPolicy reads the rules of a file, and checks them.
-func readPolicy(cmd *cobra.Command, name string) ([]impersonation.Rule, *impersonation.Policy, error) {
+func readPolicy(cmd *cobra.Command, name string) (*impersonation.Policy, error) {
 	text, err := readFile(cmd, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	rules, err := impersonation.ParsePolicy(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	compiled, err := impersonation.Compile(rules)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return rules, compiled, nil
+	return compiled, nil
 }
 
 // policyVerdict is what policy test prints.
@@ -110,7 +110,7 @@ func newPolicyTestCmd() *cobra.Command {
 			var rules *impersonation.Policy
 			if file != "" {
 				var err error
-				if _, rules, err = readPolicy(cmd, file); err != nil {
+				if rules, err = readPolicy(cmd, file); err != nil {
 					return err
 				}
 			}
@@ -248,7 +248,7 @@ func newPolicySetCmd() *cobra.Command {
 			if file == "" {
 				return usageError{errors.New("--file is missing")}
 			}
-			rules, _, err := readPolicy(cmd, file)
+			rules, err := readPolicy(cmd, file)
 			if err != nil {
 				return err
 			}
@@ -269,7 +269,7 @@ func newPolicySetCmd() *cobra.Command {
 					return err
 				}
 				return show(cmd, policyRecordOf(saved), func(w io.Writer) error {
-					_, err := fmt.Fprintf(w, "version %d is in force: %d rules\n", saved.Version, len(rules))
+					_, err := fmt.Fprintf(w, "version %d is in force: %d rules\n", saved.Version, len(rules.Rules()))
 					return err
 				})
 			})

@@ -53,13 +53,15 @@ func compileRow(row *storage.Policy) (*Policy, error) {
 	return p.of(row), nil
 }
 
-// of sets which version a policy is.
+// of returns the policy as a version.
 func (p *Policy) of(row *storage.Policy) *Policy {
-	p.ID, p.Version, p.AuthorID, p.byPerson, p.CreatedAt = row.ID, row.Version, row.AuthorID, row.ByPerson, row.CreatedAt.Time()
-	for i := range p.rules {
-		p.rules[i].version = row.Version
+	of := &Policy{
+		ID: row.ID, Version: row.Version, AuthorID: row.AuthorID, byPerson: row.ByPerson, CreatedAt: row.CreatedAt.Time(), rules: slices.Clone(p.rules),
 	}
-	return p
+	for i := range of.rules {
+		of.rules[i].version = row.Version
+	}
+	return of
 }
 
 // policyFor returns the rules that somebody starts under. Whoever changed them a
@@ -106,26 +108,20 @@ func (p *Policy) writtenBy(ctx context.Context, from reads, who []string, ask As
 	return slices.ContainsFunc(authors, func(id string) bool { return slices.Contains(who, id) }), err
 }
 
-// SetPolicy makes rules the next version of the policy: it holds for the next decision,
-// wherever that is made. What runs and is no longer allowed ends after it, as Change says.
-// basedOn is the version that the author had before them, zero where there was none. A
-// *RuleProblem: see Compile. storage.ErrPolicyChanged: there is a newer one.
-func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, basedOn int64, by storage.Cause, now time.Time) (*storage.Policy, error) {
+// SetPolicy makes rules, which Compile has made a policy of, the next version: it holds
+// for the next decision, wherever that is made. What runs and is no longer allowed ends
+// after it, as Change says. basedOn is the version that the author had before them, zero
+// where there was none. A *RuleProblem: the note is none. storage.ErrPolicyChanged: there
+// is a newer one.
+func (s *Service) SetPolicy(ctx context.Context, rules *Policy, note string, basedOn int64, by storage.Cause, now time.Time) (*storage.Policy, error) {
 	if !plain(note, maxRuleText, true) {
 		return nil, &RuleProblem{Rule: -1, Field: "note", Text: fmt.Sprintf("want at most %d printable characters", maxRuleText)}
 	}
-	if _, err := Compile(rules); err != nil {
-		return nil, err
-	}
-	text, err := FormatPolicy(rules)
+	text, err := keptAs(rules.Rules())
 	if err != nil {
 		return nil, fmt.Errorf("write policy: %w", err)
 	}
 	saved := &storage.Policy{ID: storage.NewID("pol"), Rules: text, Note: note}
-	made, err := compileRow(saved) // what is kept reads as what was given
-	if err != nil {
-		return nil, err
-	}
 	owed := storage.NewReconsideration(storage.ImpersonationFilter{}, by, now, now.Add(reconsiderClaim))
 	err = s.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := tx.CreatePolicy(ctx, saved, basedOn, by, now); err != nil {
@@ -136,7 +132,7 @@ func (s *Service) SetPolicy(ctx context.Context, rules []Rule, note string, base
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.store.Derived("policy:"+saved.ID, func() (any, error) { return made.of(saved), nil }); err != nil {
+	if _, err := s.store.Derived("policy:"+saved.ID, func() (any, error) { return rules.of(saved), nil }); err != nil {
 		return nil, err
 	}
 	settleAll(ctx, s.store, []*storage.Reconsideration{owed}, now)

@@ -77,6 +77,24 @@ func ParsePolicy(text []byte) ([]Rule, error) {
 	return rules, nil
 }
 
+// keptAs writes rules as a version is kept, and makes sure that it reads as what was given:
+// rules that were compiled then need not be compiled again.
+func keptAs(rules []Rule) (string, error) {
+	text, err := FormatPolicy(rules)
+	if err != nil {
+		return "", err
+	}
+	read, err := ParsePolicy([]byte(text))
+	if err != nil {
+		return "", err
+	}
+	again, err := FormatPolicy(read)
+	if err == nil && again != text {
+		err = errors.New("the rules do not read as they were written")
+	}
+	return text, err
+}
+
 // FormatPolicy writes rules as ParsePolicy reads them, always in the same way.
 func FormatPolicy(rules []Rule) (string, error) {
 	f := policyFile{Rules: make([]ruleEntry, len(rules))}
