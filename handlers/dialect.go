@@ -196,11 +196,8 @@ func refusalOf(err error) refusal {
 // not are left alone.
 func readWords(r *http.Request, into any) error {
 	body, err := io.ReadAll(r.Body)
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &problemErr{Code: "body_too_large", Detail: "A body may have 65536 bytes."}
-	}
 	if err != nil {
-		return (&problemErr{Code: "invalid_request", Detail: "The body ended early."}).because(err)
+		return bodyRefused(err)
 	}
 	if err := provider.CheckJSON(body); err != nil {
 		return &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
@@ -215,6 +212,14 @@ func readWords(r *http.Request, into any) error {
 		return (&problemErr{Code: "invalid_request", Detail: detail}).because(err)
 	}
 	return nil
+}
+
+// bodyRefused is the answer to a body that could not be read.
+func bodyRefused(err error) error {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &problemErr{Code: "body_too_large", Detail: "A body may have 65536 bytes."}
+	}
+	return (&problemErr{Code: "invalid_request", Detail: "The body cannot be read."}).because(err)
 }
 
 // vouches is the caller as the rules ask about it.

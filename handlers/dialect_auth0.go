@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -27,9 +29,10 @@ func auth0() dialect {
 		},
 		rows: []dialectRoute{
 			{"POST /users/{user}/impersonate", impersonation.PermissionStart, (*Server).auth0Impersonate},
+			{"POST /oauth/token", open, (*Server).auth0Token},
 			{"GET /userinfo", open, (*Server).auth0Userinfo},
 		},
-		besides: []string{"/api/v2/", "/dbconnections/", "/oauth/", "/passwordless/"},
+		besides: []string{"/api/v2/", "/dbconnections/", "/oauth/", "/passwordless/", "/delegation", "/tokeninfo"},
 	}
 }
 
@@ -96,6 +99,48 @@ func (s *Server) auth0Impersonate(w http.ResponseWriter, r *http.Request, call *
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, s.ticketURL(token)) //nolint:gosec // an address of ours, as plain text; whoever asked may have left
 	return nil
+}
+
+// auth0Token is the token endpoint under Auth0's name, which takes JSON as well.
+func (s *Server) auth0Token(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {
+	form, err := formOrWords(r)
+	if err != nil {
+		return err
+	}
+	answer, err := s.provider.Auth0Token(r, form, s.info(r))
+	if err != nil {
+		return provider.AsError(err)
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// formOrWords reads the parameters of a request, which are a form or texts in JSON.
+func formOrWords(r *http.Request) (url.Values, error) {
+	if r.URL.RawQuery != "" {
+		return nil, &problemErr{Code: "invalid_request", Detail: "Send the parameters in the body, not in the query."}
+	}
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/x-www-form-urlencoded" {
+		if err := r.ParseForm(); err != nil {
+			return nil, bodyRefused(err)
+		}
+		return r.PostForm, nil
+	}
+	var words map[string]any
+	if err := readWords(r, &words); err != nil {
+		return nil, err
+	}
+	form := url.Values{}
+	for name, value := range words {
+		switch value := value.(type) {
+		case nil:
+		case string:
+			form.Set(name, value)
+		default:
+			return nil, invalidField(name, "is not a text")
+		}
+	}
+	return form, nil
 }
 
 // auth0Userinfo is userinfo with what a profile of Auth0's says of whoever acts.

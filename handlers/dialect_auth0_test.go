@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -178,6 +179,108 @@ func TestAuth0Link(t *testing.T) {
 		t.Errorf("their own profile: %v", profile)
 	}
 	wantStatus(t, "nobody's", say(t, idp, spoken{method: http.MethodGet, path: "/userinfo"}), http.StatusUnauthorized)
+}
+
+// auth0Form is a token request of Auth0's SDKs from 4 on; before, they sent JSON.
+func auth0Form(idp *idptest.IDP, form url.Values) *idptest.Response {
+	return idp.Do(idptest.Form("/oauth/token", form))
+}
+
+// Auth0's token requests are those of the token endpoint, in its words: also in JSON.
+func TestAuth0Token(t *testing.T) {
+	t.Parallel()
+	each(t, unlimited(idptest.Options{Handlers: speaks("auth0")}), func(t *testing.T, idp *idptest.IDP) {
+		idp.Change(t, "app", func(c *storage.Client) {
+			auth0Client(c)
+			c.TokenEndpointAuthMethod = "client_secret_post"
+		})
+		addClient(t, idp, "desk", func(c *storage.Client) {
+			*c = *idptest.Service()
+			c.ID, c.Scope, c.Audience, c.TokenEndpointAuthMethod = "desk", "users:read impersonation:start", storage.List{idptest.Issuer, "https://orders.example/"}, "client_secret_post"
+		})
+		addClient(t, idp, "basic", func(c *storage.Client) {
+			*c = *idptest.Service()
+			c.ID, c.Scope, c.Audience = "basic", "users:read", storage.List{idptest.Issuer}
+		})
+		own := object{"grant_type": "client_credentials", "client_id": "desk", "client_secret": idptest.Secret, "audience": idptest.Issuer + "/api/v2/"}
+		for _, row := range []struct {
+			name    string
+			changes object
+			status  int
+			scope   string // or what the error says
+		}{
+			{"as the SDK asks", nil, 200, "users:read impersonation:start"},
+			{"without an audience, as the guide asks", object{"audience": nil}, 200, "users:read impersonation:start"},
+			{"by the issuer", object{"audience": idptest.Issuer}, 200, "users:read impersonation:start"},
+			{"Auth0's scope", object{"scope": "read:users"}, 200, "users:read"},
+			{"our scopes", object{"scope": "impersonation:start"}, 200, "impersonation:start"},
+			{"another audience of the client's", object{"audience": "https://orders.example/"}, 200, "users:read impersonation:start"},
+			{"null is nothing", object{"scope": json.RawMessage("null")}, 200, "users:read impersonation:start"},
+			{"a scope that it does not have", object{"scope": "read:users update:users"}, 400, "scope"},
+			{"an audience that it does not have", object{"audience": "https://elsewhere.example/"}, 400, "resource"},
+			{"a wrong secret", object{"client_secret": "nonsense"}, 401, "authentication"},
+			{"no secret", object{"client_secret": nil}, 401, "authentication"},
+			{"no client", object{"client_id": "nobody"}, 401, "authentication"},
+			{"F04: a client that authenticates in another way", object{"client_id": "basic"}, 401, "authentication"},
+			{"a client for people", object{"client_id": "app"}, 400, "grant type"},
+			{"no grant type", object{"grant_type": nil}, 400, "grant_type"},
+			{"passwords", object{"grant_type": "password"}, 400, "grant type"},
+			{"a number", object{"scope": 5}, 400, "scope: is not a text"},
+		} {
+			asked := but(own, row.changes)
+			form := url.Values{}
+			for name, value := range asked {
+				if text, ok := value.(string); ok {
+					form.Set(name, text)
+				}
+			}
+			answers := map[string]*idptest.Response{"JSON": say(t, idp, spoken{http.MethodPost, "/oauth/token", "", asked})}
+			if row.changes["scope"] != 5 {
+				answers["form"] = auth0Form(idp, form)
+			}
+			for by, w := range answers {
+				what := row.name + ", " + by
+				wantStatus(t, what, w, row.status)
+				if w.Status >= 400 {
+					if message := vendorsError(t, what, "auth0", w); !strings.Contains(message, row.scope) {
+						t.Errorf("%s: %q", what, message)
+					}
+					continue
+				}
+				if got := w.JSON(t); got["scope"] != row.scope || got["token_type"] != "Bearer" || got["expires_in"] == nil || w.Header.Get("Cache-Control") != "no-store" {
+					t.Errorf("%s: %v, %v", what, got, w.Header)
+				}
+			}
+		}
+		wantStatus(t, "F02: in the query", say(t, idp, spoken{http.MethodPost, "/oauth/token?grant_type=client_credentials", "", own}), http.StatusBadRequest)
+		wantStatus(t, "a parameter twice", auth0Form(idp, url.Values{"grant_type": {"client_credentials", "client_credentials"}}), http.StatusBadRequest)
+		basic := idptest.Form("/oauth/token", url.Values{"grant_type": {"client_credentials"}})
+		basic.SetBasicAuth("basic", idptest.Secret)
+		w := idp.Do(basic)
+		wantStatus(t, "with the client in the header", w, http.StatusOK)
+		if got := w.JSON(t)["scope"]; got != "users:read" {
+			t.Errorf("with the client in the header: scope %v", got)
+		}
+
+		// What it got for itself asks for a link, and the application redeems its code. The ID
+		// token names the issuer as Auth0 does, and ends a session nevertheless.
+		token := str(t, say(t, idp, spoken{http.MethodPost, "/oauth/token", "", own}).JSON(t), "access_token")
+		b := idp.Browser(t)
+		link := say(t, idp, auth0Call(token))
+		wantStatus(t, "a link", link, http.StatusOK)
+		code := b.Post(strings.TrimPrefix(link.Body, idptest.Issuer), nil).Location().Query().Get("code")
+		redeem := object{"grant_type": "authorization_code", "client_id": "app", "client_secret": idptest.Secret, "code": code, "redirect_uri": idptest.Callback}
+		w = say(t, idp, spoken{http.MethodPost, "/oauth/token", "", redeem})
+		wantStatus(t, "its code", w, http.StatusOK)
+		claims := idptest.Claims(t, w.JSON(t)["id_token"])
+		if claims["iss"] != idptest.Issuer+"/" || claims["act"].(object)["sub"] != "usr_sam" || idptest.Claims(t, w.JSON(t)["access_token"])["iss"] != idptest.Issuer {
+			t.Errorf("the ID token: %v", claims)
+		}
+		wantStatus(t, "its code again", say(t, idp, spoken{http.MethodPost, "/oauth/token", "", redeem}), http.StatusBadRequest)
+		if _, err := idp.Provider.Hint(str(t, w.JSON(t), "id_token")); err != nil {
+			t.Errorf("as a hint: %v", err)
+		}
+	})
 }
 
 // A call that says no reason is recorded as one, or refused where one is required.

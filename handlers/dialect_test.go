@@ -145,7 +145,7 @@ func TestDialectsTellWhatIsNotHere(t *testing.T) {
 		"clerk":   {"GET /v1/sessions", "POST /v1/sign_in_tokens", "DELETE /v1/users/usr_ada", "POST /v1/users/usr_ada/ban"},
 		"workos":  {"GET /user_management/users/usr_ada", "POST /user_management/sessions/revoke", "GET /organizations", "GET /organizations/org_x", "POST /sso/token"},
 		"descope": {"GET /v1/mgmt/user", "POST /v1/auth/logout", "GET /v1/auth/me"},
-		"auth0":   {"POST /oauth/token", "GET /api/v2/users", "POST /dbconnections/signup", "POST /passwordless/start"},
+		"auth0":   {"POST /oauth/revoke", "GET /api/v2/users", "POST /tokeninfo", "POST /delegation", "POST /dbconnections/signup", "POST /passwordless/start"},
 	} {
 		for _, call := range calls {
 			method, path, _ := strings.Cut(call, " ")

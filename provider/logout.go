@@ -28,7 +28,7 @@ func (p *Provider) Hint(token string) (*Hint, error) {
 		return nil, err
 	}
 	var t idToken
-	if err := json.Unmarshal(payload, &t); err != nil || t.Issuer != p.config.Issuer || t.Audience == "" {
+	if err := json.Unmarshal(payload, &t); err != nil || t.Issuer != p.config.Issuer && t.Issuer != p.auth0Issuer() || t.Audience == "" {
 		return nil, errNotOurs
 	}
 	return &Hint{ClientID: t.Audience, Subject: t.Subject, SID: t.SID, Acting: t.Act != nil}, nil

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,9 +17,14 @@ import (
 
 // Token answers a token request, with what RFC 6749 section 5.1 lists.
 func (p *Provider) Token(r *http.Request, info storage.Request) (map[string]any, error) {
-	ctx := Begin(r.Context(), info)
+	return p.tokenTwice(Begin(r.Context(), info), r)
+}
+
+// tokenTwice answers a token request, once more where somebody else spent its refresh
+// token at the same moment: now it counts as sent twice.
+func (p *Provider) tokenTwice(ctx context.Context, r *http.Request) (map[string]any, error) {
 	answer, err := p.token(ctx, r)
-	if errors.Is(err, errOvertaken) { // the same refresh token, at the same moment: now it counts as sent twice
+	if errors.Is(err, errOvertaken) {
 		answer, err = p.token(beginAgain(ctx), r)
 	}
 	return answer, err
@@ -311,6 +317,7 @@ func (h *identity) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 			nonce = w.granted.Parameter("nonce")
 		}
 		w.id = h.p.newIDToken(r.GetSession().(*Session), clientOf(r.GetClient()), nonce)
+		w.id.Issuer = cmp.Or(w.issuer, w.id.Issuer)
 		w.id.names = namesWithin(w.granted.Parameter(claimsOfIDToken), w.granted.Grant.Scope, strings.Join(r.GetGrantedScopes(), " "))
 	}
 	return nil

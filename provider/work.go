@@ -15,6 +15,7 @@ type work struct {
 	client     *storage.Client // who authenticated
 	assertion  *assertion      // with what; nil: otherwise
 	translated *TokenRequest   // the request in another vendor's words; nil: it came in the standard's
+	issuer     string          // whom an ID token names as its issuer; empty: the issuer
 
 	depth     int // open BeginTX calls
 	writes    []func(*storage.Tx) error
@@ -45,7 +46,7 @@ func beginAgain(ctx context.Context) context.Context {
 	w := workOf(ctx)
 	ctx = Begin(ctx, w.info)
 	again := workOf(ctx)
-	again.client, again.assertion, again.translated = w.client, w.assertion, w.translated
+	again.client, again.assertion, again.translated, again.issuer = w.client, w.assertion, w.translated, w.issuer
 	return ctx
 }
 
