@@ -195,13 +195,27 @@ func refusalOf(err error) refusal {
 // readWords reads the JSON object of a request. Members that the vendor knows and we do
 // not are left alone.
 func readWords(r *http.Request, into any) error {
+	body, err := bodyOf(r)
+	if err != nil {
+		return err
+	}
+	return understand(body, into)
+}
+
+// bodyOf returns the body of a request, which is JSON.
+func bodyOf(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return bodyRefused(err)
+		return nil, bodyRefused(err)
 	}
 	if err := provider.CheckJSON(body); err != nil {
-		return &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
+		return nil, &problemErr{Code: "invalid_request", Detail: "The body " + err.Error() + "."}
 	}
+	return body, nil
+}
+
+// understand reads JSON as far as it is known.
+func understand(body []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber() // a claim is said again as it was said to us
 	if err := decoder.Decode(into); err != nil {
@@ -295,7 +309,7 @@ func notText(value string) bool { return strings.ContainsRune(value, 0) || !utf8
 
 // dialectKeys is the JSON Web Key Set, whatever a vendor calls it: it is one for all clients.
 func (s *Server) dialectKeys(w http.ResponseWriter, r *http.Request, _ *dialectCall) error {
-	return s.keySet(w, r)
+	return s.keySetAs(w, r, "application/json") // some of the SDKs take nothing else for JSON
 }
 
 // firstAndLast are the names of a user in words that have no whole one. Who has nothing

@@ -30,6 +30,9 @@ func auth0() dialect {
 		rows: []dialectRoute{
 			{"POST /users/{user}/impersonate", impersonation.PermissionStart, (*Server).auth0Impersonate},
 			{"POST /oauth/token", open, (*Server).auth0Token},
+			{"GET /api/v2/users", impersonation.PermissionUsersRead, (*Server).auth0Users},
+			{"GET /api/v2/users/{user}", impersonation.PermissionUsersRead, (*Server).auth0User},
+			{"GET /api/v2/users-by-email", impersonation.PermissionUsersRead, (*Server).auth0ByEmail},
 			{"GET /userinfo", open, (*Server).auth0Userinfo},
 		},
 		besides: []string{"/api/v2/", "/dbconnections/", "/oauth/", "/passwordless/", "/delegation", "/tokeninfo"},

@@ -33,6 +33,9 @@ func clerk() dialect {
 			{"GET /v1/users", impersonation.PermissionUsersRead, (*Server).clerkUsers},
 			{"GET /v1/users/count", impersonation.PermissionUsersRead, (*Server).clerkCount},
 			{"GET /v1/users/{id}", impersonation.PermissionUsersRead, (*Server).clerkUser},
+			{"GET /v1/sessions", impersonation.PermissionUsersRead, (*Server).clerkSessions},
+			{"GET /v1/sessions/{session}", impersonation.PermissionUsersRead, (*Server).clerkSessionIs},
+			{"POST /v1/sessions/{session}/revoke", impersonation.PermissionStopAny, (*Server).clerkEndSession},
 			{"GET /v1/jwks", open, (*Server).dialectKeys},
 		},
 		besides: []string{"/v1/"},
@@ -41,13 +44,15 @@ func clerk() dialect {
 
 // clerkActor is who acts, and why: Clerk has no other place for a reason.
 type clerkActor struct {
-	Sub       string `json:"sub"`
-	Reason    string `json:"reason"`
-	TicketRef string `json:"ticket_ref"`
-	More      struct {
-		Reason    string `json:"reason"`
-		TicketRef string `json:"ticket_ref"`
-	} `json:"additionalProperties"` // as the SDK's types have it
+	Sub string `json:"sub"`
+	clerkActorMore
+	More clerkActorMore `json:"additionalProperties"` // as the SDK's types have it
+}
+
+type clerkActorMore struct {
+	Reason       string `json:"reason"`
+	TicketRef    string `json:"ticket_ref"`
+	Organization string `json:"organization_id"`
 }
 
 // clerkWaits is how long an actor token waits unless a call says so; no longer than any
@@ -70,8 +75,8 @@ func (s *Server) clerkCreate(w http.ResponseWriter, r *http.Request, call *diale
 		return err
 	}
 	waits := clerkWaits
-	if q.Waits != nil {
-		if waits, err = secondsIn("expires_in_seconds", *q.Waits); err != nil {
+	if q.Waits != nil { // for as long as one likes, as it will be less
+		if waits, err = secondsIn("expires_in_seconds", min(*q.Waits, int64(clerkWaits/time.Second))); err != nil {
 			return err
 		}
 	}
@@ -82,7 +87,8 @@ func (s *Server) clerkCreate(w http.ResponseWriter, r *http.Request, call *diale
 	call.as = "Clerk's actorTokens.create"
 	t, token, err := s.bearerTicket(r, call, provider.TicketRequest{
 		ActorID: q.Actor.Sub, SubjectID: q.UserID, Client: c, ExpiresIn: waits, Duration: duration,
-		Reason: cmp.Or(q.Actor.Reason, q.Actor.More.Reason), TicketRef: cmp.Or(q.Actor.TicketRef, q.Actor.More.TicketRef),
+		Organization: cmp.Or(q.Actor.Organization, q.Actor.More.Organization),
+		Reason:       cmp.Or(q.Actor.Reason, q.Actor.More.Reason), TicketRef: cmp.Or(q.Actor.TicketRef, q.Actor.More.TicketRef),
 	})
 	if err != nil {
 		return err

@@ -70,12 +70,18 @@ func TestClerkCreate(t *testing.T) {
 		{"shorter than a minute", 400, "session_max_duration", setBody("session_max_duration_in_seconds", 59), nil},
 		{"a negative duration", 400, "session_max_duration", setBody("session_max_duration_in_seconds", -1), nil},
 		{"it waits for no time", 400, "expires_in_seconds", setBody("expires_in_seconds", -5), nil},
-		{"it waits for years", 400, "expires_in_seconds", setBody("expires_in_seconds", 1<<40), nil},
+		{"another organization", 403, "organization", clerkActs("organization_id", "org_initech"), nil},
 	})
 	for what, change := range map[string]func(*spoken){
 		"the quickstart's":          func(c *spoken) { c.body = object{"user_id": "usr_ada", "actor": object{"sub": "usr_sam"}} },
 		"as the types have it":      clerkActs("additionalProperties", object{"reason": "Cannot see invoice 4711"}, "reason", nil),
 		"with more about the actor": clerkActs("iss", "https://dashboard.example", "sid", "sess_1"),
+		"as if it waited for years": setBody("expires_in_seconds", 1<<40),
+		"in one of two":             func(c *spoken) { setBody("user_id", "usr_grace")(c); clerkActs("organization_id", "org_initech")(c) },
+		"in one of two, as the types have it": func(c *spoken) {
+			setBody("user_id", "usr_grace")(c)
+			clerkActs("additionalProperties", object{"organization_id": "org_initech"})(c)
+		},
 	} {
 		c := clerkCall(key)
 		change(&c)
@@ -155,7 +161,15 @@ func TestClerkUsers(t *testing.T) {
 			"email_address=ada@example.test&email_address=sam@example.test&order_by=email_address": "ada sam 2",
 			"organization_id=org_initech&order_by=email_address":                                   "grace linus 2",
 			"organization_id=%2Borg_initech&order_by=email_address":                                "grace linus 2",
-			"user_id=%2Busr_ada": "ada 1",
+			"user_id=%2Busr_ada":                                                              "ada 1",
+			"user_id=-usr_ada&order_by=email_address&limit=2":                                 "grace linus 5",
+			"organization_id=org_initech&organization_id=-org_globex":                         "linus 1",
+			"organization_id=-org_globex&organization_id=-org_initech&order_by=email_address": "olga root sam 3",
+			"username=linus_":                       " 0",
+			"created_at_before=1000":                " 0",
+			"created_at_after=1000&user_id=usr_ada": "ada 1",
+			"last_sign_in_at_before=4000000000000":  " 0",
+			"last_sign_in_at_after=1":               " 0",
 		} {
 			if ids, n := list(key, query); strings.Join(ids, " ")+" "+strconv.Itoa(n) != want {
 				t.Errorf("%s: %v of %d, want %s", query, ids, n, want)
@@ -182,7 +196,7 @@ func TestClerkUsers(t *testing.T) {
 		wantStatus(t, "F08: one of elsewhere", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", local, nil}), http.StatusNotFound)
 		wantStatus(t, "nobody", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_nobody", key, nil}), http.StatusNotFound)
 		for _, query := range []string{
-			"organization_id=org_initech&organization_id=-org_globex", "user_id=-usr_ada", "phone_number=1", "external_id=x", "last_active_at_since=1", "limit=0", "limit=501", "limit=x", "offset=-1", "order_by=password_hash",
+			"created_at_after=x", "created_at_before=-1", "last_sign_in_at_after=99999999999999999999", "last_sign_in_at_before=999999999999999999", "phone_number=1", "external_id=x", "last_active_at_since=1", "limit=0", "limit=501", "limit=x", "offset=-1", "order_by=password_hash",
 			"order_by=id;drop", "order_by=-", "limit=1&limit=2", "%zz", "query=%00", "query=%ff",
 			"user_id=%00", "email_address=ada@example.test&email_address=%00", "organization_id=%ff", "x=" + strings.Repeat("y", 9000),
 		} {

@@ -3,41 +3,32 @@ package handlers
 import (
 	"net/http"
 	"net/url"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/understudy-id/understudy/storage"
 )
 
-// clerkUsersQuery reads what selects users. What Clerk knows and we do not is refused:
-// a filter that is not heard would show everybody.
-func clerkUsersQuery(q url.Values) (storage.UserSelection, error) {
-	sel := storage.UserSelection{Text: strings.TrimSpace(q.Get("query")), Limit: 10, Order: "created_at", Descending: true}
-	for name, values := range q {
-		if slices.ContainsFunc(values, notText) {
-			return sel, invalidField(name, "is no text")
-		}
-		switch name {
-		case "query", "limit", "offset", "order_by":
-			if len(values) > 1 {
-				return sel, invalidField(name, "was given more than once")
-			}
-		case "user_id", "email_address", "organization_id":
-			if len(values) > 100 {
-				return sel, invalidField(name, "has more than 100 values")
-			}
-		default:
-			return sel, invalidField(name, "users cannot be selected by this here")
-		}
-	}
-	var err error
-	if sel.IDs, err = clerkIncluded("user_id", q["user_id"]); err != nil {
+// clerkSelection is what a request selects.
+func clerkSelection(r *http.Request) (storage.UserSelection, error) {
+	sel := storage.UserSelection{Limit: 10, Order: "created_at", Descending: true}
+	q, err := usersQuery(r, []string{"user_id", "email_address", "username", "organization_id"},
+		"query", "limit", "offset", "order_by", "created_at_after", "created_at_before", "last_sign_in_at_after", "last_sign_in_at_before")
+	if err != nil {
 		return sel, err
 	}
-	if sel.Organizations, err = clerkIncluded("organization_id", q["organization_id"]); err != nil {
-		return sel, err
+	sel.Text, sel.Emails, sel.Usernames = strings.TrimSpace(q.Get("query")), q["email_address"], q["username"]
+	sel.IDs, sel.NotIDs = without(q["user_id"])
+	sel.Organizations, sel.NotOrganizations = without(q["organization_id"])
+	for name, into := range map[string]*storage.Time{
+		"created_at_after": &sel.CreatedFrom, "created_at_before": &sel.CreatedUntil,
+		"last_sign_in_at_after": &sel.SignedInFrom, "last_sign_in_at_before": &sel.SignedInUntil,
+	} {
+		if *into, err = clerkTime(q, name); err != nil {
+			return sel, err
+		}
 	}
-	sel.Emails = q["email_address"]
 	if sel.Limit, err = numberIn(q, "limit", 1, 500, sel.Limit); err != nil {
 		return sel, err
 	}
@@ -46,27 +37,22 @@ func clerkUsersQuery(q url.Values) (storage.UserSelection, error) {
 	}
 	if by := q.Get("order_by"); by != "" {
 		sel.Descending = by[0] == '-'
-		sel.Order = strings.TrimLeft(by, "+- ")
-		if column, ok := clerkOrders[sel.Order]; ok {
-			sel.Order = column
-		} else {
-			return sel, invalidField("order_by", "users cannot be sorted by this here")
-		}
+		sel.Order, err = sortedBy("order_by", strings.TrimLeft(by, "+- "), clerkOrders)
 	}
-	return sel, nil
+	return sel, err
 }
 
-// clerkIncluded reads ids that select users. In Clerk's words +id includes one, as id
-// does, and -id excludes one.
-func clerkIncluded(name string, ids []string) ([]string, error) {
-	var included []string
-	for _, id := range ids {
-		if strings.HasPrefix(id, "-") {
-			return nil, invalidField(name, "nobody can be excluded by this here")
-		}
-		included = append(included, strings.TrimPrefix(id, "+"))
+// clerkTime reads a time of a query in milliseconds, none where there is none.
+func clerkTime(q url.Values, name string) (storage.Time, error) {
+	text := q.Get(name)
+	if text == "" {
+		return 0, nil
 	}
-	return included, nil
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 1 || time.UnixMilli(ms).Year() > 9999 {
+		return 0, invalidField(name, "is no time in milliseconds")
+	}
+	return storage.At(time.UnixMilli(ms)), nil
 }
 
 // clerkOrders are the columns that users can be sorted by, by Clerk's names.
@@ -75,29 +61,12 @@ var clerkOrders = map[string]string{
 	"username": "preferred_username", "last_sign_in_at": "last_sign_in_at",
 }
 
-// clerkSelection is what a request selects, of whom its key reaches.
-func (s *Server) clerkSelection(r *http.Request, call *dialectCall) (storage.UserSelection, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return storage.UserSelection{}, (&problemErr{Code: "invalid_request", Detail: "The query is malformed."}).because(err)
-	}
-	sel, err := clerkUsersQuery(q)
-	if err != nil || call.Organization == "" {
-		return sel, err
-	}
-	if slices.ContainsFunc(sel.Organizations, func(id string) bool { return id != call.Organization }) {
-		return sel, storage.ErrNotFound // whether its members belong there as well is not for this key either
-	}
-	sel.Within = []string{call.Organization}
-	return sel, nil
-}
-
 func (s *Server) clerkUsers(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
-	sel, err := s.clerkSelection(r, call)
+	sel, err := clerkSelection(r)
 	if err != nil {
 		return err
 	}
-	users, err := s.store.SelectUsers(r.Context(), sel)
+	users, err := s.selectUsers(r, call, sel)
 	if err != nil {
 		return err
 	}
@@ -110,11 +79,11 @@ func (s *Server) clerkUsers(w http.ResponseWriter, r *http.Request, call *dialec
 }
 
 func (s *Server) clerkCount(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
-	sel, err := s.clerkSelection(r, call)
+	sel, err := clerkSelection(r)
 	if err != nil {
 		return err
 	}
-	n, err := s.store.CountUsers(r.Context(), sel)
+	n, err := s.countUsers(r, call, sel)
 	if err != nil {
 		return err
 	}
@@ -126,7 +95,7 @@ func (s *Server) clerkCount(w http.ResponseWriter, r *http.Request, call *dialec
 }
 
 func (s *Server) clerkUser(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
-	u, err := apiServer{s}.reachableUser(call.operation(r), r.PathValue("id"))
+	u, err := s.dialectUser(r, call, r.PathValue("id"))
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,17 @@ func descope() dialect {
 			{"POST /v1/mgmt/impersonate", impersonation.PermissionStart, (*Server).descopeImpersonate},
 			{"POST /v1/mgmt/stop/impersonation", impersonation.PermissionStart, (*Server).descopeStop},
 			{"POST /v1/mgmt/user/update/impersonationConsent", provider.PermissionUsersWrite, (*Server).descopeSetConsent},
+			{"GET /v1/mgmt/user", impersonation.PermissionUsersRead, (*Server).descopeLoad},
+			{"POST /v1/mgmt/users/load", impersonation.PermissionUsersRead, (*Server).descopeLoadAll},
+			{"POST /v1/mgmt/user/search", impersonation.PermissionUsersRead, (*Server).descopeSearch},
+			{"POST /v2/mgmt/user/search", impersonation.PermissionUsersRead, (*Server).descopeSearch},
+			{"POST /v1/mgmt/impersonate/stepup", impersonation.PermissionStart, (*Server).descopeStepUp},
 			{"POST /v1/auth/refresh", open, (*Server).descopeRefresh},
+			{"POST /v1/auth/logout", open, (*Server).descopeLogout},
+			{"GET /v1/auth/me", open, (*Server).descopeMe},
 			{"GET /v2/keys/{project}", open, (*Server).dialectKeys},
 		},
-		besides: []string{"/v1/mgmt/", "/v1/auth/"},
+		besides: []string{"/v1/mgmt/", "/v1/auth/", "/v2/mgmt/", "/v2/auth/"},
 	}
 }
 
@@ -193,14 +200,21 @@ func (s *Server) descopeSetConsent(w http.ResponseWriter, r *http.Request, call 
 	return nil
 }
 
-// descopeRefresh gives a session JWT for a refresh JWT, which is the credential.
-func (s *Server) descopeRefresh(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
+// descopeHolder returns the refresh JWT of a request, which is the credential, and the
+// client that it is of.
+func (s *Server) descopeHolder(r *http.Request, call *dialectCall) (*storage.Client, string, error) {
 	_, token, err := descopeBearer(r)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	call.Caller = &provider.Caller{} // nobody: the JWT is what counts
 	c, err := s.descopeClient(r, call)
+	return c, token, err
+}
+
+// descopeRefresh gives a session JWT for a refresh JWT.
+func (s *Server) descopeRefresh(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
+	c, token, err := s.descopeHolder(r, call)
 	if err != nil {
 		return err
 	}
@@ -213,6 +227,24 @@ func (s *Server) descopeRefresh(w http.ResponseWriter, r *http.Request, call *di
 		RefreshJWT string `json:"refreshJwt"`
 	}{session, token})
 	return nil
+}
+
+// descopeLogout ends what a refresh JWT is of.
+func (s *Server) descopeLogout(w http.ResponseWriter, r *http.Request, call *dialectCall) error {
+	c, token, err := s.descopeHolder(r, call)
+	if err != nil {
+		return err
+	}
+	if err := s.provider.DescopeLogout(r.Context(), c, token, call.request, call.now); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct{}{})
+	return nil
+}
+
+// descopeStepUp refuses to say of a user that they showed something more.
+func (s *Server) descopeStepUp(http.ResponseWriter, *http.Request, *dialectCall) error {
+	return &problemErr{Code: "not_permitted", Detail: "A JWT of somebody who acts as a user never says that the user has stepped up: they showed nothing. Call impersonate."}
 }
 
 // named returns the user whom a login id names, by id or by e-mail address. One who is

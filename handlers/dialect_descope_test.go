@@ -388,6 +388,62 @@ func TestDescopeEnds(t *testing.T) {
 	}
 }
 
+// A refresh JWT says who is there as far as the application may know, and ends what it is
+// of. It never says that they stepped up.
+func TestDescopeHolder(t *testing.T) {
+	t.Parallel()
+	each(t, unlimited(idptest.Options{Handlers: speaks("descope")}), func(t *testing.T, idp *idptest.IDP) {
+		idp.Change(t, "app", func(c *storage.Client) { c.Scope = "openid email" })
+		addClient(t, idp, "other", nil)
+		key := keyFor(t, idp, "app", "impersonation:start")
+		ask := func(method, path, bearer string) *idptest.Response {
+			return say(t, idp, spoken{method, path, bearer, nil})
+		}
+		jwt := descopeJWT(t, idp, key)
+		w := ask(http.MethodGet, "/v1/auth/me", "app:"+jwt)
+		wantStatus(t, "me", w, http.StatusOK)
+		if me := w.JSON(t); me["userId"] != "usr_ada" || me["email"] != "ada@example.test" || me["name"] != "" || me["phone"] != "" || !strings.Contains(w.Body, "org_globex") {
+			t.Errorf("me: %v", me)
+		}
+		idp.Change(t, "app", func(c *storage.Client) { c.Scope = "openid profile" })
+		if me := ask(http.MethodGet, "/v1/auth/me", "app:"+jwt).JSON(t); me["email"] != "" || me["name"] != "ada" {
+			t.Errorf("me, by profile: %v", me)
+		}
+		own := str(t, say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": jwt}}).JSON(t), "jwt")
+		if me := ask(http.MethodGet, "/v1/auth/me", "app:"+own).JSON(t); me["userId"] != "usr_sam" || len(me["userTenants"].([]any)) != 0 {
+			t.Errorf("me, the actor: %v", me)
+		}
+		second := descopeJWT(t, idp, key)
+		for what, bearer := range map[string]string{"nobody's": "", "a key": "app:" + key, "another project's": "other:" + second, "one that has ended": "app:" + jwt} {
+			for path, method := range map[string]string{"/v1/auth/me": http.MethodGet, "/v1/auth/logout": http.MethodPost} {
+				w := ask(method, path, bearer)
+				if w.Status != http.StatusUnauthorized && w.Status != http.StatusBadRequest {
+					t.Errorf("%s, %s: status %d", path, what, w.Status)
+				}
+				vendorsError(t, path+", "+what, "descope", w)
+			}
+		}
+		for what, jwt := range map[string]string{"of an impersonation": second, "of the actor": own} {
+			wantStatus(t, "logout "+what, ask(http.MethodPost, "/v1/auth/logout", "app:"+jwt), http.StatusOK)
+			wantStatus(t, "refresh "+what, ask(http.MethodPost, "/v1/auth/refresh", "app:"+jwt), http.StatusUnauthorized)
+			wantStatus(t, "logout again "+what, ask(http.MethodPost, "/v1/auth/logout", "app:"+jwt), http.StatusUnauthorized)
+		}
+		if stopped := events(t, idp, func(e storage.Event) bool { return e.Type == storage.EventImpersonationStopped }); len(stopped) != 2 || stopped[1].Data["ended_by"] != "usr_sam" {
+			t.Errorf("on the record: %v", stopped)
+		}
+		step := descopeCall(key)
+		step.path = "/v1/mgmt/impersonate/stepup"
+		w = say(t, idp, step)
+		wantStatus(t, "stepped up", w, http.StatusForbidden)
+		if message := vendorsError(t, "stepped up", "descope", w); !strings.Contains(message, "stepped up") {
+			t.Errorf("says %q", message)
+		}
+		claims(object{"su": true})(&step)
+		step.path = "/v1/mgmt/impersonate"
+		wantStatus(t, "stepped up by a claim", say(t, idp, step), http.StatusBadRequest)
+	})
+}
+
 // What users said themselves about staff acting as them, nobody turns into a yes, in as
 // many steps as it takes.
 func TestDescopeConsent(t *testing.T) {
@@ -405,7 +461,13 @@ func TestDescopeConsent(t *testing.T) {
 		yes    bool
 		status int
 	}{{true, http.StatusConflict}, {false, http.StatusOK}, {true, http.StatusConflict}} {
-		wantStatus(t, "against a no of their own", consent(t, idp, key, "usr_ada", row.yes), row.status)
+		w := consent(t, idp, key, "usr_ada", row.yes)
+		wantStatus(t, "against a no of their own", w, row.status)
+		if row.status == http.StatusConflict {
+			if message := vendorsError(t, "against a no of their own", "descope", w); !strings.Contains(message, "decided about this themselves") {
+				t.Errorf("says %q", message)
+			}
+		}
 	}
 	c := descopeCall(key)
 	setBody("validateConsent", true)(&c)

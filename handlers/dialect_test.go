@@ -83,7 +83,7 @@ func TestDialectsAreOff(t *testing.T) {
 		for other, patterns := range rows {
 			for _, pattern := range patterns {
 				method, path, _ := strings.Cut(pattern, " ")
-				path = strings.NewReplacer("{id}", "x", "{user}", "x", "{ticket}", "x", "{client}", "app", "{project}", "app").Replace(path)
+				path = strings.NewReplacer("{id}", "x", "{user}", "x", "{ticket}", "x", "{client}", "app", "{project}", "app", "{session}", "x").Replace(path)
 				w := say(t, idp, spoken{method: method, path: path, body: object{}})
 				there := w.Status != http.StatusNotFound || strings.Contains(w.Header.Get("Content-Type"), "json") && !strings.Contains(w.Body, "is not here")
 				if there != (name == other) {
@@ -106,7 +106,7 @@ func TestDialectsRefuseBodies(t *testing.T) {
 	for name, patterns := range handlers.DialectRoutes() {
 		for _, pattern := range patterns {
 			method, path, _ := strings.Cut(pattern, " ")
-			if method != http.MethodPost || strings.HasSuffix(path, "/revoke") || path == "/v1/auth/refresh" {
+			if method != http.MethodPost || strings.HasSuffix(path, "/revoke") || strings.HasPrefix(path, "/v1/auth/") {
 				continue
 			}
 			path = strings.NewReplacer("{user}", "usr_ada").Replace(path)
@@ -126,6 +126,9 @@ func TestDialectsRefuseBodies(t *testing.T) {
 				"NUL in each":     `{"user_id":"\u0000","actor":{"sub":"\u0000"},"impersonatorId":"\u0000","loginId":"\u0000","protocol":"oauth2","impersonator_id":"\u0000","client_id":"\u0000","grant_type":"\u0000"}`,
 				"nobody and none": `{}`,
 			} {
+				if what == "nobody and none" && strings.HasSuffix(path, "/user/search") {
+					continue // everybody
+				}
 				w := say(t, idp, spoken{method, path, bearer, body})
 				if w.Status < 400 || w.Status >= 500 {
 					t.Errorf("%s of %s, %s: status %d: %s", pattern, name, what, w.Status, w.Body)
@@ -142,10 +145,10 @@ func TestDialectsTellWhatIsNotHere(t *testing.T) {
 	t.Parallel()
 	idp := speaking(t, idptest.Options{})
 	for dialect, calls := range map[string][]string{
-		"clerk":   {"GET /v1/sessions", "POST /v1/sign_in_tokens", "DELETE /v1/users/usr_ada", "POST /v1/users/usr_ada/ban"},
-		"workos":  {"GET /user_management/users/usr_ada", "POST /user_management/sessions/revoke", "GET /organizations", "GET /organizations/org_x", "POST /sso/token"},
-		"descope": {"GET /v1/mgmt/user", "POST /v1/auth/logout", "GET /v1/auth/me"},
-		"auth0":   {"POST /oauth/revoke", "GET /api/v2/users", "POST /tokeninfo", "POST /delegation", "POST /dbconnections/signup", "POST /passwordless/start"},
+		"clerk":   {"POST /v1/sessions", "GET /v1/organizations", "POST /v1/sign_in_tokens", "DELETE /v1/users/usr_ada", "POST /v1/users/usr_ada/ban"},
+		"workos":  {"DELETE /user_management/users/usr_ada", "GET /user_management/users/external_id/x", "GET /organizations", "GET /organizations/org_x", "POST /sso/token"},
+		"descope": {"POST /v1/mgmt/user/create", "POST /v1/auth/logoutall", "POST /v2/mgmt/user/search/test", "POST /v2/auth/otp"},
+		"auth0":   {"POST /oauth/revoke", "GET /api/v2/clients", "PATCH /api/v2/users/usr_ada", "POST /tokeninfo", "POST /delegation", "POST /dbconnections/signup", "POST /passwordless/start"},
 	} {
 		for _, call := range calls {
 			method, path, _ := strings.Cut(call, " ")

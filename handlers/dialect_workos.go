@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/understudy-id/understudy/provider"
+	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
 
@@ -20,6 +20,10 @@ func workos() dialect {
 		refuse: workosRefusal,
 		rows: []dialectRoute{
 			{"POST /user_management/authenticate", open, (*Server).workosAuthenticate},
+			{"GET /user_management/users", impersonation.PermissionUsersRead, (*Server).workosUsers},
+			{"GET /user_management/users/{user}", impersonation.PermissionUsersRead, (*Server).workosUserIs},
+			{"GET /user_management/users/{user}/sessions", impersonation.PermissionUsersRead, (*Server).workosSessions},
+			{"POST /user_management/sessions/revoke", impersonation.PermissionStopAny, (*Server).workosEndSession},
 			{"GET /events", provider.PermissionEventsRead, (*Server).workosEvents},
 			{"GET /sso/jwks/{client}", open, (*Server).dialectKeys},
 		},
@@ -160,7 +164,7 @@ var errLocalKey = &problemErr{Code: "not_permitted", Detail: "This key is of one
 // acts stays signed in. Both pages ask first, because anybody can send a browser here.
 func (s *Server) workosLogout(w http.ResponseWriter, r *http.Request) error {
 	to := "/oauth2/logout"
-	if id := r.URL.Query().Get("session_id"); strings.HasPrefix(id, "imp_") {
+	if id := r.URL.Query().Get("session_id"); isImpersonation(id) {
 		to = "/impersonation/stop?" + url.Values{"id": {id}}.Encode()
 	}
 	redirect(w, to)
@@ -198,24 +202,28 @@ type workosUser struct {
 // workosUserOf is whom tokens are about, as far as the application was granted to know
 // them: the address by the scope email, the rest by profile.
 func workosUserOf(answer *provider.TokenAnswer) workosUser {
-	u := &answer.User
+	user := workosUserShown(&answer.User, slices.Contains(answer.Scopes, "email"), slices.Contains(answer.Scopes, "profile"))
+	user.ID = answer.Sub
+	return user
+}
+
+// workosUserShown is a user in WorkOS's words, with their address and the rest where
+// that may be told.
+func workosUserShown(u *storage.User, email, profile bool) workosUser {
 	user := workosUser{
-		Object: "user", ID: answer.Sub, Metadata: map[string]any{}, CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
+		Object: "user", ID: u.ID, Metadata: map[string]any{}, LastSignInAt: isoTime(u.LastSignInAt),
+		CreatedAt: workosTime(u.CreatedAt.Time()), UpdatedAt: workosTime(u.UpdatedAt.Time()),
 	}
-	if slices.Contains(answer.Scopes, "email") {
+	if email {
 		user.Email, user.EmailVerified = u.Email, u.EmailVerified
 	}
-	if slices.Contains(answer.Scopes, "profile") {
+	if profile {
 		user.Name = unlessEmpty(u.Name)
 		user.FirstName, user.LastName = firstAndLast(u)
 		user.ProfilePictureURL, user.Locale = unlessEmpty(u.Picture), unlessEmpty(u.Locale)
-	}
-	if u.LastSignInAt.Set() {
-		at := workosTime(u.LastSignInAt.Time())
-		user.LastSignInAt = &at
 	}
 	return user
 }
 
 // workosTime is a time as JavaScript writes it.
-func workosTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func workosTime(t time.Time) string { return *isoTime(storage.At(t)) }

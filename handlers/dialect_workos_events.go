@@ -32,7 +32,13 @@ func (s *Server) workosEvents(w http.ResponseWriter, r *http.Request, call *dial
 	}
 	more := len(found) > limit
 	found = found[:min(len(found), limit)]
-	impersonators, err := s.impersonators(r, found)
+	var ids []string
+	for _, e := range found {
+		if e.ImpersonationID != "" {
+			ids = append(ids, e.ImpersonationID)
+		}
+	}
+	impersonators, err := s.impersonators(r, ids)
 	if err != nil {
 		return err
 	}
@@ -83,6 +89,9 @@ func (s *Server) workosFeed(r *http.Request, call *dialectCall) (f storage.Event
 		if text := q.Get(name); text != "" {
 			at, err := time.Parse(time.RFC3339, text)
 			if err != nil {
+				at, err = time.Parse(time.DateOnly, text)
+			}
+			if err != nil {
 				return f, invalidField(name, "is no time")
 			}
 			*into = given(&at)
@@ -132,46 +141,6 @@ type workosEvent struct {
 	Event     string        `json:"event"`
 	CreatedAt string        `json:"created_at"`
 	Data      workosSession `json:"data"`
-}
-
-// workosSession is a session in WorkOS's words.
-type workosSession struct {
-	Object         string              `json:"object"`
-	ID             string              `json:"id"`
-	UserID         string              `json:"user_id"`
-	OrganizationID *string             `json:"organization_id"`
-	Impersonator   *workosImpersonator `json:"impersonator,omitempty"`
-	AuthMethod     string              `json:"auth_method"`
-	Status         string              `json:"status"`
-	IPAddress      *string             `json:"ip_address"`
-	UserAgent      *string             `json:"user_agent"`
-	ExpiresAt      *string             `json:"expires_at"`
-	EndedAt        *string             `json:"ended_at"`
-	CreatedAt      string              `json:"created_at"`
-	UpdatedAt      string              `json:"updated_at"`
-}
-
-type workosImpersonator struct {
-	Email  string  `json:"email"`
-	Reason *string `json:"reason"`
-}
-
-// impersonators are who acts, and why, by the impersonations of sessions: in WorkOS's
-// words also the end of one says so. With us its beginning does.
-func (s *Server) impersonators(r *http.Request, events []storage.Event) (map[string]*workosImpersonator, error) {
-	var ids []string
-	for _, e := range events {
-		if e.ImpersonationID != "" {
-			ids = append(ids, e.ImpersonationID)
-		}
-	}
-	begun, err := s.store.SessionsBegun(r.Context(), ids)
-	who := map[string]*workosImpersonator{}
-	for _, e := range begun {
-		private := privateOf(&e)
-		who[e.ImpersonationID] = &workosImpersonator{private.ActorEmail, unlessEmpty(private.Reason)}
-	}
-	return who, err
 }
 
 func workosEventOf(e *storage.Event, impersonator *workosImpersonator) workosEvent {

@@ -73,8 +73,12 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 // keySet is the JSON Web Key Set. It may be cached for less time than a key is
 // published before it signs.
 func (s *Server) keySet(w http.ResponseWriter, r *http.Request) error {
+	return s.keySetAs(w, r, "application/jwk-set+json")
+}
+
+func (s *Server) keySetAs(w http.ResponseWriter, r *http.Request, contentType string) error {
 	set, etag := s.provider.Keys.Set()
-	answerDocument(w, r, set, etag, "application/jwk-set+json", "public, max-age=900")
+	answerDocument(w, r, set, etag, contentType, "public, max-age=900")
 	return nil
 }
 

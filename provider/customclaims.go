@@ -36,7 +36,7 @@ var reservedClaims = folded(`
 	sig_val_claims place_of_birth nationalities birth_family_name birth_given_name birth_middle_name salutation
 	msisdn also_known_as geohash trust_framework
 	org_id org_name org_slug org_role org_permissions gid login_sid user_id actor act_mode impersonator impersonated impersonation
-	scopes scp role permissions authorities realm_access resource_access wids cognito:groups token_use typ tenants dct tid oid upn ver fva
+	scopes scp role permissions su authorities realm_access resource_access wids cognito:groups token_use typ tenants dct tid oid upn ver fva
 	__proto__ prototype constructor`)
 
 // nestedClaims are the names that mean the same at every depth: who really acts, and

@@ -245,6 +245,35 @@ func (p *Provider) DescopeRefresh(ctx context.Context, c *storage.Client, token 
 	return p.signDescope(s, c, descopeSession, expires, now)
 }
 
+// DescopeGranted returns what a refresh JWT of a client's is of.
+func (p *Provider) DescopeGranted(ctx context.Context, c *storage.Client, token string, now time.Time) (*storage.Granted, error) {
+	return p.descopeGrant(ctx, c.ID, token, now)
+}
+
+// DescopeLogout ends what a refresh JWT of a client's is of: the impersonation, or the
+// session that whoever acted has of their own.
+func (p *Provider) DescopeLogout(ctx context.Context, c *storage.Client, token string, info storage.Request, now time.Time) error {
+	g, err := p.descopeGrant(ctx, c.ID, token, now)
+	if err != nil {
+		return err
+	}
+	err = p.store.Write(ctx, func(tx *storage.Tx) error {
+		if g.ImpersonationID != "" {
+			return tx.StopImpersonation(ctx, g.ImpersonationID, storage.Cause{By: g.ActorID, Request: info}, now)
+		}
+		if err := tx.RevokeGrant(ctx, g.Grant.ID, now); err != nil {
+			return err
+		}
+		return tx.Record(ctx, storage.Event{
+			Type: storage.EventGrantRevoked, ActorID: g.UserID, SubjectID: g.UserID, ClientID: c.ID, Data: storage.Data{"grant": g.Grant.ID, "why": "logout"},
+		}, storage.Private{}, info, now)
+	})
+	if errors.Is(err, storage.ErrSpent) {
+		return errDescopeEnded
+	}
+	return err
+}
+
 // descopeGrant returns the grant of a client's refresh JWT, which must stand.
 func (p *Provider) descopeGrant(ctx context.Context, clientID, token string, now time.Time) (*storage.Granted, error) {
 	payload, err := p.Keys.verify(token, typRefresh)

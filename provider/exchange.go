@@ -322,7 +322,7 @@ func DenialText(err error) string {
 	case impersonation.DenySelf:
 		return "Actor and subject are the same user."
 	case impersonation.DenyDuration:
-		return "The duration is longer than is allowed."
+		return "The duration is longer than is allowed, or shorter than a minute."
 	case impersonation.DenyActorInactive:
 		return "The actor's account is disabled."
 	}

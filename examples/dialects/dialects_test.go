@@ -33,6 +33,7 @@ var scripts = []struct {
 	{"workos", "ada", "org_globex", func(c *storage.Client) { c.ImpersonationRefresh = true }},
 	{"descope", "linus", "org_initech", func(*storage.Client) {}}, // who says what staff may do
 	{"auth0", "ada", "org_globex", func(c *storage.Client) {
+		c.TokenEndpointAuthMethod = "client_secret_post"
 		c.Delivery, c.ResponseTypes = provider.DeliveryCallback, storage.List{"code", "id_token token"}
 		c.GrantTypes = append(c.GrantTypes, "implicit")
 	}},
@@ -60,6 +61,9 @@ func TestDialects(t *testing.T) {
 		t.Fatal(err)
 	}
 	keepRecord(t, idp)
+	desk := idptest.Service()
+	desk.ID, desk.Scope, desk.Audience, desk.TokenEndpointAuthMethod = "desk", "users:read impersonation:start", storage.List{issuer}, "client_secret_post"
+	idp.Write(t, func(ctx context.Context, tx *storage.Tx) error { return tx.CreateClient(ctx, desk, time.Now()) })
 	for _, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +71,7 @@ func TestDialects(t *testing.T) {
 			register(t, idp, client, script.change)
 			program := nodetest.Program(t, script.name, "script.mjs")
 			program.Env = append(os.Environ(),
-				"NODE_EXTRA_CA_CERTS="+authority, "ISSUER="+issuer, "CLIENT_ID="+client, "CLIENT_SECRET="+idptest.Secret,
+				"NODE_EXTRA_CA_CERTS="+authority, "ISSUER="+issuer, "CLIENT_ID="+client, "CLIENT_SECRET="+idptest.Secret, "SERVICE_ID=desk",
 				"API_KEY="+apiKey(t, idp, client), "REDIRECT_URI="+redirectURI, "PASSWORD="+idptest.Password, "TENANT="+script.organization,
 				"ACTOR=sam@example.test", "ACTOR_ID=usr_sam", "SUBJECT="+script.subject+"@example.test", "SUBJECT_ID=usr_"+script.subject)
 			stop := time.AfterFunc(2*time.Minute, func() { _ = program.Process.Kill() })

@@ -4,10 +4,22 @@ import auth0 from 'auth0';
 import { Browser } from '../browser.mjs';
 import { stop } from '../stop.mjs';
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, API_KEY, REDIRECT_URI, ACTOR_ID, SUBJECT_ID } = process.env;
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, SERVICE_ID, API_KEY, REDIRECT_URI, ACTOR_ID, SUBJECT_ID, SUBJECT } = process.env;
 
 // What changes in an application that leaves Auth0: where its API is, and the token.
-const client = new auth0.AuthenticationClient({ domain: new URL(ISSUER).host, clientId: CLIENT_ID });
+const { host: domain } = new URL(ISSUER);
+const client = new auth0.AuthenticationClient({ domain, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET });
+
+// Support finds the user, by a client of its own. Its token may ask for links, too.
+const management = new auth0.ManagementClient({ domain, clientId: SERVICE_ID, clientSecret: CLIENT_SECRET });
+const [user] = await management.getUsersByEmail(SUBJECT);
+assert.equal(user.user_id, SUBJECT_ID);
+assert.equal((await management.getUser({ id: SUBJECT_ID })).email, SUBJECT);
+const { users, total } = await management.getUsers({ q: `email:"${SUBJECT}"`, search_engine: 'v3', include_totals: true });
+assert.deepEqual([users[0].user_id, total], [SUBJECT_ID, 1]);
+const service = new auth0.AuthenticationClient({ domain, clientId: SERVICE_ID, clientSecret: CLIENT_SECRET });
+const { access_token: SERVICE_TOKEN } = await service.clientCredentialsGrant({ audience: `https://${domain}/api/v2/` });
+console.log(`found ${user.email}`);
 
 // impersonate asks for a one-time link, as the documentation of Auth0 shows it.
 function impersonate(additionalParameters, settings = {}) {
@@ -30,15 +42,8 @@ async function follow(link, method) {
 }
 
 // exchange gets tokens for a code, as the application has done all along.
-async function exchange(code) {
-  const answer = await fetch(`${ISSUER}/oauth2/token`, {
-    method: 'POST',
-    headers: { Authorization: `Basic ${Buffer.from(`${CLIENT_ID}:${CLIENT_SECRET}`).toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI }),
-  });
-  assert.equal(answer.status, 200);
-  return answer.json();
-}
+// The SDK verifies the ID token.
+const exchange = (code) => client.oauth.authorizationCodeGrant({ code, redirect_uri: REDIRECT_URI });
 
 // end stops the impersonation that an access token is of.
 const end = (tokens) => stop(claims(tokens.access_token).sid);
@@ -67,7 +72,7 @@ const end = (tokens) => stop(claims(tokens.access_token).sid);
 
 // 2. The same by POST. No state was given, so there is a new one.
 {
-  const { parameters } = await follow(await impersonate({ response_mode: 'POST' }), 'POST');
+  const { parameters } = await follow(await impersonate({ response_mode: 'POST' }, { token: SERVICE_TOKEN }), 'POST');
   assert.ok(parameters.state.length >= 16, parameters.state);
   await end(await exchange(parameters.code));
   console.log('by a code in a form');

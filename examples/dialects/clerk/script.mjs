@@ -4,7 +4,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createClerkClient, verifyToken } from '@clerk/backend';
 import { isClerkAPIResponseError } from '@clerk/backend/errors';
 import { Browser } from '../browser.mjs';
-import { stop } from '../stop.mjs';
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, API_KEY, REDIRECT_URI, ACTOR_ID, SUBJECT_ID, SUBJECT } = process.env;
 
@@ -45,7 +44,7 @@ const clerk = createClerkClient({ secretKey: API_KEY, apiUrl: ISSUER });
   await assert.rejects(ask({ actor: { sub: ACTOR_ID, reason: 'x' } }), says(400, /reason/));
   await assert.rejects(ask({ sessionMaxDurationInSeconds: 7200 }), says(400, /session_max_duration_in_seconds/));
   await assert.rejects(clerk.actorTokens.revoke('tkt_nothing'), says(404, /./));
-  await assert.rejects(clerk.sessions.getSessionList({ userId: SUBJECT_ID }), says(404, /not here/));
+  await assert.rejects(clerk.invitations.getInvitationList(), says(404, /not here/));
   await assert.rejects(createClerkClient({ secretKey: 'usk_nonsense', apiUrl: ISSUER }).users.getCount(), says(401, /./));
 }
 
@@ -80,7 +79,10 @@ const clerk = createClerkClient({ secretKey: API_KEY, apiUrl: ISSUER });
 
   await assert.rejects(signIn(new Browser(ISSUER), token.url), /not valid any more/); // it works once
   await assert.rejects(clerk.actorTokens.revoke(token.id), says(400, /used|withdrawn/));
-  await stop(sid);
+  // It can be seen, and stopped.
+  assert.equal((await clerk.sessions.getSessionList({ userId: SUBJECT_ID })).data.find((session) => session.id === sid).actor.sub, ACTOR_ID);
+  assert.equal((await clerk.sessions.revokeSession(sid)).status, 'revoked');
+  assert.equal((await clerk.sessions.getSession(sid)).status, 'revoked');
 }
 console.log('done');
 

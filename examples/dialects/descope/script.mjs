@@ -20,6 +20,10 @@ async function consent(impersonationConsent) {
   assert.equal(answer.status, 200, await answer.text());
 }
 
+// Support finds the user.
+const { data: user } = await descope.management.user.load(SUBJECT);
+assert.equal((await descope.management.user.search({ text: SUBJECT })).data.users[0].userId, user.userId);
+
 // 1. With validateConsent the user has to have allowed it.
 {
   await consent(false);
@@ -66,6 +70,10 @@ assert.equal(own.act, undefined);
 await assert.rejects(descope.refreshSession(started.data.jwt), /ended/);
 const again = await jwt.stopImpersonation(started.data.jwt);
 assert.equal(again.ok, false);
+const another = await jwt.impersonate(ACTOR, SUBJECT, true, {}, TENANT); // signing out ends it, too
+assert.equal((await descope.me(another.data.jwt)).data.userId, user.userId);
+assert.ok((await descope.logout(another.data.jwt)).ok);
+await assert.rejects(descope.refreshSession(another.data.jwt), /ended/);
 console.log(`stopped: ${own.sub} is ${own.sub} again`);
 
 // 6. What is refused, and how the SDK says so.
@@ -85,7 +93,7 @@ for (const [what, [answer, code, message]] of Object.entries(refusals)) {
   assert.ok(answer.error.errorCode && answer.error.errorDescription, what);
 }
 {
-  const elsewhere = await descope.management.user.load(SUBJECT);
+  const elsewhere = await descope.management.user.activate(SUBJECT);
   assert.equal(elsewhere.ok, false);
   assert.equal(elsewhere.code, 404);
   assert.match(elsewhere.error.errorMessage, /not here/);

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkOS } from '@workos-inc/node';
 import { Browser } from '../browser.mjs';
-import { stop } from '../stop.mjs';
 
 const { ISSUER, CLIENT_ID, API_KEY, REDIRECT_URI, ACTOR, SUBJECT, PASSWORD } = process.env;
 
@@ -59,6 +58,8 @@ async function find(events, is) {
 }
 
 // 2. Support signs in as them. Who may is asked on the consent page.
+const [found] = (await workos.userManagement.listUsers({ email: SUBJECT })).data;
+assert.equal((await workos.userManagement.getUser(found.id)).email, SUBJECT);
 const subject = (await login(new Browser(ISSUER), { person: SUBJECT, choices: { continue_as: 'me' } })).user;
 const reason = 'Cannot see invoice 4711';
 const asOther = { continue_as: 'other', subject: subject.id, reason, access: 'full', duration: '30' };
@@ -103,7 +104,9 @@ if (acting.refreshToken) {
 
 // 6. It is stopped, and there is an event of that too.
 {
-  await stop(sid);
+  const { data } = await workos.userManagement.listSessions(subject.id);
+  assert.deepEqual(data.find((session) => session.id === sid).impersonator, { email: ACTOR, reason });
+  await workos.userManagement.revokeSession({ sessionId: sid });
   const event = await find(['session.revoked'], (session) => session.id === sid);
   assert.equal(event.data.status, 'revoked');
   assert.deepEqual(event.data.impersonator, { email: ACTOR, reason });
@@ -122,7 +125,8 @@ await assert.rejects(
   new WorkOS('usk_nonsense', there).userManagement.authenticateWithCode({ code: 'nonsense' }),
   { name: 'UnauthorizedException' },
 );
-await assert.rejects(workos.userManagement.getUser(subject.id), { name: 'NotFoundException' });
+await assert.rejects(workos.userManagement.getUser('user_nobody'), { name: 'NotFoundException' });
+await assert.rejects(workos.organizations.getOrganization('org_nobody'), { name: 'NotFoundException', message: /not here/ });
 await assert.rejects(new WorkOS('usk_nonsense', there).events.listEvents({ events: ['session.created'] }), {
   name: 'UnauthorizedException',
 });
