@@ -44,9 +44,10 @@ func inOrder[T any](s Span, rows []T) []T {
 
 // ActedAs returns the impersonations of a user, latest first.
 func (q Queries) ActedAs(ctx context.Context, userID string, s Span) ([]Impersonation, error) {
-	var found []Impersonation
-	err := s.bound(q.conn(ctx).Where("subject_id = ?", userID), "started_at").Order(s.order("started_at")).Limit(s.Limit).Find(&found).Error
-	return inOrder(s, found), translate(err)
+	found, err := q.impersonations(ctx, s.order("started_at"), s.Limit, func(db *gorm.DB) *gorm.DB {
+		return s.bound(db.Where("subject_id = ?", userID), "started_at")
+	})
+	return inOrder(s, found), err
 }
 
 // EventsAbout returns events of these types that concern a user and no impersonation,

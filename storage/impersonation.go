@@ -98,11 +98,14 @@ type ImpersonationFilter struct {
 
 func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 	for column, value := range map[string]string{
-		"id": f.ID, "actor_id": f.Actor, "subject_id": f.Subject, "client_id": f.Client, "login_sid": f.LoginSID, "created_by": f.Caller,
+		"id": f.ID, "actor_id": f.Actor, "subject_id": f.Subject, "client_id": f.Client, "created_by": f.Caller,
 	} {
 		if value != "" {
 			db = db.Where(column+" = ?", value)
 		}
+	}
+	if f.LoginSID != "" {
+		db = db.Where("login_sid = ? AND login_sid <> ''", f.LoginSID) // the index is of such only
 	}
 	if f.NoLogin {
 		db = db.Where("login_sid = ''")
@@ -118,9 +121,6 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 	}
 	if f.Before.Set() {
 		db = db.Where("(started_at < ? OR started_at = ? AND id > ?)", f.Before.Time, f.Before.Time, f.Before.ID)
-	}
-	if f.Limit > 0 {
-		db = db.Limit(f.Limit)
 	}
 	return db
 }
@@ -148,19 +148,39 @@ func (i *Impersonation) fields() []any {
 
 // Impersonations returns those that the filter selects, latest first.
 func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now time.Time) ([]Impersonation, error) {
-	db := f.scope(q.conn(ctx))
+	if f.Running || f.Due {
+		return q.openImpersonations(ctx, f, now)
+	}
+	return q.impersonations(ctx, "started_at DESC, id", f.Limit, func(db *gorm.DB) *gorm.DB {
+		db = f.scope(db)
+		if f.Over {
+			db = db.Where("(ended_at <> 0 OR expires_at <= ?)", At(now))
+		}
+		return db
+	})
+}
+
+func (q Queries) openImpersonations(ctx context.Context, f ImpersonationFilter, now time.Time) ([]Impersonation, error) {
+	db := f.scope(q.conn(ctx).Where("ended_at = 0")).Order("started_at DESC, id")
 	if f.Running {
-		db = db.Where("ended_at = 0 AND expires_at > ?", At(now))
+		db = db.Where("expires_at > ?", At(now))
 	}
 	if f.Due {
-		db = db.Where("ended_at = 0 AND expires_at <= ?", At(now))
+		db = db.Where("expires_at <= ?", At(now))
 	}
-	if f.Over {
-		db = db.Where("(ended_at <> 0 OR expires_at <= ?)", At(now))
+	if f.Limit > 0 {
+		db = db.Limit(f.Limit)
 	}
 	var found []Impersonation
-	err := db.Order("started_at DESC, id").Find(&found).Error
+	err := db.Find(&found).Error
 	return found, translate(err)
+}
+
+// impersonations returns those that a scope selects, of all. The indexes are of those that
+// have ended, so that to start one costs little; those that have not are few, and looked
+// through.
+func (q Queries) impersonations(ctx context.Context, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]Impersonation, error) {
+	return fromBoth[Impersonation](q.conn(ctx), "ended_at <> 0", "ended_at = 0", order, limit, scope)
 }
 
 // Usage is how much an actor does at the moment, for the limits.

@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // ImpersonationPage selects impersonations for a program, which reads on and on.
@@ -16,7 +18,11 @@ type ImpersonationPage struct {
 // ImpersonationPage returns a page of impersonations, the latest first, and whether
 // there are more.
 func (q Queries) ImpersonationPage(ctx context.Context, p ImpersonationPage, now time.Time) ([]Impersonation, bool, error) {
-	db := q.conn(ctx).Model(&Impersonation{})
+	found, err := q.impersonations(ctx, "started_at DESC, id DESC", p.Limit+1, func(db *gorm.DB) *gorm.DB { return p.scope(db, now) })
+	return found[:min(len(found), p.Limit)], len(found) > p.Limit, err
+}
+
+func (p ImpersonationPage) scope(db *gorm.DB, now time.Time) *gorm.DB {
 	for _, c := range []struct{ condition, value string }{
 		{"actor_id = ?", p.Actor},
 		{"subject_id = ?", p.Subject},
@@ -33,5 +39,8 @@ func (q Queries) ImpersonationPage(ctx context.Context, p ImpersonationPage, now
 	case p.Over:
 		db = db.Where("(ended_at <> 0 OR expires_at <= ?)", At(now))
 	}
-	return pageByTime[Impersonation](db, p.At, p.Limit, "started_at", "id")
+	if p.At != nil {
+		db = db.Where("(started_at, id) < (?, ?)", p.At.Time, p.At.ID)
+	}
+	return db
 }

@@ -61,6 +61,21 @@ func upTo[T any](db *gorm.DB, limit int) (rows []T, more bool, err error) {
 	return rows[:min(len(rows), limit)], len(rows) > limit, nil
 }
 
+// fromBoth reads, in order, what a scope selects of the rows that most are, which have
+// indexes, and of the few others. limit: zero for all.
+func fromBoth[T any](db *gorm.DB, most, few, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]T, error) {
+	bounded := func(db *gorm.DB) *gorm.DB {
+		if limit == 0 {
+			return db
+		}
+		return db.Limit(limit)
+	}
+	part := func(which string) *gorm.DB { return bounded(scope(db.Model(new(T)).Where(which)).Order(order)) }
+	var rows []T
+	err := bounded(db.Table("(? UNION ALL ?) both_parts", db.Table("(?) most", part(most)), db.Table("(?) few", part(few))).Order(order)).Find(&rows).Error
+	return rows, translate(err)
+}
+
 // containing is a condition that a column holds a text, whatever the case of either.
 // LOWER may know ASCII only; as it is typed, a text is found nevertheless.
 func containing(db *gorm.DB, column, id, text string) *gorm.DB {

@@ -36,13 +36,7 @@ func (q Queries) SearchEvents(ctx context.Context, s EventSearch) ([]Event, erro
 // their place in the tree, so that to record one costs little; those that wait for theirs
 // are few, and looked through.
 func (q Queries) recorded(ctx context.Context, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]Event, error) {
-	part := func(which string) *gorm.DB {
-		return scope(q.conn(ctx).Model(&Event{}).Where(which)).Order(order).Limit(limit)
-	}
-	var events []Event
-	err := q.conn(ctx).Raw(`SELECT * FROM (?) placed UNION ALL SELECT * FROM (?) waiting ORDER BY `+order+` LIMIT ?`,
-		part(placed), part("position IS NULL"), limit).Scan(&events).Error
-	return events, translate(err)
+	return fromBoth[Event](q.conn(ctx), placed, "position IS NULL", order, limit, scope)
 }
 
 // placed is the condition that the indexes of events have.
