@@ -107,7 +107,7 @@ func (p *Provider) Approve(ctx context.Context, a *AuthorizeRequest, as As, befo
 func (p *Provider) ownSession(ctx context.Context, c *storage.Client, l *storage.Login, now time.Time) (*Session, error) {
 	salt, err := p.saltFor(ctx, c)
 	return &Session{
-		GrantID: storage.NewID("gr"), Subject: l.User.ID, Sub: subjectWith(salt, c, l.User.ID), SID: sidWith(salt, c, l.SID), LoginSID: l.SID,
+		GrantID: storage.NewIDAt("gr", now), Subject: l.User.ID, Sub: subjectWith(salt, c, l.User.ID), SID: sidWith(salt, c, l.SID), LoginSID: l.SID,
 		ACR: acrPassword, AMR: l.AMR, AuthTime: l.AuthTime.Time(),
 		NotAfter: now.Add(p.config.AuthorizationCodeLifetime + max(p.config.AccessTokenLifetime, p.config.IDTokenLifetime)),
 	}, err
@@ -158,8 +158,8 @@ func (p *Provider) sessionOfAct(ctx context.Context, as As, now time.Time) (*Ses
 		return nil, err
 	}
 	s := &Session{
-		GrantID: storage.NewID("gr"), Subject: ask.SubjectID, Sub: sub, Organization: ask.Organization,
-		ActorID: ask.Actor.ID, ImpersonationID: storage.NewID("imp"), Act: actClaim(ask.Actor, actor, ask.Client),
+		GrantID: storage.NewIDAt("gr", now), Subject: ask.SubjectID, Sub: sub, Organization: ask.Organization,
+		ActorID: ask.Actor.ID, ImpersonationID: storage.NewIDAt("imp", now), Act: actClaim(ask.Actor, actor, ask.Client),
 		ACR: acrImpersonation, Custom: customOf(ask), AuthTime: ask.SignedIn(), NotAfter: now.Add(ask.Duration),
 	}
 	if ask.ActorLogin != nil {

@@ -262,7 +262,7 @@ func (tx *Tx) insertEvents(ctx context.Context, entries []Entry) error {
 
 // complete fills what Record fills.
 func (e *Event) complete(p Private, r Request, now time.Time) error {
-	e.ID, e.Time, e.RequestID = NewID("evt"), At(now), r.ID
+	e.ID, e.Time, e.RequestID = NewIDAt("evt", now), At(now), r.ID
 	p.IP, p.UserAgent = r.IP, r.UserAgent
 	// A denial names what the caller sent, which may be no text at all.
 	for _, s := range []*string{
