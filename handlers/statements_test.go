@@ -152,7 +152,7 @@ func TestStatements(t *testing.T) {
 
 			path := sam.Consent(asking("prompt", "select_account"))
 			w = measure("impersonated: consent", 12, 4, 16, func() *idptest.Response { return sam.Post(path, idptest.Wish("usr_ada", nil)) })
-			w = measure("impersonated: code exchange", 5, 2, 7, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+			w = measure("impersonated: code exchange", 4, 2, 6, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 			access = str(t, w.JSON(t), "access_token")
 			measure("impersonated: userinfo", 2, 0, 2, func() *idptest.Response { return userinfo(idp, access) })
 			measure("impersonated: introspection", 2, 0, 2, func() *idptest.Response {
@@ -168,13 +168,13 @@ func TestStatements(t *testing.T) {
 				return err
 			})
 			w = measure("ticket: redemption", 8, 4, 12, func() *idptest.Response { return sam.Get(asking("login_hint", named)) })
-			measure("ticket: code exchange", 5, 2, 7, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
+			measure("ticket: code exchange", 4, 2, 6, func() *idptest.Response { return redeem(idp, w.Location().Query().Get("code")) })
 
 			x := newTrade(t, idp, nil)
 			w = measure("token exchange", 8, 3, 11, func() *idptest.Response { return x.call(x.form) })
 			x.tokens = w.JSON(t)
 			measure("token exchange: narrower", 2, 0, 2, func() *idptest.Response { return x.call(narrower(x.form.Get("actor_token"))) })
-			measure("token exchange: narrower, acting", 7, 1, 8, func() *idptest.Response { return x.call(narrower(str(t, x.tokens, "access_token"))) })
+			measure("token exchange: narrower, acting", 6, 1, 7, func() *idptest.Response { return x.call(narrower(str(t, x.tokens, "access_token"))) })
 			measure("token exchange: back", 5, 5, 10, func() *idptest.Response { return x.call(x.back(t)) })
 		})
 	}

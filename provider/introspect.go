@@ -25,8 +25,14 @@ type active struct {
 var errInactive = errors.New("inactive")
 
 // active finds out what a token is and whether it may be used now. Everything
-// that is stopped, disabled, revoked or past its time is errInactive.
+// that is stopped, disabled, revoked or past its time is errInactive. What is said about
+// the user may be missing.
 func (p *Provider) active(ctx context.Context, token string, now time.Time) (*active, error) {
+	return p.activeOf(ctx, token, now, p.store.GrantAlone)
+}
+
+// activeOf is active with how the grant of a JWT is read.
+func (p *Provider) activeOf(ctx context.Context, token string, now time.Time, grant readGrant) (*active, error) {
 	var a *active
 	var err error
 	switch {
@@ -37,7 +43,7 @@ func (p *Provider) active(ctx context.Context, token string, now time.Time) (*ac
 	case strings.HasPrefix(token, prefixRefresh):
 		a, err = p.stored(ctx, token, storage.RefreshToken)
 	default:
-		a, err = p.jwt(ctx, token, now)
+		a, err = p.jwt(ctx, token, now, grant)
 	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, errNotOurs):
@@ -50,14 +56,17 @@ func (p *Provider) active(ctx context.Context, token string, now time.Time) (*ac
 	return a, nil
 }
 
-func (p *Provider) jwt(ctx context.Context, token string, now time.Time) (*active, error) {
+// readGrant is how the grant of a JWT is read, by its id and the token's.
+type readGrant = func(ctx context.Context, grantID, jti string) (*storage.Granted, error)
+
+func (p *Provider) jwt(ctx context.Context, token string, now time.Time, grant readGrant) (*active, error) {
 	t, err := p.accessToken(token, now)
 	if err != nil {
 		return nil, err
 	}
 	a := &active{kind: storage.AccessToken, claims: *t, presents: token}
 	if t.GrantID != "" {
-		a.granted, err = p.store.GrantByToken(ctx, t.GrantID, t.ID)
+		a.granted, err = grant(ctx, t.GrantID, t.ID)
 		return a, err
 	}
 	live, err := p.store.ClientToken(ctx, t.ID, t.ClientID, time.Unix(t.IssuedAt, 0))

@@ -42,7 +42,7 @@ func (p *Provider) Userinfo(r *http.Request) (claims map[string]any, signed stri
 
 // userinfoToken returns an access token that may be used here.
 func (p *Provider) userinfoToken(ctx context.Context, token string) (*active, error) {
-	a, err := p.active(ctx, token, time.Now())
+	a, err := p.activeOf(ctx, token, time.Now(), p.store.GrantByToken)
 	if errors.Is(err, errInactive) {
 		return nil, errInvalidToken
 	}

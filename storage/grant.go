@@ -93,6 +93,20 @@ func (q Queries) GrantByToken(ctx context.Context, grantID, jti string) (*Grante
 	return q.granted(ctx, "g.id = ? AND NOT EXISTS (SELECT 1 FROM denied_tokens d WHERE d.id = ?)", grantID, jti)
 }
 
+// GrantAlone is GrantByToken of whose user no more is read than is asked of who acts: who
+// they are, their status, and whether they may be acted as.
+func (q Queries) GrantAlone(ctx context.Context, grantID, jti string) (*Granted, error) {
+	var g Granted
+	u := &g.User
+	err := q.scan(ctx, append(g.Grant.fields(), &u.ID, &u.Email, &u.Name, &u.Status, &u.NeverImpersonate), `SELECT `+grantColumns+`,
+		u.id, u.email, u.name, u.status, u.never_impersonate FROM grants g JOIN users u ON u.id = g.user_id
+		WHERE g.id = ? AND NOT EXISTS (SELECT 1 FROM denied_tokens d WHERE d.id = ?)`, grantID, jti)
+	if err != nil {
+		return nil, err
+	}
+	return &g, nil
+}
+
 // GrantOfToken returns a stored token with its grant, or ErrNotFound. Spent
 // tokens are found too.
 func (q Queries) GrantOfToken(ctx context.Context, hash []byte, kind TokenKind) (*Granted, error) {

@@ -128,15 +128,15 @@ func (f ImpersonationFilter) scope(db *gorm.DB) *gorm.DB {
 // Impersonation returns the impersonation with the given id, or ErrNotFound.
 func (q Queries) Impersonation(ctx context.Context, id string) (*Impersonation, error) {
 	var i Impersonation
-	err := q.scan(ctx, i.fields(), `SELECT `+impersonationColumns+` FROM impersonations WHERE id = ?`, id)
+	err := q.scan(ctx, i.fields(), `SELECT `+impersonationColumns+` FROM impersonations i WHERE i.id = ?`, id)
 	if err != nil {
 		return nil, err
 	}
 	return &i, nil
 }
 
-const impersonationColumns = `id, actor_id, subject_id, client_id, organization_id, login_sid, entry, ticket_id, binding, created_by,
-	browser_hash, reason, ticket_ref, access, scopes, ip, started_at, expires_at, ended_at, ended_by, end_reason, approval_id, notify_end`
+const impersonationColumns = `i.id, i.actor_id, i.subject_id, i.client_id, i.organization_id, i.login_sid, i.entry, i.ticket_id, i.binding, i.created_by,
+	i.browser_hash, i.reason, i.ticket_ref, i.access, i.scopes, i.ip, i.started_at, i.expires_at, i.ended_at, i.ended_by, i.end_reason, i.approval_id, i.notify_end`
 
 func (i *Impersonation) fields() []any {
 	return []any{
@@ -241,7 +241,9 @@ func (tx *Tx) HoldCaller(ctx context.Context, id string) error {
 
 // CreateImpersonation adds an impersonation.
 func (tx *Tx) CreateImpersonation(ctx context.Context, i *Impersonation) error {
-	_, err := tx.exec(ctx, `INSERT INTO impersonations (`+impersonationColumns+`)
+	_, err := tx.exec(ctx, `INSERT INTO impersonations (id, actor_id, subject_id, client_id, organization_id, login_sid,
+			entry, ticket_id, binding, created_by, browser_hash, reason, ticket_ref, access, scopes, ip, started_at, expires_at, ended_at, ended_by,
+			end_reason, approval_id, notify_end)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		i.ID, i.ActorID, i.SubjectID, i.ClientID, i.OrganizationID, i.LoginSID, i.Entry, i.TicketID, i.Binding, i.CreatedBy,
 		i.BrowserHash, i.Reason, i.TicketRef, i.Access, i.Scopes, i.IP, i.StartedAt, i.ExpiresAt, i.EndedAt, i.EndedBy, i.EndReason,

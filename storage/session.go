@@ -86,10 +86,13 @@ func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Logi
 }
 
 // LoginNamed returns a live session by the name that tokens carry as sid, or
-// ErrNotFound. It opens nothing: whoever has a token of the session may ask about it.
+// ErrNotFound: whose it is, how and when they signed in, and until when it lasts. It opens
+// nothing: whoever has a token of the session may ask about it.
 func (q Queries) LoginNamed(ctx context.Context, sid string, now time.Time) (*LoginSession, error) {
 	var s LoginSession
-	if err := q.scan(ctx, s.fields(), `SELECT `+loginColumns+` FROM login_sessions s WHERE s.sid = ?`, sid); err != nil {
+	err := q.scan(ctx, []any{&s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt},
+		`SELECT sid, user_id, auth_time, amr, idle_expires_at, expires_at, revoked_at FROM login_sessions WHERE sid = ?`, sid)
+	if err != nil {
 		return nil, err
 	}
 	if !s.Live(now) {

@@ -150,7 +150,14 @@ func settle(ctx context.Context, store *storage.Store, r *storage.Reconsideratio
 // refusedNow reports whether a guard rail, or one of the rules where they are asked,
 // refuses what runs. The rules have until the deadline.
 func refusedNow(ctx context.Context, from reads, i *storage.Impersonation, rules bool, deadline, now time.Time) (bool, error) {
-	a, err := attemptOf(ctx, from, i, nil, rules, now)
+	g, err := from.Grounds(ctx, storage.Question{ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID}, now)
+	if err != nil {
+		return false, fmt.Errorf("impersonation %s: load grounds: %w", i.ID, err)
+	}
+	if !rules {
+		g.PolicyID = ""
+	}
+	a, err := attemptOf(ctx, from, i, g, nil, now)
 	if err != nil {
 		return false, fmt.Errorf("impersonation %s: %w", i.ID, err)
 	}
@@ -162,21 +169,15 @@ func refusedNow(ctx context.Context, from reads, i *storage.Impersonation, rules
 	return false, err
 }
 
-// attemptOf gathers what decides about a running impersonation; without rules only what
-// the guard rails ask. known, where it is its client as it is now, is not read again; it
-// may be nil.
-func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, known *storage.Client, rules bool, now time.Time) (Attempt, error) {
-	g, err := from.Grounds(ctx, storage.Question{ActorID: i.ActorID, SubjectID: i.SubjectID, ClientID: i.ClientID}, now)
-	if err != nil {
-		return Attempt{}, fmt.Errorf("load grounds: %w", err)
-	}
-	if !rules {
-		g.PolicyID = ""
-	}
+// attemptOf gathers what decides about a running impersonation, beside its grounds; where
+// those name no policy, only what the guard rails ask. known, where it is its client as it
+// is now, is not read again; it may be nil.
+func attemptOf(ctx context.Context, from reads, i *storage.Impersonation, g *storage.Grounds, known *storage.Client, now time.Time) (Attempt, error) {
 	if g.Actor == nil {
 		return Attempt{}, fmt.Errorf("load actor: %w", storage.ErrNotFound)
 	}
 	client := known
+	var err error
 	if known == nil || known.ID != i.ClientID || !g.Same(known) {
 		client, err = from.Client(ctx, i.ClientID)
 	}

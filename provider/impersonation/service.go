@@ -437,11 +437,11 @@ func refusalsOf(who string) storage.ThrottleLimit {
 // returned after that was recorded. client, as it was read for the request, need not be
 // read again. The actor comes with it.
 func (s *Service) Recheck(ctx context.Context, id string, client *storage.Client, r storage.Request, now time.Time) (*storage.Impersonation, *storage.User, error) {
-	i, err := s.store.Impersonation(ctx, id)
+	i, g, err := s.store.Running(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("load impersonation: %w", err)
 	}
-	a, err := attemptOf(ctx, s.store, i, client, true, now)
+	a, err := attemptOf(ctx, s.store, i, g, client, now)
 	if err == nil {
 		err = StillAllowed(a, i)
 	}
