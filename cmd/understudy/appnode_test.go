@@ -39,7 +39,13 @@ func startNodeShop(t *testing.T, d *demo) *nodeShop {
 	ctx, own := context.Background(), *d
 	s := &nodeShop{demo: &own}
 	// The shop starts with the secret of a webhook, which is made with the shop's address.
+	open := make(chan struct{})
 	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-open:
+		case <-r.Context().Done():
+			return
+		}
 		shop, _ := url.Parse(s.appURL)
 		httputil.NewSingleHostReverseProxy(shop).ServeHTTP(w, r)
 	}))
@@ -51,6 +57,7 @@ func startNodeShop(t *testing.T, d *demo) *nodeShop {
 	}
 	s.appURL = nodetest.Start(t, nodetest.Node(t, directory, "dist/main.js"),
 		"ISSUER="+d.providerURL, "CLIENT_ID="+nodeClient, "CLIENT_SECRET=secret", "WEBHOOK_SECRET="+s.webhookSecret)
+	close(open)
 	err = d.service.store.Write(ctx, func(tx *storage.Tx) error {
 		return tx.CreateClient(ctx, &storage.Client{
 			ID: nodeClient, Name: "Shop", Type: "web", SecretHash: storage.Hash("secret"), TokenEndpointAuthMethod: "client_secret_basic",
