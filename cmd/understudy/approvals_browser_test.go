@@ -11,12 +11,14 @@ import (
 // who is signed in: as whoever decides, and as whoever waits.
 func approvalPages(b *tab, d *demo, visit func(b *tab, name string)) {
 	b.t.Helper()
+	// Twenty minutes old: the page of who waits loads itself again every five seconds until
+	// then, which may be in the middle of a visit.
 	put := func(id, actor string, status storage.ApprovalStatus) {
 		now := time.Now()
 		a := &storage.Approval{
 			ID: id, ActorID: actor, SubjectID: "usr_ada", ClientID: demoClient, OrganizationID: "org_globex", Reason: "Cannot see invoice 4711, asked by phone",
 			TicketRef: "SUP-4821", Access: "full", Duration: time.Hour.Microseconds(), Entry: "console", Rule: "full access needs a second person", Status: status,
-			CreatedAt: storage.At(now.Add(-3 * time.Minute)), ExpiresAt: storage.At(now.Add(24 * time.Hour)), KeptUntil: storage.At(now.Add(48 * time.Hour)),
+			CreatedAt: storage.At(now.Add(-20 * time.Minute)), ExpiresAt: storage.At(now.Add(24 * time.Hour)), KeptUntil: storage.At(now.Add(48 * time.Hour)),
 		}
 		if status != storage.ApprovalPending {
 			a.DecidedBy, a.DecidedAt, a.Note = "usr_olga", storage.At(now), "Only the invoice, please"
