@@ -46,7 +46,7 @@ func (s *Server) setProfile(w http.ResponseWriter, r *http.Request, p *person) e
 		}
 		return s.pages.Profile(w, http.StatusBadRequest, page)
 	}
-	if err := provider.NewDirectory(s.store).SetProfile(r.Context(), p.User.ID, says, s.info(r), time.Now()); err != nil {
+	if err := s.provider.Directory().SetProfile(r.Context(), p.User.ID, says, s.info(r), time.Now()); err != nil {
 		return err
 	}
 	redirect(w, "/account/profile?done=profile_saved")

@@ -50,7 +50,7 @@ func (s *Server) importUsers(w http.ResponseWriter, r *http.Request, st *staff) 
 	if len(problems) > 0 {
 		return s.showImport(w, r, st, http.StatusBadRequest, form, nil, problems)
 	}
-	report, err := provider.NewDirectory(s.store).ImportUsers(r.Context(), users, o, s.by(r, st.Login), time.Now())
+	report, err := s.provider.Directory().ImportUsers(r.Context(), users, o, s.by(r, st.Login), time.Now())
 	switch {
 	case err != nil:
 		return err

@@ -68,7 +68,7 @@ func (s *Server) newOrganization(w http.ResponseWriter, r *http.Request, st *sta
 		problems[problem.Field] = problem.Message
 	}
 	if len(problems) == 0 {
-		err = provider.NewDirectory(s.store).CreateOrganization(r.Context(), o, s.by(r, st.Login), time.Now())
+		err = s.provider.Directory().CreateOrganization(r.Context(), o, s.by(r, st.Login), time.Now())
 		if err == nil {
 			redirect(w, organizationPath(o.ID)+"?done=organization-created")
 			return nil
@@ -188,7 +188,7 @@ func (s *Server) renameOrganization(w http.ResponseWriter, r *http.Request, st *
 		f.nameError = problem.Message
 	}
 	if f.nameError == "" {
-		err = provider.NewDirectory(s.store).RenameOrganization(r.Context(), o.ID, name, s.by(r, st.Login), time.Now())
+		err = s.provider.Directory().RenameOrganization(r.Context(), o.ID, name, s.by(r, st.Login), time.Now())
 		if err == nil {
 			redirect(w, organizationPath(o.ID)+"?done=organization-renamed")
 			return nil
@@ -251,7 +251,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request, st *staff) er
 
 // directory changes people as far as the person may.
 func (s *Server) directory(st *staff) *provider.Directory {
-	return provider.NewDirectory(s.store).OnBehalfOf(st.User.ID)
+	return s.provider.Directory().OnBehalfOf(st.User.ID)
 }
 
 // membership returns the member in the address.

@@ -12,7 +12,7 @@ import (
 
 // directoryOf changes people as far as the caller may.
 func (a apiServer) directoryOf(c *call) *provider.Directory {
-	return provider.NewDirectory(a.store).For(c.Caller)
+	return a.provider.Directory().For(c.Caller)
 }
 
 // ListUsers lists the users within reach of the caller.

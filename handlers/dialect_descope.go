@@ -192,7 +192,7 @@ func (s *Server) descopeSetConsent(w http.ResponseWriter, r *http.Request, call 
 	if *q.Consent {
 		choice = impersonation.SupportChoice{Mode: storage.SupportUntil, For: descopeConsent}
 	}
-	err = provider.NewDirectory(s.store).For(call.Caller).SetSupportAccess(r.Context(), s.provider.Impersonation, user.ID, choice, call.by(), call.now)
+	err = s.provider.Directory().For(call.Caller).SetSupportAccess(r.Context(), s.provider.Impersonation, user.ID, choice, call.by(), call.now)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s *Server) setupPage(r *http.Request) (templates.SetupPage, error) {
 		return templates.SetupPage{}, err
 	}
 	token := r.PathValue("token")
-	err = provider.NewDirectory(s.store).CheckSetupLink(r.Context(), token, time.Now())
+	err = s.provider.Directory().CheckSetupLink(r.Context(), token, time.Now())
 	if errors.Is(err, provider.ErrSetupLink) {
 		return templates.SetupPage{}, errSetupLink
 	}
@@ -60,7 +60,7 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request) error {
 	p.Name, p.Email = a.Name, a.Email
 	problems := a.Problems()
 	if len(problems) == 0 {
-		u, err := provider.NewDirectory(s.store).SetUp(r.Context(), r.PathValue("token"), a, s.info(r), time.Now())
+		u, err := s.provider.Directory().SetUp(r.Context(), r.PathValue("token"), a, s.info(r), time.Now())
 		switch {
 		case err == nil:
 			if err := s.signIn(w, r, u); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
 )
@@ -16,32 +18,46 @@ import (
 // one Write that holds the change, its event, and the end of every impersonation
 // that the change no longer allows.
 type Directory struct {
-	store *storage.Store
-	actor string // who changes; empty: an operator
+	store   *storage.Store
+	hashing *argon2id.Params // what a password costs
+	actor   string           // who changes; empty: an operator
 	// standing is what bounds the changes, asked within each; nil: an operator's have none.
 	standing func(context.Context, *storage.Tx) (storage.Standing, error)
 }
 
 // NewDirectory returns a Directory on an open, migrated store, for an operator who may
 // all.
-func NewDirectory(store *storage.Store) *Directory { return &Directory{store: store} }
+func NewDirectory(store *storage.Store) *Directory {
+	return &Directory{store: store, hashing: hashing}
+}
+
+// Directory is NewDirectory on the provider's store, with what passwords cost there.
+func (p *Provider) Directory() *Directory {
+	return &Directory{store: p.store, hashing: p.config.PasswordHashing}
+}
 
 // OnBehalfOf returns a Directory whose changes go only as far as what this user may do
 // themselves: beyond that whatever changes roles and memberships returns a RoleDenial,
 // and whatever changes a user ErrMayNotChange.
 func (d *Directory) OnBehalfOf(userID string) *Directory {
-	return &Directory{d.store, userID, func(ctx context.Context, tx *storage.Tx) (storage.Standing, error) {
+	return d.by(userID, func(ctx context.Context, tx *storage.Tx) (storage.Standing, error) {
 		s, err := tx.Standing(ctx, userID)
 		if err != nil {
 			return s, fmt.Errorf("load standing: %w", err)
 		}
 		return s, nil
-	}}
+	})
 }
 
 // For is OnBehalfOf for a caller of the management API.
 func (d *Directory) For(c *Caller) *Directory {
-	return &Directory{d.store, c.ID, func(context.Context, *storage.Tx) (storage.Standing, error) { return c.Standing, nil }}
+	return d.by(c.ID, func(context.Context, *storage.Tx) (storage.Standing, error) { return c.Standing, nil })
+}
+
+func (d *Directory) by(actor string, standing func(context.Context, *storage.Tx) (storage.Standing, error)) *Directory {
+	bounded := *d
+	bounded.actor, bounded.standing = actor, standing
+	return &bounded
 }
 
 // OrgRole is a membership to give.
@@ -60,7 +76,7 @@ func (d *Directory) CreateUser(
 		return err
 	}
 	if password != "" {
-		if err := newPassword(u, password, now); err != nil {
+		if err := d.newPassword(u, password, now); err != nil {
 			return err
 		}
 	}
@@ -141,8 +157,8 @@ func referred(err error) error {
 }
 
 // newPassword gives somebody who is not stored yet a password.
-func newPassword(u *storage.User, password string, now time.Time) error {
-	hash, err := HashPassword(password)
+func (d *Directory) newPassword(u *storage.User, password string, now time.Time) error {
+	hash, err := hashPassword(password, d.hashing)
 	if err != nil {
 		return err
 	}
@@ -209,7 +225,7 @@ func freeIdentifier(ctx context.Context, tx *storage.Tx, id string) error {
 // SetPassword gives a user another password and ends everything that the old one
 // opened.
 func (d *Directory) SetPassword(ctx context.Context, userID, password string, by storage.Cause, now time.Time) error {
-	hash, err := HashPassword(password)
+	hash, err := hashPassword(password, d.hashing)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alexedwards/argon2id"
 
 	"github.com/understudy-id/understudy/provider/impersonation"
 	"github.com/understudy-id/understudy/storage"
@@ -484,4 +487,46 @@ func TestRolesOnBehalf(t *testing.T) {
 			t.Errorf("%s with the right: %v", what, err)
 		}
 	}
+}
+
+// Whoever gives a password gives one that costs what is configured.
+func TestPasswordsCostWhatIsConfigured(t *testing.T) {
+	t.Parallel()
+	s, ctx := migratedStore(t), t.Context()
+	keys, err := NewKeyring(s, testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cheap := &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+	p := New(Config{Issuer: "https://id.example", PasswordHashing: cheap}, s, keys, slog.New(slog.DiscardHandler))
+	costs := func(what, email string) {
+		t.Helper()
+		u, err := s.UserByEmail(ctx, email)
+		if err != nil || !strings.HasPrefix(u.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") {
+			t.Errorf("%s: got %+v, %v", what, u, err)
+		}
+	}
+	u := &storage.User{Email: "ada@globex.test"}
+	if err := p.Directory().OnBehalfOf("usr_nobody").For(&Caller{Standing: storage.Standing{Everywhere: Permissions()}}).
+		CreateUser(ctx, u, "the first password", nil, nil, byRoot, testTime); err != nil {
+		t.Fatal(err)
+	}
+	costs("a new user", u.Email)
+	if err := p.Directory().SetPassword(ctx, u.ID, "the second password", byRoot, testTime); err != nil {
+		t.Fatal(err)
+	}
+	costs("a new password", u.Email)
+	l := &storage.Login{User: *u}
+	if _, err := p.ChangePassword(ctx, l, "the second password", "the third password", storage.Request{}, testTime); err != nil {
+		t.Fatal(err)
+	}
+	costs("their own", u.Email)
+	token, err := p.Directory().CreateSetupLink(ctx, time.Hour, byRoot, testTime)
+	if err == nil {
+		_, err = p.Directory().SetUp(ctx, token, Administrator{Name: "Eve", Email: "eve@globex.test", Password: "the password of Eve"}, storage.Request{}, testTime)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	costs("an administrator", "eve@globex.test")
 }

@@ -66,7 +66,7 @@ func (p *Provider) ChangePassword(ctx context.Context, l *storage.Login, current
 	if err != nil {
 		return nil, err
 	}
-	hash, err := HashPassword(password)
+	hash, err := hashPassword(password, p.config.PasswordHashing)
 	if err != nil {
 		return nil, err
 	}

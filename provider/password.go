@@ -55,7 +55,9 @@ func dummyHash(hashing *argon2id.Params) string {
 }
 
 // HashPassword returns the hash to store for a password.
-func HashPassword(password string) (string, error) {
+func HashPassword(password string) (string, error) { return hashPassword(password, hashing) }
+
+func hashPassword(password string, hashing *argon2id.Params) (string, error) {
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}

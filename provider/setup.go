@@ -105,7 +105,7 @@ func (d *Directory) SetUp(ctx context.Context, token string, a Administrator, r 
 		return nil, err
 	}
 	u := &storage.User{ID: storage.NewID("usr"), Name: a.Name, Email: a.Email}
-	if err := newPassword(u, a.Password, now); err != nil {
+	if err := d.newPassword(u, a.Password, now); err != nil {
 		return nil, err
 	}
 	by := storage.Cause{By: u.ID, Request: r}
