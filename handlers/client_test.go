@@ -60,7 +60,7 @@ func (rp *relyingParty) visitor() {
 	if err != nil {
 		rp.t.Fatal(err)
 	}
-	rp.browser = http.Client{Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	rp.browser = http.Client{Jar: jar, Timeout: 2 * time.Minute, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if !strings.HasPrefix(r.URL.String(), rp.issuer) {
 			return http.ErrUseLastResponse // it is the application's turn
 		}

@@ -35,7 +35,7 @@ func BenchmarkWebhook(b *testing.B) {
 	check(b, idp.Auditor.Sequence(b.Context()))
 	b.ResetTimer()
 	end := working(b, idp, time.Millisecond, 1)
-	wait(b, "all to be sent", func() bool { return v.n.Load() >= int64(b.N) })
+	eventually(b, "all to be sent", func() bool { return v.n.Load() >= int64(b.N) })
 	b.StopTimer()
 	end()
 }

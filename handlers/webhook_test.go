@@ -356,8 +356,8 @@ func TestWebhookTakenWithoutDatabase(t *testing.T) {
 	end := working(t, idp, 10*time.Millisecond, 1)
 	defer end()
 	happen(t, idp, storage.Event{Type: storage.EventSessionCreated}, storage.Private{})
-	wait(t, "the delivery", func() bool { _, taken := v.count(); return taken > 0 })
-	wait(t, "what came of it", func() bool {
+	eventually(t, "the delivery", func() bool { _, taken := v.count(); return taken > 0 })
+	eventually(t, "what came of it", func() bool {
 		found, err := idp.Store.Deliveries(t.Context(), storage.DeliverySearch{WebhookID: w.ID, Status: storage.DeliveryDelivered})
 		check(t, err)
 		return len(found) == 1
@@ -394,7 +394,7 @@ func TestWebhooks(t *testing.T) {
 		happen(t, idp, storage.Event{
 			Type: storage.EventSessionCreated, ActorID: "usr_sam", SubjectID: "usr_ada", ImpersonationID: "imp_0",
 		}, storage.Private{Reason: "Cannot see invoice 4711", ActorEmail: "sam@example.test"})
-		wait(t, "everything to be pushed", func() bool { _, taken := v.count(); return taken >= 101 })
+		eventually(t, "everything to be pushed", func() bool { _, taken := v.count(); return taken >= 101 })
 		found, err := idp.Store.EventFeed(t.Context(), storage.EventFeed{From: w.Position, Limit: 1000})
 		check(t, err)
 		for _, e := range found {
@@ -467,16 +467,4 @@ func TestWebhooks(t *testing.T) {
 			t.Errorf("%d deliveries are left", left)
 		}
 	})
-}
-
-// wait waits until something is so.
-func wait(t testing.TB, what string, so func() bool) {
-	t.Helper()
-	for range 2000 {
-		if so() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("waited in vain for %s", what)
 }

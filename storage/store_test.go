@@ -45,7 +45,7 @@ func newStore(t testing.TB, dialect string) *Store {
 		file := filepath.Join(storagetest.Dir(t), "a b?.db") // a name that a URL must escape
 		return openStore(t, Options{DSN: template.SQLite(t, file)})
 	}
-	return openStore(t, Options{DSN: template.Postgres(t)})
+	return openStore(t, Options{DSN: template.Postgres(t), Patience: time.Minute}) // the machine has more to do
 }
 
 var template = storagetest.New(func(dsn string) error {
@@ -275,7 +275,7 @@ func TestPostgresLostWithin(t *testing.T) {
 func TestPostgresHangs(t *testing.T) {
 	t.Parallel()
 	dsn := template.Postgres(t)
-	s := openStore(t, Options{DSN: dsn, Patience: 50 * time.Millisecond})
+	s := openStore(t, Options{DSN: dsn, Patience: time.Minute})
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +288,8 @@ func TestPostgresHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 10 { // more than there are connections
+	s.most = 50 * time.Millisecond // from now on until it is there again
+	for range 10 {                 // more than there are connections
 		_, err = s.User(t.Context(), "usr_ada")
 		wantErr(t, "read", err, ErrUnavailable)
 		wantErr(t, "scan", s.scan(t.Context(), []any{new(int)}, `SELECT COUNT(*) FROM settings`), ErrUnavailable)
@@ -301,6 +302,7 @@ func TestPostgresHangs(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
+	s.most = time.Minute
 	if _, err = s.User(t.Context(), "usr_ada"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("it does not recover: %v", err)
 	}
@@ -309,9 +311,9 @@ func TestPostgresHangs(t *testing.T) {
 // A Write of many statements, each of them soon done, is let go on.
 func TestPostgresLongWrite(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, Options{DSN: template.Postgres(t), Patience: 3 * time.Second})
-	wantErr(t, "four seconds", s.Write(t.Context(), func(tx *Tx) error {
-		for range 4 {
+	s := openStore(t, Options{DSN: template.Postgres(t), Patience: 10 * time.Second}) // each has 9 s for what takes none
+	wantErr(t, "eleven seconds", s.Write(t.Context(), func(tx *Tx) error {
+		for range 11 {
 			if _, err := tx.exec(t.Context(), `SELECT pg_sleep(1)`); err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // startDemo runs the demo until the test ends.
 func startDemo(t *testing.T) *demo {
@@ -56,7 +56,7 @@ func startChromium(t *testing.T) context.Context {
 		t.Fatal("there is no Chromium: `make test` installs it, by .ci/install-test-tools")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("lang", "en"),
 	)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)

@@ -279,7 +279,7 @@ func (v *visitor) isToldOfTheStop() error {
 
 // toldWithin is when the tour gives up waiting. An idle machine takes a quarter of
 // a second.
-const toldWithin = 10 * time.Second
+const toldWithin = time.Minute
 
 // tokensDie plays the application's part too: it exchanges the code itself, and
 // looks at the tokens before and after the stop page was used.

@@ -25,7 +25,7 @@ func TestPackage(t *testing.T) {
 	t.Parallel()
 	nodetest.Sources(t, "../*.json", "*.json", "*.d.ts", "staff-bar.js", "src/*.ts", "test/*", "../actor/testdata/*.json")
 	nodetest.Build(t, "..")
-	nodetest.Command(t, ".", time.Minute, "npm", "test")
+	nodetest.Command(t, ".", 10*time.Minute, "npm", "test")
 }
 
 // The script in the package is the one that the provider serves.

@@ -116,7 +116,7 @@ func goProgram(t *testing.T, directory string) *exec.Cmd {
 	t.Helper()
 	nodetest.Sources(t, directory+"/*.go")
 	binary := filepath.Join(t.TempDir(), directory)
-	nodetest.Command(t, ".", 5*time.Minute, "go", "build", "-buildvcs=false", "-o", binary, "./"+directory)
+	nodetest.Command(t, ".", 10*time.Minute, "go", "build", "-buildvcs=false", "-o", binary, "./"+directory)
 	return exec.CommandContext(t.Context(), binary)
 }
 

@@ -141,7 +141,7 @@ func (v *visitor) do(method, address, origin string, form url.Values) *idptest.R
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		v.browser = &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		v.browser = &http.Client{Jar: jar, Timeout: 2 * time.Minute, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			v.at = r.URL
 			if len(via) > 10 || v.catch && strings.HasPrefix(r.URL.String(), v.app+"/callback") {
 				return http.ErrUseLastResponse

@@ -74,7 +74,7 @@ func TestDialects(t *testing.T) {
 				"NODE_EXTRA_CA_CERTS="+authority, "ISSUER="+issuer, "CLIENT_ID="+client, "CLIENT_SECRET="+idptest.Secret, "SERVICE_ID=desk",
 				"API_KEY="+apiKey(t, idp, client), "REDIRECT_URI="+redirectURI, "PASSWORD="+idptest.Password, "TENANT="+script.organization,
 				"ACTOR=sam@example.test", "ACTOR_ID=usr_sam", "SUBJECT="+script.subject+"@example.test", "SUBJECT_ID=usr_"+script.subject)
-			stop := time.AfterFunc(2*time.Minute, func() { _ = program.Process.Kill() })
+			stop := time.AfterFunc(10*time.Minute, func() { _ = program.Process.Kill() })
 			defer stop.Stop()
 			said, err := program.CombinedOutput()
 			if err != nil || !strings.HasSuffix(string(said), "done\n") {

@@ -30,7 +30,7 @@ func Program(t testing.TB, directory, script string) *exec.Cmd {
 func Node(t testing.TB, directory, script string) *exec.Cmd {
 	t.Helper()
 	arguments := []string{script}
-	if version := Command(t, ".", time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
+	if version := Command(t, ".", 2*time.Minute, "node", "--version"); strings.HasPrefix(version, "v18.") { // Debian 12
 		arguments = []string{"--experimental-global-webcrypto", script}
 	}
 	program := exec.CommandContext(t.Context(), "node", arguments...)
@@ -43,7 +43,7 @@ func Build(t testing.TB, directory string) {
 	t.Helper()
 	alone(t, directory, func() {
 		update(t, directory)
-		Command(t, directory, 3*time.Minute, "npm", "run", "build")
+		Command(t, directory, 10*time.Minute, "npm", "run", "build")
 	})
 }
 
@@ -75,7 +75,7 @@ func update(t testing.TB, directory string) {
 		}
 	}
 	if outdated(t, directory) {
-		Command(t, directory, 3*time.Minute, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+		Command(t, directory, 10*time.Minute, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
 	}
 }
 
@@ -104,7 +104,7 @@ func Start(t testing.TB, program *exec.Cmd, environment ...string) (address stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := time.AfterFunc(time.Minute, func() { _ = program.Process.Kill() }) // it prints nothing
+	stop := time.AfterFunc(5*time.Minute, func() { _ = program.Process.Kill() }) // it prints nothing
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	stop.Stop()
 	t.Cleanup(func() {

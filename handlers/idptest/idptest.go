@@ -56,6 +56,9 @@ type IDP struct {
 	options Options
 }
 
+// patience is how long PostgreSQL may take: a machine that runs tests has much to do.
+const patience = time.Minute
+
 // Options change what New makes. Zero values are the product's defaults.
 type Options struct {
 	DSN       string // sqlite: of a file that need not be there, or from Postgres; empty: a SQLite file
@@ -153,7 +156,7 @@ func start(t testing.TB, o Options) *IDP {
 		o.Provider.PasswordHashing = fast
 	}
 	o.Provider.Issuer, o.Provider.UILocales = o.Issuer, templates.LanguageTags()
-	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace})
+	store, err := storage.Open(ctx, storage.Options{DSN: o.DSN, Trace: o.Trace, Patience: patience})
 	check(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	keys, err := provider.NewKeyring(store, "a secret of a test that is long enough")

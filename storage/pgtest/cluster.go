@@ -142,7 +142,7 @@ func unprivileged(dir string) (*syscall.SysProcAttr, error) {
 
 // answers waits until the server does.
 func answers(dsn string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, dsn)

@@ -126,7 +126,7 @@ func administrator() (string, error) {
 
 // run executes one statement that must be outside a transaction.
 func run(dsn, statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
