@@ -379,7 +379,7 @@ func TestRefreshRepeated(t *testing.T) {
 	offline := []string{"scope", "openid email offline_access"}
 	t.Run("B08 fifty at once", func(t *testing.T) {
 		for _, dsn := range []string{"", idptest.Postgres(t)} {
-			idp := idptest.New(t, idptest.Options{DSN: dsn, Provider: leeway.Provider})
+			idp := idptest.New(t, idptest.Options{DSN: dsn, Provider: provider.Config{RefreshReuseLeeway: time.Hour}}) // by a real clock
 			first := str(t, loggedIn(t, idp, "ada", offline...), "refresh_token")
 			successors := make(chan string, 50)
 			counts := parallel(50, func(int) *idptest.Response {
