@@ -295,7 +295,7 @@ func TestMutatedPushedRequests(t *testing.T) {
 // is its successor.
 func TestMutatedSuccessors(t *testing.T) {
 	t.Parallel()
-	idp := idptest.New(t, idptest.Options{Provider: provider.Config{RefreshReuseLeeway: 10 * time.Second}})
+	idp := idptest.New(t, idptest.Options{Provider: provider.Config{RefreshReuseLeeway: time.Hour}})
 	first := str(t, loggedIn(t, idp, "ada", offline...), "refresh_token")
 	second := str(t, refresh(idp, first).JSON(t), "refresh_token")
 	for which, token := range map[string]string{"B13 spent": first, "B13 successor": second} {

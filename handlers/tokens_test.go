@@ -490,7 +490,7 @@ func TestDatabaseDump(t *testing.T) {
 		"postgres": {postgres, func(t *testing.T) []byte { return dumpPostgres(t, postgres) }},
 	} {
 		t.Run("B14 "+name, func(t *testing.T) {
-			idp := idptest.New(t, idptest.Options{DSN: db.dsn, Provider: provider.Config{RefreshReuseLeeway: 10 * time.Second}})
+			idp := idptest.New(t, idptest.Options{DSN: db.dsn, Provider: provider.Config{RefreshReuseLeeway: time.Hour}})
 			addClient(t, idp, "every", func(c *storage.Client) { everyResponseType(c); c.AccessTokenFormat = "opaque" })
 			b := idp.Browser(t)
 			at, _ := b.Follow(asking())
