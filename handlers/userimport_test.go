@@ -64,13 +64,13 @@ func manyUsers(n int) string {
 // then on with a hash of ours.
 func TestImportedUsersSignIn(t *testing.T) {
 	t.Parallel()
-	each(t, idptest.Options{SlowHash: true}, func(t *testing.T, idp *idptest.IDP) {
+	idptest.Each(t, func(t *testing.T, idp *idptest.IDP) {
 		const password = "Gr33n eggs, häm" // no rule of ours is asked about it
 		classic, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 		check(t, err)
 		argon, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 3, Parallelism: 4, SaltLength: 8, KeyLength: 16})
 		check(t, err)
-		ours, err := provider.HashPassword(password)
+		ours, err := argon2id.CreateHash(password, idptest.Hashing())
 		check(t, err)
 		hashes := map[string]string{"argon": argon, "ours": ours, "gone": string(classic), "none": ""}
 		for _, kind := range []string{"$2a", "$2b", "$2y"} {
@@ -114,7 +114,7 @@ func TestImportedUsersSignIn(t *testing.T) {
 			}
 			upgraded := stored(name)
 			params, _, _, err := argon2id.DecodeHash(upgraded)
-			if err != nil || params.Memory != 19*1024 || params.Iterations != 2 || params.Parallelism != 1 || (upgraded == hash) != (name == "ours") {
+			if err != nil || *params != *idptest.Hashing() || (upgraded == hash) != (name == "ours") {
 				t.Errorf("%s: the hash is now %s, %v", name, upgraded, err)
 			}
 			if got := signIn(name, "another"); got != http.StatusUnauthorized {

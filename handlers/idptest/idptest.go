@@ -76,6 +76,12 @@ type Options struct {
 // than the product's, in the same code.
 var fast = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
+// Hashing returns what a password costs where no test says SlowHash.
+func Hashing() *argon2id.Params {
+	p := *fast
+	return &p
+}
+
 var (
 	fastHash = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(Password, fast) })
 	slowHash = sync.OnceValues(func() (string, error) { return provider.HashPassword(Password) })
