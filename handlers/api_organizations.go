@@ -87,6 +87,18 @@ func (a apiServer) ListMembers(ctx context.Context, r api.ListMembersRequestObje
 	return page, err
 }
 
+// GetMember shows a member.
+func (a apiServer) GetMember(ctx context.Context, r api.GetMemberRequestObject) (api.GetMemberResponseObject, error) {
+	if err := reachesOrganization(ctx, r.OrganizationID); err != nil {
+		return nil, err
+	}
+	m, err := a.store.MemberOf(ctx, r.OrganizationID, r.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetMember200JSONResponse(memberOf(m)), nil
+}
+
 // SetMember makes a user a member, or changes the role of one. Whoever is limited to
 // an organization finds only users who are members of it already.
 func (a apiServer) SetMember(ctx context.Context, r api.SetMemberRequestObject) (api.SetMemberResponseObject, error) {

@@ -82,6 +82,28 @@ func (a apiServer) reachableRequests(ctx context.Context, userID string, asked [
 	}), nil
 }
 
+// GetSupportRequest shows what a user was asked.
+func (a apiServer) GetSupportRequest(ctx context.Context, r api.GetSupportRequestRequestObject) (api.GetSupportRequestResponseObject, error) {
+	if _, err := a.reachableUser(ctx, r.UserID); err != nil {
+		return nil, err
+	}
+	request, err := a.store.SupportRequest(ctx, r.RequestID)
+	if err == nil && request.UserID != r.UserID {
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	reachable, err := a.reachableRequests(ctx, r.UserID, []storage.SupportRequest{*request})
+	if err == nil && len(reachable) == 0 {
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return api.GetSupportRequest200JSONResponse(supportRequestOf(request, time.Now())), nil
+}
+
 // RequestSupportAccess asks a user, on behalf of somebody who may sign in as them.
 func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSupportAccessRequestObject) (api.RequestSupportAccessResponseObject, error) {
 	if _, err := a.reachableUser(ctx, r.UserID); err != nil {

@@ -246,6 +246,20 @@ func (a apiServer) ListRoles(ctx context.Context, _ api.ListRolesRequestObject) 
 	return page, nil
 }
 
+// GetRole shows a role.
+func (a apiServer) GetRole(ctx context.Context, r api.GetRoleRequestObject) (api.GetRoleResponseObject, error) {
+	roles, err := a.store.Roles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range roles {
+		if role.Name == r.Role {
+			return api.GetRole200JSONResponse(roleShown(role)), nil
+		}
+	}
+	return nil, storage.ErrNotFound
+}
+
 // CreateRole adds a role.
 func (a apiServer) CreateRole(ctx context.Context, r api.CreateRoleRequestObject) (api.CreateRoleResponseObject, error) {
 	c, made := callOf(ctx), &storage.Role{Name: r.Body.Name}

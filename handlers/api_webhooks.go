@@ -188,6 +188,15 @@ func (a apiServer) ListDeliveries(ctx context.Context, r api.ListDeliveriesReque
 	return page, err
 }
 
+// GetDelivery shows what came of an event at a webhook.
+func (a apiServer) GetDelivery(ctx context.Context, r api.GetDeliveryRequestObject) (api.GetDeliveryResponseObject, error) {
+	d, err := a.store.Delivery(ctx, r.WebhookID, r.EventID)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetDelivery200JSONResponse(deliveryOf(d)), nil
+}
+
 // ReplayDelivery sends an event again.
 func (a apiServer) ReplayDelivery(ctx context.Context, r api.ReplayDeliveryRequestObject) (api.ReplayDeliveryResponseObject, error) {
 	err := provider.NewWebhooks(a.provider).Replay(ctx, r.WebhookID, r.EventID, callOf(ctx).by(), time.Now())

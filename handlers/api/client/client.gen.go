@@ -1960,7 +1960,7 @@ type SupportAccess struct {
 	// Mode none: they have said nothing, and the setting decides.
 	Mode SupportAccessMode `json:"mode"`
 
-	// Requests The latest, up to 25.
+	// Requests The latest, up to 25. Each is also at `requests/{request_id}`.
 	Requests []SupportRequest `json:"requests"`
 
 	// SetBy The caller of this API who said it in their place; null: they did.
@@ -2305,6 +2305,9 @@ type Limit = int
 
 // OrganizationID defines model for organizationID.
 type OrganizationID = ID
+
+// RequestID defines model for requestID.
+type RequestID = ID
 
 // RoleName defines model for roleName.
 type RoleName = ID
@@ -3243,6 +3246,11 @@ type ClientInterface interface {
 	// Corresponds with DELETE /organizations/{organization_id}/members/{user_id} (the `RemoveMember` operationId).
 	RemoveMember(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetMember Show a member
+	//
+	// Corresponds with GET /organizations/{organization_id}/members/{user_id} (the `GetMember` operationId).
+	GetMember(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SetMemberWithBody Add a member, or change their role
 	//
 	// Who is limited to organizations reaches users who are members of those already.
@@ -3347,6 +3355,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /roles/{role} (the `DeleteRole` operationId).
 	DeleteRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRole Show a role
+	//
+	// Corresponds with GET /roles/{role} (the `GetRole` operationId).
+	GetRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSettings Show the settings
 	//
@@ -3625,6 +3638,11 @@ type ClientInterface interface {
 	// Corresponds with POST /users/{user_id}/support-access/requests (the `RequestSupportAccess` operationId).
 	RequestSupportAccess(ctx context.Context, userID UserID, params *RequestSupportAccessParams, body RequestSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetSupportRequest Show what a user was asked
+	//
+	// Corresponds with GET /users/{user_id}/support-access/requests/{request_id} (the `GetSupportRequest` operationId).
+	GetSupportRequest(ctx context.Context, userID UserID, requestID RequestID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListWebhooks List webhooks
 	//
 	// All of them, the oldest first. Secrets are never shown again.
@@ -3688,6 +3706,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListDeliveries` operationId).
 	ListDeliveries(ctx context.Context, webhookID WebhookID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDelivery Show what came of an event
+	//
+	// Corresponds with GET /webhooks/{webhook_id}/deliveries/{event_id} (the `GetDelivery` operationId).
+	GetDelivery(ctx context.Context, webhookID WebhookID, eventID EventID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplayDelivery Send an event again
 	//
@@ -4487,6 +4510,21 @@ func (c *Client) RemoveMember(ctx context.Context, organizationID OrganizationID
 	return c.Client.Do(req)
 }
 
+// GetMember Show a member
+//
+// Corresponds with GET /organizations/{organization_id}/members/{user_id} (the `GetMember` operationId).
+func (c *Client) GetMember(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMemberRequest(c.Server, organizationID, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SetMemberWithBody Add a member, or change their role
 //
 // Who is limited to organizations reaches users who are members of those already.
@@ -4712,6 +4750,21 @@ func (c *Client) CreateRole(ctx context.Context, params *CreateRoleParams, body 
 // Corresponds with DELETE /roles/{role} (the `DeleteRole` operationId).
 func (c *Client) DeleteRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteRoleRequest(c.Server, role)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRole Show a role
+//
+// Corresponds with GET /roles/{role} (the `GetRole` operationId).
+func (c *Client) GetRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoleRequest(c.Server, role)
 	if err != nil {
 		return nil, err
 	}
@@ -5329,6 +5382,21 @@ func (c *Client) RequestSupportAccess(ctx context.Context, userID UserID, params
 	return c.Client.Do(req)
 }
 
+// GetSupportRequest Show what a user was asked
+//
+// Corresponds with GET /users/{user_id}/support-access/requests/{request_id} (the `GetSupportRequest` operationId).
+func (c *Client) GetSupportRequest(ctx context.Context, userID UserID, requestID RequestID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSupportRequestRequest(c.Server, userID, requestID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListWebhooks List webhooks
 //
 // All of them, the oldest first. Secrets are never shown again.
@@ -5463,6 +5531,21 @@ func (c *Client) UpdateWebhook(ctx context.Context, webhookID WebhookID, body Up
 // Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListDeliveries` operationId).
 func (c *Client) ListDeliveries(ctx context.Context, webhookID WebhookID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeliveriesRequest(c.Server, webhookID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDelivery Show what came of an event
+//
+// Corresponds with GET /webhooks/{webhook_id}/deliveries/{event_id} (the `GetDelivery` operationId).
+func (c *Client) GetDelivery(ctx context.Context, webhookID WebhookID, eventID EventID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDeliveryRequest(c.Server, webhookID, eventID)
 	if err != nil {
 		return nil, err
 	}
@@ -7324,6 +7407,47 @@ func NewRemoveMemberRequest(server string, organizationID OrganizationID, userID
 	return req, nil
 }
 
+// NewGetMemberRequest constructs an http.Request for the GetMember method
+func NewGetMemberRequest(server string, organizationID OrganizationID, userID UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "organization_id", organizationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/organizations/%s/members/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewSetMemberRequest calls the generic SetMember builder with application/json body
 func NewSetMemberRequest(server string, organizationID OrganizationID, userID UserID, body SetMemberJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7688,6 +7812,40 @@ func NewDeleteRoleRequest(server string, role RoleName) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRoleRequest constructs an http.Request for the GetRole method
+func NewGetRoleRequest(server string, role RoleName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "role", role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -8875,6 +9033,47 @@ func NewRequestSupportAccessRequestWithBody(server string, userID UserID, params
 	return req, nil
 }
 
+// NewGetSupportRequestRequest constructs an http.Request for the GetSupportRequest method
+func NewGetSupportRequestRequest(server string, userID UserID, requestID RequestID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "request_id", requestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/support-access/requests/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
 func NewListWebhooksRequest(server string, params *ListWebhooksParams) (*http.Request, error) {
 	var err error
@@ -9174,6 +9373,47 @@ func NewListDeliveriesRequest(server string, webhookID WebhookID, params *ListDe
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDeliveryRequest constructs an http.Request for the GetDelivery method
+func NewGetDeliveryRequest(server string, webhookID WebhookID, eventID EventID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "event_id", eventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s/deliveries/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -9897,6 +10137,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /organizations/{organization_id}/members/{user_id} (the `RemoveMember` operationId).
 	RemoveMemberWithResponse(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*RemoveMemberResponse, error)
 
+	// GetMemberWithResponse Show a member
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /organizations/{organization_id}/members/{user_id} (the `GetMember` operationId).
+	GetMemberWithResponse(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*GetMemberResponse, error)
+
 	// SetMemberWithBodyWithResponse Add a member, or change their role
 	//
 	// Who is limited to organizations reaches users who are members of those already.
@@ -10011,6 +10258,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /roles/{role} (the `DeleteRole` operationId).
 	DeleteRoleWithResponse(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*DeleteRoleResponse, error)
+
+	// GetRoleWithResponse Show a role
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /roles/{role} (the `GetRole` operationId).
+	GetRoleWithResponse(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*GetRoleResponse, error)
 
 	// GetSettingsWithResponse Show the settings
 	//
@@ -10319,6 +10573,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /users/{user_id}/support-access/requests (the `RequestSupportAccess` operationId).
 	RequestSupportAccessWithResponse(ctx context.Context, userID UserID, params *RequestSupportAccessParams, body RequestSupportAccessJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestSupportAccessResponse, error)
 
+	// GetSupportRequestWithResponse Show what a user was asked
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/{user_id}/support-access/requests/{request_id} (the `GetSupportRequest` operationId).
+	GetSupportRequestWithResponse(ctx context.Context, userID UserID, requestID RequestID, reqEditors ...RequestEditorFn) (*GetSupportRequestResponse, error)
+
 	// ListWebhooksWithResponse List webhooks
 	//
 	// All of them, the oldest first. Secrets are never shown again.
@@ -10390,6 +10651,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListDeliveries` operationId).
 	ListDeliveriesWithResponse(ctx context.Context, webhookID WebhookID, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResponse, error)
+
+	// GetDeliveryWithResponse Show what came of an event
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhooks/{webhook_id}/deliveries/{event_id} (the `GetDelivery` operationId).
+	GetDeliveryWithResponse(ctx context.Context, webhookID WebhookID, eventID EventID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error)
 
 	// ReplayDeliveryWithResponse Send an event again
 	//
@@ -11970,6 +12238,54 @@ func (r RemoveMemberResponse) ContentType() string {
 	return ""
 }
 
+type GetMemberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Member
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMemberResponse) GetJSON200() *Member {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMemberResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMemberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMemberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMemberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMemberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type SetMemberResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12389,6 +12705,54 @@ func (r DeleteRoleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRoleResponse) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRoleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13519,6 +13883,54 @@ func (r RequestSupportAccessResponse) ContentType() string {
 	return ""
 }
 
+type GetSupportRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SupportRequest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSupportRequestResponse) GetJSON200() *SupportRequest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSupportRequestResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSupportRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSupportRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSupportRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSupportRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListWebhooksResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13794,6 +14206,54 @@ func (r ListDeliveriesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDeliveryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Delivery
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDeliveryResponse) GetJSON200() *Delivery {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDeliveryResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDeliveryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDeliveryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDeliveryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDeliveryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14708,6 +15168,19 @@ func (c *ClientWithResponses) RemoveMemberWithResponse(ctx context.Context, orga
 	return ParseRemoveMemberResponse(rsp)
 }
 
+// GetMemberWithResponse Show a member
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /organizations/{organization_id}/members/{user_id} (the `GetMember` operationId).
+func (c *ClientWithResponses) GetMemberWithResponse(ctx context.Context, organizationID OrganizationID, userID UserID, reqEditors ...RequestEditorFn) (*GetMemberResponse, error) {
+	rsp, err := c.GetMember(ctx, organizationID, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMemberResponse(rsp)
+}
+
 // SetMemberWithBodyWithResponse Add a member, or change their role
 //
 // Who is limited to organizations reaches users who are members of those already.
@@ -14899,6 +15372,19 @@ func (c *ClientWithResponses) DeleteRoleWithResponse(ctx context.Context, role R
 		return nil, err
 	}
 	return ParseDeleteRoleResponse(rsp)
+}
+
+// GetRoleWithResponse Show a role
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /roles/{role} (the `GetRole` operationId).
+func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*GetRoleResponse, error) {
+	rsp, err := c.GetRole(ctx, role, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRoleResponse(rsp)
 }
 
 // GetSettingsWithResponse Show the settings
@@ -15406,6 +15892,19 @@ func (c *ClientWithResponses) RequestSupportAccessWithResponse(ctx context.Conte
 	return ParseRequestSupportAccessResponse(rsp)
 }
 
+// GetSupportRequestWithResponse Show what a user was asked
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/{user_id}/support-access/requests/{request_id} (the `GetSupportRequest` operationId).
+func (c *ClientWithResponses) GetSupportRequestWithResponse(ctx context.Context, userID UserID, requestID RequestID, reqEditors ...RequestEditorFn) (*GetSupportRequestResponse, error) {
+	rsp, err := c.GetSupportRequest(ctx, userID, requestID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSupportRequestResponse(rsp)
+}
+
 // ListWebhooksWithResponse List webhooks
 //
 // All of them, the oldest first. Secrets are never shown again.
@@ -15524,6 +16023,19 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, we
 		return nil, err
 	}
 	return ParseListDeliveriesResponse(rsp)
+}
+
+// GetDeliveryWithResponse Show what came of an event
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhooks/{webhook_id}/deliveries/{event_id} (the `GetDelivery` operationId).
+func (c *ClientWithResponses) GetDeliveryWithResponse(ctx context.Context, webhookID WebhookID, eventID EventID, reqEditors ...RequestEditorFn) (*GetDeliveryResponse, error) {
+	rsp, err := c.GetDelivery(ctx, webhookID, eventID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDeliveryResponse(rsp)
 }
 
 // ReplayDeliveryWithResponse Send an event again
@@ -16675,6 +17187,39 @@ func ParseRemoveMemberResponse(rsp *http.Response) (*RemoveMemberResponse, error
 	return response, nil
 }
 
+// ParseGetMemberResponse parses an HTTP response from a GetMemberWithResponse call
+func ParseGetMemberResponse(rsp *http.Response) (*GetMemberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMemberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Member
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseSetMemberResponse parses an HTTP response from a SetMemberWithResponse call
 func ParseSetMemberResponse(rsp *http.Response) (*SetMemberResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16955,6 +17500,39 @@ func ParseDeleteRoleResponse(rsp *http.Response) (*DeleteRoleResponse, error) {
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRoleResponse parses an HTTP response from a GetRoleWithResponse call
+func ParseGetRoleResponse(rsp *http.Response) (*GetRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -17744,6 +18322,39 @@ func ParseRequestSupportAccessResponse(rsp *http.Response) (*RequestSupportAcces
 	return response, nil
 }
 
+// ParseGetSupportRequestResponse parses an HTTP response from a GetSupportRequestWithResponse call
+func ParseGetSupportRequestResponse(rsp *http.Response) (*GetSupportRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSupportRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SupportRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListWebhooksResponse parses an HTTP response from a ListWebhooksWithResponse call
 func ParseListWebhooksResponse(rsp *http.Response) (*ListWebhooksResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17921,6 +18532,39 @@ func ParseListDeliveriesResponse(rsp *http.Response) (*ListDeliveriesResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest DeliveryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDeliveryResponse parses an HTTP response from a GetDeliveryWithResponse call
+func ParseGetDeliveryResponse(rsp *http.Response) (*GetDeliveryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDeliveryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Delivery
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
