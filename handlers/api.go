@@ -249,6 +249,15 @@ func next[Row, Place any](ctx context.Context, s apiServer, rows []Row, more boo
 	return &cursor, nil
 }
 
+// at is the address of what is at this path.
+func (a apiServer) at(path ...string) string {
+	u := a.provider.Issuer() + api.Prefix
+	for _, part := range path {
+		u += "/" + url.PathEscape(part)
+	}
+	return u
+}
+
 // value returns what an optional member of a request holds, zero where it is not given.
 func value[T any](given *T) T {
 	if given == nil {

@@ -55,7 +55,7 @@ func (a apiServer) CreateAPIKey(ctx context.Context, r api.CreateAPIKeyRequestOb
 		api.APIKey
 		Secret string `json:"secret"`
 	}{apiKeyOf(k), secret})
-	return api.CreateAPIKey201JSONResponse(made), err
+	return api.CreateAPIKey201JSONResponse{Body: made, Headers: api.CreateAPIKey201ResponseHeaders{Location: a.at("api-keys", k.ID)}}, err
 }
 
 // GetAPIKey shows a key.

@@ -65,7 +65,7 @@ func (a apiServer) CreateApproval(ctx context.Context, r api.CreateApprovalReque
 	if err != nil {
 		return nil, provider.Malformed(err)
 	}
-	return api.CreateApproval201JSONResponse(approvalOf(request, now)), nil
+	return api.CreateApproval201JSONResponse{Body: approvalOf(request, now), Headers: api.CreateApproval201ResponseHeaders{Location: a.at("approvals", request.ID)}}, nil
 }
 
 // GetApproval shows a request for approval.

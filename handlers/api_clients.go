@@ -67,7 +67,7 @@ func (a apiServer) CreateClient(ctx context.Context, r api.CreateClientRequestOb
 		return nil, err
 	}
 	shown, err := a.clientDetail(ctx, c.ID, secret)
-	return api.CreateClient201JSONResponse(shown), err
+	return api.CreateClient201JSONResponse{Body: shown, Headers: api.CreateClient201ResponseHeaders{Location: a.at("clients", c.ID)}}, err
 }
 
 // applyMetadata makes a client what the body says.

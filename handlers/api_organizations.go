@@ -35,7 +35,7 @@ func (a apiServer) CreateOrganization(ctx context.Context, r api.CreateOrganizat
 	if err := a.directoryOf(c).CreateOrganization(ctx, o, c.by(), time.Now()); err != nil {
 		return nil, err
 	}
-	return api.CreateOrganization201JSONResponse(organizationOf(o)), nil
+	return api.CreateOrganization201JSONResponse{Body: organizationOf(o), Headers: api.CreateOrganization201ResponseHeaders{Location: a.at("organizations", o.ID)}}, nil
 }
 
 // GetOrganization shows an organization.

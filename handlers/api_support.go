@@ -125,7 +125,7 @@ func (a apiServer) RequestSupportAccess(ctx context.Context, r api.RequestSuppor
 	if err != nil {
 		return nil, provider.Malformed(err)
 	}
-	return api.RequestSupportAccess201JSONResponse(supportRequestOf(request, now)), nil
+	return api.RequestSupportAccess201JSONResponse{Body: supportRequestOf(request, now), Headers: api.RequestSupportAccess201ResponseHeaders{Location: a.at("users", r.UserID, "support-access", "requests", request.ID)}}, nil
 }
 
 func supportRequestOf(r *storage.SupportRequest, now time.Time) api.SupportRequest {

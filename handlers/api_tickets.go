@@ -68,9 +68,9 @@ func (a apiServer) CreateTicket(ctx context.Context, r api.CreateTicketRequestOb
 	if err != nil {
 		return nil, err
 	}
-	made, err := as[api.CreateTicket201JSONResponse](ticketOf(t, now))
+	made, err := as[api.TicketWithToken](ticketOf(t, now))
 	made.Token, made.URL = token, a.ticketURL(token)
-	return made, err
+	return api.CreateTicket201JSONResponse{Body: made, Headers: api.CreateTicket201ResponseHeaders{Location: a.at("tickets", t.ID)}}, err
 }
 
 // GetTicket shows a ticket.

@@ -85,7 +85,7 @@ func (a apiServer) CreateUser(ctx context.Context, r api.CreateUserRequestObject
 		return nil, err
 	}
 	detail, err := a.userDetail(ctx, u.ID)
-	return api.CreateUser201JSONResponse(detail), err
+	return api.CreateUser201JSONResponse{Body: detail, Headers: api.CreateUser201ResponseHeaders{Location: a.at("users", u.ID)}}, err
 }
 
 // applyClaims sets what the body says about a user. Everything else in it is read
@@ -269,7 +269,7 @@ func (a apiServer) CreateRole(ctx context.Context, r api.CreateRoleRequestObject
 	if err := a.directoryOf(c).CreateRole(ctx, made, c.by(), time.Now()); err != nil {
 		return nil, err
 	}
-	return api.CreateRole201JSONResponse(roleShown(*made)), nil
+	return api.CreateRole201JSONResponse{Body: roleShown(*made), Headers: api.CreateRole201ResponseHeaders{Location: a.at("roles", made.Name)}}, nil
 }
 
 // DeleteRole removes a role that nobody holds.

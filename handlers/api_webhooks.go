@@ -57,7 +57,7 @@ func (a apiServer) CreateWebhook(ctx context.Context, r api.CreateWebhookRequest
 		return nil, err
 	}
 	made, err := webhookWithSecret(w, secret)
-	return api.CreateWebhook201JSONResponse(made), err
+	return api.CreateWebhook201JSONResponse{Body: made, Headers: api.CreateWebhook201ResponseHeaders{Location: a.at("webhooks", w.ID)}}, err
 }
 
 // GetWebhook shows a webhook.

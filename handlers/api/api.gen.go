@@ -6457,11 +6457,57 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 		ErrorHandlerFunc:   options.ErrorHandlerFunc,
 	}
 
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/openapi.yaml", wrapper.GetDocument)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api-keys", wrapper.ListAPIKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api-keys", wrapper.CreateAPIKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api-keys/{key_id}", wrapper.GetAPIKey)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api-keys/{key_id}/revoke", wrapper.RevokeAPIKey)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/approvals", wrapper.ListApprovals)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals", wrapper.CreateApproval)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/approvals/{approval_id}", wrapper.GetApproval)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals/{approval_id}/approve", wrapper.ApproveApproval)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals/{approval_id}/deny", wrapper.DenyApproval)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients", wrapper.ListClients)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients", wrapper.CreateClient)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/clients/{client_id}", wrapper.DeleteClient)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}", wrapper.GetClient)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/clients/{client_id}", wrapper.UpdateClient)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/disable", wrapper.DisableClient)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/drop-previous-secret", wrapper.DropClientSecret)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/enable", wrapper.EnableClient)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/rotate-secret", wrapper.RotateClientSecret)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events/{event_id}", wrapper.GetEvent)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations", wrapper.ListImpersonations)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations/{impersonation_id}", wrapper.GetImpersonation)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/{impersonation_id}/stop", wrapper.StopImpersonation)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/explain", wrapper.ExplainImpersonation)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/stop", wrapper.StopAllImpersonations)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/openapi.yaml", wrapper.GetDocument)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations", wrapper.ListOrganizations)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/organizations", wrapper.CreateOrganization)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}", wrapper.GetOrganization)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/organizations/{organization_id}", wrapper.RenameOrganization)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}/members", wrapper.ListMembers)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.RemoveMember)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.GetMember)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.SetMember)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies", wrapper.GetPolicy)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/policies", wrapper.ReplacePolicy)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/policies/validate", wrapper.ValidatePolicy)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions", wrapper.ListPolicies)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions/{version}", wrapper.GetPolicyVersion)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.ListRoles)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/roles", wrapper.CreateRole)
+	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/roles/{role}", wrapper.DeleteRole)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles/{role}", wrapper.GetRole)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/settings", wrapper.GetSettings)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/settings", wrapper.UpdateSettings)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/signing-keys", wrapper.ListSigningKeys)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/rotate", wrapper.RotateSigningKeys)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets", wrapper.ListTickets)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets", wrapper.CreateTicket)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets/{ticket_id}", wrapper.GetTicket)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets/{ticket_id}/revoke", wrapper.RevokeTicket)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users", wrapper.ListUsers)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users", wrapper.CreateUser)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/users/{user_id}", wrapper.DeleteUser)
@@ -6479,65 +6525,19 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/users/{user_id}/support-access", wrapper.SetSupportAccess)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/{user_id}/support-access/requests", wrapper.RequestSupportAccess)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{user_id}/support-access/requests/{request_id}", wrapper.GetSupportRequest)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.ListRoles)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/roles", wrapper.CreateRole)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/roles/{role}", wrapper.DeleteRole)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles/{role}", wrapper.GetRole)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations", wrapper.ListOrganizations)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/organizations", wrapper.CreateOrganization)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}", wrapper.GetOrganization)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/organizations/{organization_id}", wrapper.RenameOrganization)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}/members", wrapper.ListMembers)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.RemoveMember)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.GetMember)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/organizations/{organization_id}/members/{user_id}", wrapper.SetMember)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients", wrapper.ListClients)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients", wrapper.CreateClient)
-	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/clients/{client_id}", wrapper.DeleteClient)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/clients/{client_id}", wrapper.GetClient)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/clients/{client_id}", wrapper.UpdateClient)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/rotate-secret", wrapper.RotateClientSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/drop-previous-secret", wrapper.DropClientSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/disable", wrapper.DisableClient)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/clients/{client_id}/enable", wrapper.EnableClient)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations", wrapper.ListImpersonations)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/explain", wrapper.ExplainImpersonation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/stop", wrapper.StopAllImpersonations)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/impersonations/{impersonation_id}", wrapper.GetImpersonation)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/impersonations/{impersonation_id}/stop", wrapper.StopImpersonation)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/signing-keys", wrapper.ListSigningKeys)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/signing-keys/rotate", wrapper.RotateSigningKeys)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies", wrapper.GetPolicy)
-	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/policies", wrapper.ReplacePolicy)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/policies/validate", wrapper.ValidatePolicy)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions", wrapper.ListPolicies)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/policies/versions/{version}", wrapper.GetPolicyVersion)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/settings", wrapper.GetSettings)
-	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/settings", wrapper.UpdateSettings)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events", wrapper.ListEvents)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/events/{event_id}", wrapper.GetEvent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks", wrapper.ListWebhooks)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks", wrapper.CreateWebhook)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.DeleteWebhook)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.GetWebhook)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/webhooks/{webhook_id}", wrapper.UpdateWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/enable", wrapper.EnableWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/disable", wrapper.DisableWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/rotate-secret", wrapper.RotateWebhookSecret)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/test", wrapper.TestWebhook)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/replay", wrapper.ReplayFailedDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks/{webhook_id}/deliveries", wrapper.ListDeliveries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/webhooks/{webhook_id}/deliveries/{event_id}", wrapper.GetDelivery)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/deliveries/{event_id}/replay", wrapper.ReplayDelivery)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets", wrapper.ListTickets)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets", wrapper.CreateTicket)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/tickets/{ticket_id}", wrapper.GetTicket)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/tickets/{ticket_id}/revoke", wrapper.RevokeTicket)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/approvals", wrapper.ListApprovals)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals", wrapper.CreateApproval)
-	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/approvals/{approval_id}", wrapper.GetApproval)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals/{approval_id}/approve", wrapper.ApproveApproval)
-	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/approvals/{approval_id}/deny", wrapper.DenyApproval)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/disable", wrapper.DisableWebhook)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/enable", wrapper.EnableWebhook)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/replay", wrapper.ReplayFailedDeliveries)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/rotate-secret", wrapper.RotateWebhookSecret)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/webhooks/{webhook_id}/test", wrapper.TestWebhook)
 
 	return m
 }
@@ -6590,14 +6590,22 @@ type CreateAPIKeyResponseObject interface {
 	VisitCreateAPIKeyResponse(w http.ResponseWriter) error
 }
 
-type CreateAPIKey201JSONResponse APIKeyWithSecret
+type CreateAPIKey201ResponseHeaders struct {
+	Location string
+}
+
+type CreateAPIKey201JSONResponse struct {
+	Body    APIKeyWithSecret
+	Headers CreateAPIKey201ResponseHeaders
+}
 
 func (response CreateAPIKey201JSONResponse) VisitCreateAPIKeyResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6740,14 +6748,22 @@ type CreateApprovalResponseObject interface {
 	VisitCreateApprovalResponse(w http.ResponseWriter) error
 }
 
-type CreateApproval201JSONResponse Approval
+type CreateApproval201ResponseHeaders struct {
+	Location string
+}
+
+type CreateApproval201JSONResponse struct {
+	Body    Approval
+	Headers CreateApproval201ResponseHeaders
+}
 
 func (response CreateApproval201JSONResponse) VisitCreateApprovalResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6930,14 +6946,22 @@ type CreateClientResponseObject interface {
 	VisitCreateClientResponse(w http.ResponseWriter) error
 }
 
-type CreateClient201JSONResponse ClientWithSecret
+type CreateClient201ResponseHeaders struct {
+	Location string
+}
+
+type CreateClient201JSONResponse struct {
+	Body    ClientWithSecret
+	Headers CreateClient201ResponseHeaders
+}
 
 func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7559,14 +7583,22 @@ type CreateOrganizationResponseObject interface {
 	VisitCreateOrganizationResponse(w http.ResponseWriter) error
 }
 
-type CreateOrganization201JSONResponse Organization
+type CreateOrganization201ResponseHeaders struct {
+	Location string
+}
+
+type CreateOrganization201JSONResponse struct {
+	Body    Organization
+	Headers CreateOrganization201ResponseHeaders
+}
 
 func (response CreateOrganization201JSONResponse) VisitCreateOrganizationResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8037,14 +8069,22 @@ type CreateRoleResponseObject interface {
 	VisitCreateRoleResponse(w http.ResponseWriter) error
 }
 
-type CreateRole201JSONResponse Role
+type CreateRole201ResponseHeaders struct {
+	Location string
+}
+
+type CreateRole201JSONResponse struct {
+	Body    Role
+	Headers CreateRole201ResponseHeaders
+}
 
 func (response CreateRole201JSONResponse) VisitCreateRoleResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8325,14 +8365,22 @@ type CreateTicketResponseObject interface {
 	VisitCreateTicketResponse(w http.ResponseWriter) error
 }
 
-type CreateTicket201JSONResponse TicketWithToken
+type CreateTicket201ResponseHeaders struct {
+	Location string
+}
+
+type CreateTicket201JSONResponse struct {
+	Body    TicketWithToken
+	Headers CreateTicket201ResponseHeaders
+}
 
 func (response CreateTicket201JSONResponse) VisitCreateTicketResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8475,14 +8523,22 @@ type CreateUserResponseObject interface {
 	VisitCreateUserResponse(w http.ResponseWriter) error
 }
 
-type CreateUser201JSONResponse UserDetail
+type CreateUser201ResponseHeaders struct {
+	Location string
+}
+
+type CreateUser201JSONResponse struct {
+	Body    UserDetail
+	Headers CreateUser201ResponseHeaders
+}
 
 func (response CreateUser201JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8981,14 +9037,22 @@ type RequestSupportAccessResponseObject interface {
 	VisitRequestSupportAccessResponse(w http.ResponseWriter) error
 }
 
-type RequestSupportAccess201JSONResponse SupportRequest
+type RequestSupportAccess201ResponseHeaders struct {
+	Location string
+}
+
+type RequestSupportAccess201JSONResponse struct {
+	Body    SupportRequest
+	Headers RequestSupportAccess201ResponseHeaders
+}
 
 func (response RequestSupportAccess201JSONResponse) VisitRequestSupportAccessResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9094,14 +9158,22 @@ type CreateWebhookResponseObject interface {
 	VisitCreateWebhookResponse(w http.ResponseWriter) error
 }
 
-type CreateWebhook201JSONResponse WebhookWithSecret
+type CreateWebhook201ResponseHeaders struct {
+	Location string
+}
+
+type CreateWebhook201JSONResponse struct {
+	Body    WebhookWithSecret
+	Headers CreateWebhook201ResponseHeaders
+}
 
 func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err

@@ -130,6 +130,12 @@ func reference(d *Document) []byte {
 			}
 		}
 	}
+	say("\n## Headers of answers\n\n| header | | |\n|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(d.Components.Headers)) {
+		if h := d.Components.Headers[name].Value; h.Example != nil || !h.Required {
+			say("| `%s` | %s%s | %s\n", name, kindOf(h.Schema), map[bool]string{true: ", always"}[h.Required], last(h.Description))
+		}
+	}
 	say("\n## Problems\n\nThe `code` of each, the status that it comes with, and its `title`.\n\n| code | status | title | |\n|---|---|---|---|\n")
 	codes := slices.SortedFunc(maps.Keys(d.Problems), func(a, b string) int {
 		return cmp.Or(cmp.Compare(d.Problems[a].Status, d.Problems[b].Status), strings.Compare(a, b))

@@ -48,6 +48,7 @@ func holdAgainst(t testing.TB, r *http.Request, w *Response) {
 	if err := openapi3filter.ValidateResponse(r.Context(), input); err != nil {
 		t.Errorf("%s answered %d %.1000s: %v", o.ID, w.Status, w.Body, err)
 	}
+	wantHeaders(t, o, w)
 	if content := contentOf(o, w); content != nil && strings.HasSuffix(w.Header.Get("Content-Type"), "json") {
 		var v any
 		if err := json.NewDecoder(bytes.NewReader([]byte(w.Body))).Decode(&v); err != nil {
@@ -55,6 +56,43 @@ func holdAgainst(t testing.TB, r *http.Request, w *Response) {
 		}
 		for _, name := range undocumented(content, v) {
 			t.Errorf("%s: the document does not have %s: %s", o.ID, name, w.Body)
+		}
+	}
+}
+
+// ordinary are headers of any answer, which the document does without.
+var ordinary = []string{
+	"Cache-Control", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Referrer-Policy", "Strict-Transport-Security",
+	"X-Content-Type-Options", "X-Frame-Options",
+}
+
+// wantHeaders holds the headers of an answer against the document. Those that it always
+// has were looked for already.
+func wantHeaders(t testing.TB, o *api.Operation, w *Response) {
+	t.Helper()
+	documented := map[string]bool{}
+	for name := range responseOf(o, w).Headers {
+		documented[http.CanonicalHeaderKey(name)] = true
+	}
+	for name := range w.Header {
+		if !documented[name] && !slices.Contains(ordinary, name) {
+			t.Errorf("%s: the document does not have the header %s of a %d", o.ID, name, w.Status)
+		}
+	}
+	var p api.Problem
+	if w.Status >= http.StatusBadRequest {
+		p = w.Problem(t)
+	}
+	// An address that is spelt in another way, or a program that acts, is refused before it is
+	// looked at who calls.
+	early := o.Permission == "" || slices.Contains([]int{http.StatusUnauthorized, http.StatusNotFound}, w.Status) || p.Code == "impersonation_forbidden"
+	for name, has := range map[string]bool{
+		"Retry-After":      w.Status == http.StatusServiceUnavailable || p.Code == "idempotency_under_way",
+		"WWW-Authenticate": w.Status == http.StatusUnauthorized || p.Code == "insufficient_permission",
+		"RateLimit":        !early && w.Status < http.StatusInternalServerError,
+	} {
+		if has && w.Header.Get(name) == "" {
+			t.Errorf("%s: %d %s: has no %s", o.ID, w.Status, p.Code, name)
 		}
 	}
 }
@@ -89,14 +127,18 @@ func operationOf(r *http.Request) (found *api.Operation) {
 	return found
 }
 
+// responseOf returns what the document has of what was answered.
+func responseOf(o *api.Operation, w *Response) *openapi3.Response {
+	responses := o.Route.Operation.Responses
+	if response := responses.Status(w.Status); response != nil {
+		return response.Value
+	}
+	return responses.Default().Value
+}
+
 // contentOf returns the schema of what was answered.
 func contentOf(o *api.Operation, w *Response) *openapi3.Schema {
-	responses := o.Route.Operation.Responses
-	response := responses.Status(w.Status)
-	if response == nil {
-		response = responses.Default()
-	}
-	content := response.Value.Content.Get(w.Header.Get("Content-Type"))
+	content := responseOf(o, w).Content.Get(w.Header.Get("Content-Type"))
 	if content == nil {
 		return nil
 	}
