@@ -27,11 +27,11 @@ func TestAPILocation(t *testing.T) {
 			shared     bool // whoever may look finds it
 		}{
 			"createAPIKey":         {"/api-keys", `{"name": "a", "permissions": ["users:read"]}`, []string{"secret"}, false},
-			"createUser":           {"/users", `{"id": "usr_new%/?", "email": "new@example.test", "organizations": [{"organization_id": "org_globex"}]}`, nil, false},
+			"createUser":           {"/users", `{"id": "usr|new~1", "email": "new@example.test", "organizations": [{"organization_id": "org_globex"}]}`, nil, false},
 			"createRole":           {"/roles", `{"name": "executive", "permissions": []}`, nil, true},
 			"createOrganization":   {"/organizations", `{"name": "Hooli"}`, nil, false},
 			"createClient":         {"/clients", `{"client_name": "Shop", "type": "service"}`, []string{"client_secret"}, false},
-			"createTicket":         {"/tickets", `{"actor": {"sub": "usr_sam"}, "user_id": "usr_linus", "client_id": "desk", "reason": "Cannot see invoice 4711", "organization": "org_globex"}`, []string{"token", "url"}, false},
+			"createTicket":         {"/tickets", `{"actor": {"sub": "usr_sam"}, "user_id": "usr_grace", "client_id": "desk", "reason": "Cannot see invoice 4711", "organization": "org_globex"}`, []string{"token", "url"}, false},
 			"createApproval":       {"/approvals", `{"actor": {"sub": "usr_sam"}, "user_id": "usr_ada", "client_id": "desk", "reason": "Cannot see invoice 4711"}`, nil, false},
 			"requestSupportAccess": {"/users/usr_ada/support-access/requests", `{"actor_id": "usr_sam", "reason": "Cannot see invoice 4711"}`, nil, false},
 			"createWebhook":        {"/webhooks", `{"url": "https://hooks.example/in"}`, []string{"secret"}, false},

@@ -3186,7 +3186,8 @@ type ClientInterface interface {
 
 	// StopImpersonation Stop an impersonation
 	//
-	// It ends with everything derived from it, and the client is told. `conflict`: it had ended before.
+	// It ends with everything derived from it, and the client is told. No tokens of the actor are in the answer: they are signed in
+	// as themselves where they came from, and a client that exchanges tokens comes back by exchange. `conflict`: it had ended before.
 	//
 	// Corresponds with POST /impersonations/{impersonation_id}/stop (the `StopImpersonation` operationId).
 	StopImpersonation(ctx context.Context, impersonationID ImpersonationID, params *StopImpersonationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4350,7 +4351,8 @@ func (c *Client) GetImpersonation(ctx context.Context, impersonationID Impersona
 
 // StopImpersonation Stop an impersonation
 //
-// It ends with everything derived from it, and the client is told. `conflict`: it had ended before.
+// It ends with everything derived from it, and the client is told. No tokens of the actor are in the answer: they are signed in
+// as themselves where they came from, and a client that exchanges tokens comes back by exchange. `conflict`: it had ended before.
 //
 // Corresponds with POST /impersonations/{impersonation_id}/stop (the `StopImpersonation` operationId).
 func (c *Client) StopImpersonation(ctx context.Context, impersonationID ImpersonationID, params *StopImpersonationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -10065,7 +10067,8 @@ type ClientWithResponsesInterface interface {
 
 	// StopImpersonationWithResponse Stop an impersonation
 	//
-	// It ends with everything derived from it, and the client is told. `conflict`: it had ended before.
+	// It ends with everything derived from it, and the client is told. No tokens of the actor are in the answer: they are signed in
+	// as themselves where they came from, and a client that exchanges tokens comes back by exchange. `conflict`: it had ended before.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16854,7 +16857,8 @@ func (c *ClientWithResponses) GetImpersonationWithResponse(ctx context.Context, 
 
 // StopImpersonationWithResponse Stop an impersonation
 //
-// It ends with everything derived from it, and the client is told. `conflict`: it had ended before.
+// It ends with everything derived from it, and the client is told. No tokens of the actor are in the answer: they are signed in
+// as themselves where they came from, and a client that exchanges tokens comes back by exchange. `conflict`: it had ended before.
 //
 // Returns a wrapper object for the known response body format(s).
 //
