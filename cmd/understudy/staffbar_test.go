@@ -455,7 +455,11 @@ func barAccessible(h *barHost, b *tab) {
 		reach()
 		value[bool](b, axe+"; true")
 		b.everyLook(func(scheme string, width int64) {
-			b.wantAccessible(name, scheme, width)
+			rules := everyRule
+			if scheme == dark {
+				rules = ofColours
+			}
+			b.wantAccessible(name, scheme, width, rules)
 			if high := value[float64](b, part("section")+".getBoundingClientRect().height / innerHeight"); high > 0.4 {
 				b.t.Errorf("%s, %s, %d pixels: it takes %v of the window, want 0.4 at most", name, scheme, width, high)
 			}
