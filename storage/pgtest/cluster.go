@@ -34,7 +34,7 @@ cd / && rm -rf "$dir"
 // settings trade away every durability: nobody will miss this data.
 var settings = []string{
 	"listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-	"wal_level=minimal", "max_wal_senders=0", "max_connections=300", "shared_buffers=64MB", "max_wal_size=128MB",
+	"wal_level=minimal", "max_wal_senders=0", "max_connections=1000", "shared_buffers=64MB", "max_wal_size=128MB",
 }
 
 // Start starts a cluster on a Unix socket and returns its administrator's DSN.
