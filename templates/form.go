@@ -1,5 +1,7 @@
 package templates
 
+import "strings"
+
 // FieldKind says what a field of a form is typed or chosen with.
 type FieldKind int
 
@@ -37,6 +39,16 @@ func (f Field) Rows() int {
 		}
 	}
 	return rows
+}
+
+// parts is a text in the parts between which a line may end besides where it has spaces:
+// the name of a permission, which may be longer than a small screen is wide, behind its
+// colon.
+func parts(text string) []string {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_:") != "" {
+		return []string{text}
+	}
+	return strings.SplitAfter(text, ":")
 }
 
 // Choice is one of a field's.

@@ -91,6 +91,7 @@ func parse(tag string, constants map[string]string) (map[string]*template.Templa
 	}
 	layout := template.New("layout.html").Option("missingkey=zero").Funcs(moments(words)).Funcs(template.FuncMap{
 		"t":         words.text,
+		"parts":     parts,
 		"initial":   initial,
 		"hue":       hue,
 		"secureURL": secureURL,
