@@ -44,7 +44,7 @@ func inOrder[T any](s Span, rows []T) []T {
 
 // ActedAs returns the impersonations of a user, latest first.
 func (q Queries) ActedAs(ctx context.Context, userID string, s Span) ([]Impersonation, error) {
-	found, err := q.impersonations(ctx, s.order("started_at"), s.Limit, func(db *gorm.DB) *gorm.DB {
+	found, err := q.impersonations(ctx, false, s.order("started_at"), s.Limit, func(db *gorm.DB) *gorm.DB {
 		return s.bound(db.Where("subject_id = ?", userID), "started_at")
 	})
 	return inOrder(s, found), err

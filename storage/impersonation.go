@@ -148,11 +148,14 @@ func (i *Impersonation) fields() []any {
 
 // Impersonations returns those that the filter selects, latest first.
 func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now time.Time) ([]Impersonation, error) {
-	if f.Running || f.Due {
-		return q.openImpersonations(ctx, f, now)
-	}
-	return q.impersonations(ctx, "started_at DESC, id", f.Limit, func(db *gorm.DB) *gorm.DB {
+	return q.impersonations(ctx, f.Actor != "" || f.Running || f.Due, "started_at DESC, id", f.Limit, func(db *gorm.DB) *gorm.DB {
 		db = f.scope(db)
+		if f.Running {
+			db = db.Where("ended_at = 0 AND expires_at > ?", At(now))
+		}
+		if f.Due {
+			db = db.Where("ended_at = 0 AND expires_at <= ?", At(now))
+		}
 		if f.Over {
 			db = db.Where("(ended_at <> 0 OR expires_at <= ?)", At(now))
 		}
@@ -160,26 +163,20 @@ func (q Queries) Impersonations(ctx context.Context, f ImpersonationFilter, now 
 	})
 }
 
-func (q Queries) openImpersonations(ctx context.Context, f ImpersonationFilter, now time.Time) ([]Impersonation, error) {
-	db := f.scope(q.conn(ctx).Where("ended_at = 0")).Order("started_at DESC, id")
-	if f.Running {
-		db = db.Where("expires_at > ?", At(now))
-	}
-	if f.Due {
-		db = db.Where("expires_at <= ?", At(now))
-	}
-	if f.Limit > 0 {
-		db = db.Limit(f.Limit)
-	}
-	var found []Impersonation
-	err := db.Find(&found).Error
-	return found, translate(err)
-}
-
 // impersonations returns those that a scope selects, of all. The indexes are of those that
 // have ended, so that to start one costs little; those that have not are few, and looked
-// through.
-func (q Queries) impersonations(ctx context.Context, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]Impersonation, error) {
+// through. whole: the scope is one that the index of actors serves, which has all, or of
+// such only that have not ended.
+func (q Queries) impersonations(ctx context.Context, whole bool, order string, limit int, scope func(*gorm.DB) *gorm.DB) ([]Impersonation, error) {
+	if whole {
+		db := scope(q.conn(ctx)).Order(order)
+		if limit > 0 {
+			db = db.Limit(limit)
+		}
+		var found []Impersonation
+		err := db.Find(&found).Error
+		return found, translate(err)
+	}
 	return fromBoth[Impersonation](q.conn(ctx), "ended_at <> 0", "ended_at = 0", order, limit, scope)
 }
 

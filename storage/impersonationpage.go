@@ -18,7 +18,7 @@ type ImpersonationPage struct {
 // ImpersonationPage returns a page of impersonations, the latest first, and whether
 // there are more.
 func (q Queries) ImpersonationPage(ctx context.Context, p ImpersonationPage, now time.Time) ([]Impersonation, bool, error) {
-	found, err := q.impersonations(ctx, "started_at DESC, id DESC", p.Limit+1, func(db *gorm.DB) *gorm.DB { return p.scope(db, now) })
+	found, err := q.impersonations(ctx, p.Actor != "" || p.Running, "started_at DESC, id DESC", p.Limit+1, func(db *gorm.DB) *gorm.DB { return p.scope(db, now) })
 	return found[:min(len(found), p.Limit)], len(found) > p.Limit, err
 }
 

@@ -170,6 +170,8 @@ func TestPagesByIndex(t *testing.T) {
 			}
 			if plan := strings.Join(planOf(t, s, last), "; "); !strings.Contains(plan+" ", " INDEX "+index+" ") {
 				t.Errorf("%s: %s, of %s", index, plan, last)
+			} else if index == "impersonations_actor" && strings.Contains(plan, "UNION") {
+				t.Errorf("%s: looks through all of the actor's for those that have not ended: %s", index, plan)
 			}
 		}
 	}
