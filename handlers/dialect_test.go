@@ -295,6 +295,8 @@ func TestDialectWire(t *testing.T) {
 		check(t, idp.Auditor.Sequence(t.Context()))
 		g.answer("workos_events", say(t, idp, spoken{http.MethodGet, "/events?events=session.created&limit=1", key, nil}))
 
+		g.answer("workos_user", say(t, idp, spoken{http.MethodGet, "/user_management/users/usr_ada", key, nil}))
+		g.answer("auth0_user", say(t, idp, spoken{http.MethodGet, "/api/v2/users/usr_ada", key, nil}))
 		g.answer("clerk_user", say(t, idp, spoken{http.MethodGet, "/v1/users/usr_ada", key, nil}))
 		token := g.answer("clerk_create", say(t, idp, clerkCall(key)))
 		g.answer("clerk_revoke", say(t, idp, spoken{http.MethodPost, "/v1/actor_tokens/" + str(t, token, "id") + "/revoke", key, nil}))
@@ -316,7 +318,7 @@ func TestDialectWire(t *testing.T) {
 // Whatever a body says, it is answered in the vendor's words, and never as our failure.
 func FuzzDialects(f *testing.F) {
 	idp := speaking(f, idptest.Options{})
-	key := keyFor(f, idp, "app", "impersonation:start", "users:read", "users:write", "events:read")
+	key := keyFor(f, idp, "app", "impersonation:start", "impersonation:stop_any", "users:read", "users:write", "events:read")
 	calls := []spoken{
 		clerkCall(key), descopeCall(key), auth0Call(key),
 		{http.MethodPost, "/user_management/authenticate", key, object{
@@ -324,8 +326,12 @@ func FuzzDialects(f *testing.F) {
 		}},
 		{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": "a.b.c", "customClaims": object{"plan": "gold"}}},
 		{http.MethodPost, "/v1/mgmt/user/update/impersonationConsent", "app:" + key, object{"loginId": "usr_ada", "impersonationConsent": true}},
+		{http.MethodPost, "/v2/mgmt/user/search", "app:" + key, object{"text": "ada", "sort": []object{{"field": "email", "desc": true}}, "fromCreatedTime": 1}},
+		{http.MethodPost, "/v1/mgmt/users/load", "app:" + key, object{"userIds": []string{"usr_ada"}}},
+		{http.MethodPost, "/oauth/token", "", object{"grant_type": "client_credentials", "client_id": "app", "client_secret": idptest.Secret, "audience": idptest.Issuer + "/api/v2/"}},
+		{http.MethodPost, "/user_management/sessions/revoke", key, object{"session_id": "imp_x"}},
 	}
-	names := []string{"clerk", "descope", "auth0", "workos", "descope", "descope"}
+	names := []string{"clerk", "descope", "auth0", "workos", "descope", "descope", "descope", "descope", "auth0", "workos"}
 	for i, c := range calls {
 		body, err := json.Marshal(c.body)
 		check(f, err)
