@@ -230,11 +230,8 @@ func (n *names) client(ctx context.Context, id string) (string, error) {
 
 func (n *names) organization(ctx context.Context, id string) (string, error) {
 	return named(n.organizations, id, func() (string, error) {
-		o, err := n.store.Organization(ctx, id)
-		if err != nil {
-			return "", err
-		}
-		return o.Name, nil
+		names, err := n.store.NamesOf(ctx, nil, nil, []string{id}) // also of one that was deleted
+		return names.Organization(id), err
 	})
 }
 

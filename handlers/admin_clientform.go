@@ -234,10 +234,12 @@ func readFields(groups []clientGroup, form url.Values, c *storage.Client) (probl
 // readClient puts a form into a client and returns what is wrong with it then.
 // Organizations may be named.
 func (s *Server) readClient(ctx context.Context, groups []clientGroup, form url.Values, c *storage.Client) ([]provider.Problem, error) {
+	before := c.Organizations
 	problems := readFields(groups, form, c)
 	for i, name := range c.Organizations {
 		o, err := s.store.Organization(ctx, name)
 		switch {
+		case errors.Is(err, storage.ErrNotFound) && slices.Contains(before, name): // it is gone, and the client stays limited to it
 		case errors.Is(err, storage.ErrNotFound):
 			problems = append(problems, provider.Problem{Field: "organizations", Message: strconv.Quote(name) + ": there is none of this id or name"})
 		case err != nil:

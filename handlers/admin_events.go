@@ -282,6 +282,7 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventRoleDeleted:            "Role deleted",
 	storage.EventOrganizationCreated:    "Organization created",
 	storage.EventOrganizationUpdated:    "Organization changed",
+	storage.EventOrganizationDeleted:    "Organization deleted",
 	storage.EventMemberAdded:            "Member added",
 	storage.EventMemberRemoved:          "Member removed",
 	storage.EventClientCreated:          "Application created",

@@ -111,6 +111,8 @@ type organizationForms struct {
 	name, nameError             string
 	user, role, userErr, roleEr string
 	password                    string // what is wrong with it
+	deleteID                    string
+	deleteErr, deletePassword   string // what is wrong with the form that deletes
 }
 
 func (s *Server) showOrganization(w http.ResponseWriter, r *http.Request, st *staff, o *storage.Organization, status int, f organizationForms) error {
@@ -128,6 +130,10 @@ func (s *Server) showOrganization(w http.ResponseWriter, r *http.Request, st *st
 	}
 	p := templates.OrganizationPage{
 		Page: s.consoleFrame(r, st), ID: o.ID, Name: o.Name, Query: search.Text, MayWrite: st.standing.May("organizations:write", o.ID),
+		MayDelete: st.may("organizations:write"),
+		Delete: templates.Form{Action: organizationPath(o.ID) + "/delete", Groups: append([]templates.FieldGroup{{Fields: []templates.Field{
+			{Name: "delete_id", Label: "Its id", Hint: "Type the id of this organization to delete it.", Value: f.deleteID, Error: f.deleteErr},
+		}}}, s.confirmGroup(st.Login, "delete_password", f.deletePassword)...)},
 		Rename: templates.Form{Action: organizationPath(o.ID), Groups: []templates.FieldGroup{{Fields: []templates.Field{
 			{Name: "name", Label: "Name", Value: f.name, Required: true, Error: f.nameError},
 		}}}},
@@ -199,6 +205,41 @@ func (s *Server) renameOrganization(w http.ResponseWriter, r *http.Request, st *
 		f.nameError = "There is an organization with this name or id already."
 	}
 	return s.showOrganization(w, r, st, o, http.StatusBadRequest, f)
+}
+
+// deleteOrganization removes one whose id was typed.
+func (s *Server) deleteOrganization(w http.ResponseWriter, r *http.Request, st *staff) error {
+	form, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	o, err := s.reachable(r, st, "organizations:write")
+	if err != nil {
+		return err
+	}
+	f := organizationForms{name: o.Name, deleteID: strings.TrimSpace(form.Get("delete_id"))}
+	if f.deleteID != o.ID {
+		f.deleteErr = "Type the id of this organization to delete it."
+		return s.showOrganization(w, r, st, o, http.StatusBadRequest, f)
+	}
+	ok, message, err := s.confirmed(w, r, st.Login, form.Get("delete_password"))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		f.deletePassword = message
+		return s.showOrganization(w, r, st, o, http.StatusForbidden, f)
+	}
+	err = s.directory(st).DeleteOrganization(r.Context(), o.ID, s.by(r, st.Login), time.Now())
+	if denial, denied := errors.AsType[provider.RoleDenial](err); denied {
+		f.deleteErr = denial.Message()
+		return s.showOrganization(w, r, st, o, http.StatusForbidden, f)
+	}
+	if err != nil {
+		return err
+	}
+	redirect(w, "/admin/organizations?done=organization-deleted")
+	return nil
 }
 
 // addMember makes a user a member.

@@ -73,6 +73,8 @@ var apiErrors = []apiError{
 	{"getOrganization", "not_found", "all", "/organizations/nowhere", ""},
 	{"renameOrganization", "not_found", "all", "/organizations/nowhere", `{"name": "x"}`},
 	{"renameOrganization", "already_exists", "all", "/organizations/org_initech", `{"name": "Globex"}`},
+	{"deleteOrganization", "not_found", "all", "/organizations/nowhere", ""},
+	{"deleteOrganization", "not_permitted", "organizations:write", "/organizations/org_globex", ""},
 	{"listMembers", "not_found", "globex", "/organizations/org_initech/members", ""},
 	{"setMember", "not_found", "all", "/organizations/org_globex/members/nobody", `{}`},
 	{"setMember", "not_permitted", "organizations:write", "/organizations/org_globex/members/usr_ada", `{"role": "admin"}`},

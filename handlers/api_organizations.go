@@ -63,6 +63,12 @@ func (a apiServer) RenameOrganization(ctx context.Context, r api.RenameOrganizat
 	return api.RenameOrganization200JSONResponse(organizationOf(o)), nil
 }
 
+// DeleteOrganization removes an organization.
+func (a apiServer) DeleteOrganization(ctx context.Context, r api.DeleteOrganizationRequestObject) (api.DeleteOrganizationResponseObject, error) {
+	c := callOf(ctx)
+	return api.DeleteOrganization204Response{}, a.directoryOf(c).DeleteOrganization(ctx, r.OrganizationID, c.by(), time.Now())
+}
+
 // ListMembers lists the members of an organization.
 func (a apiServer) ListMembers(ctx context.Context, r api.ListMembersRequestObject) (api.ListMembersResponseObject, error) {
 	if err := reachesOrganization(ctx, r.OrganizationID); err != nil {

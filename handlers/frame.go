@@ -166,6 +166,7 @@ var notices = map[string]string{
 	"secret-dropped":       "The old secret is worth nothing any more.",
 	"organization-created": "The organization was created.",
 	"organization-renamed": "Renamed.",
+	"organization-deleted": "The organization was deleted.",
 	"member-added":         "Added.",
 	"member-changed":       "Saved.",
 	"member-removed":       "Removed.",

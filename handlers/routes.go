@@ -135,6 +135,7 @@ func consoleRoutes() []consoleRoute {
 		{"GET /admin/organizations", "users:read", true, false, (*Server).organizations},
 		{"POST /admin/organizations", "organizations:write", false, false, (*Server).newOrganization},
 		{"GET /admin/organizations/{organization}", "users:read", true, false, (*Server).organization},
+		{"POST /admin/organizations/{organization}/delete", "organizations:write", false, false, (*Server).deleteOrganization},
 		{"POST /admin/organizations/{organization}", "organizations:write", true, false, (*Server).renameOrganization},
 		{"POST /admin/organizations/{organization}/members", "organizations:write", true, false, (*Server).addMember},
 		{"GET /admin/organizations/{organization}/members/{user}", "organizations:write", true, false, (*Server).memberForm},

@@ -57,6 +57,8 @@ func consoleActions() map[string]consoleAction {
 		"/admin/organizations/{organization}/members/{user}":        {"password", "org_globex usr_ada", url.Values{"role": {"support"}}},
 		"/admin/organizations/{organization}/members/{user}/remove": {"remove_password", "org_globex usr_ada", nil},
 
+		"/admin/organizations/{organization}/delete":                {"delete_password", "org_globex", url.Values{"delete_id": {"org_globex"}}},
+
 		"/admin/users/new":               {"password", "", url.Values{"email": {"new@example.test"}}},
 		"/admin/users/import":            {"password", "", url.Values{"action": {"import"}, "file": {"email,name\nnew@example.test,New\n"}}},
 		"/admin/users/{id}/edit":         {"password", "usr_ada", url.Values{"email": {"ada@example.test"}}},

@@ -401,6 +401,9 @@ func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organizat
 			if !errors.Is(err, storage.ErrNotFound) {
 				return fmt.Errorf("organization %q: %w", taken, err)
 			}
+			if err := neverAgain(ctx, tx, taken); err != nil {
+				return err
+			}
 		}
 		if err := tx.CreateOrganization(ctx, o, now); err != nil {
 			return fmt.Errorf("organization %q: %w", o.Name, err)
@@ -409,6 +412,19 @@ func (d *Directory) CreateOrganization(ctx context.Context, o *storage.Organizat
 			Type: storage.EventOrganizationCreated, ActorID: by.By, OrganizationID: o.ID, Data: storage.Data{"name": o.Name},
 		}, storage.Private{}, by.Request, now)
 	})
+}
+
+// neverAgain keeps the ids of organizations that are gone from being ids or names of others:
+// clients, keys and rules may go on naming them.
+func neverAgain(ctx context.Context, tx *storage.Tx, name string) error {
+	gone, err := tx.OrganizationGone(ctx, name)
+	if err == nil && gone {
+		err = storage.ErrExists
+	}
+	if err != nil {
+		return fmt.Errorf("organization %q: %w", name, err)
+	}
+	return nil
 }
 
 // ValidateOrganization returns everything that is wrong with an organization, or nil.
@@ -539,6 +555,9 @@ func (d *Directory) RenameOrganization(ctx context.Context, id, name string, by 
 			return fmt.Errorf("organization %q: %w", name, storage.ErrExists)
 		} else if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("organization %q: %w", name, err)
+		}
+		if err := neverAgain(ctx, tx, name); err != nil {
+			return err
 		}
 		if err := tx.RenameOrganization(ctx, o.ID, name); err != nil {
 			return fmt.Errorf("organization %q: %w", id, err)

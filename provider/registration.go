@@ -243,7 +243,7 @@ func (r *Registration) Register(ctx context.Context, c *storage.Client, secret s
 		if err := freeIdentifier(ctx, tx, c.ID); err != nil {
 			return err
 		}
-		if err := knownOrganizations(ctx, tx, c); err != nil {
+		if err := knownOrganizations(ctx, tx, c, nil); err != nil {
 			return err
 		}
 		if c.RegisteredWith != "" && c.RegisteredWith != RegistrationOpen {
@@ -297,7 +297,7 @@ func (r *Registration) Update(ctx context.Context, c *storage.Client, by storage
 		if len(names) == 0 {
 			return nil
 		}
-		if err := knownOrganizations(ctx, tx, c); err != nil {
+		if err := knownOrganizations(ctx, tx, c, was.Organizations); err != nil {
 			return err
 		}
 		if err := tx.UpdateClient(ctx, c, by, now); err != nil {
@@ -456,8 +456,13 @@ func chooseSecret(c *storage.Client, given string) (string, error) {
 	return given, nil
 }
 
-func knownOrganizations(ctx context.Context, tx *storage.Tx, c *storage.Client) error {
+// knownOrganizations asks whether those that a client is limited to are there. One that it
+// was limited to before may be gone: other changes of the client do not widen it.
+func knownOrganizations(ctx context.Context, tx *storage.Tx, c *storage.Client, before storage.List) error {
 	for _, id := range c.Organizations {
+		if slices.Contains(before, id) {
+			continue
+		}
 		o, err := tx.Organization(ctx, id)
 		if err == nil && o.ID != id {
 			err = storage.ErrNotFound // a name

@@ -14,11 +14,12 @@ import (
 // RoleDenial says why somebody may not change what others may do.
 type RoleDenial string
 
-// The denials of CheckRoleChange and CheckNewMember.
+// The denials of CheckRoleChange, CheckNewMember and DeleteOrganization.
 const (
 	DenyOwnRole    RoleDenial = "own_role"
 	DenyMoreThanMe RoleDenial = "more_than_one_holds"
 	DenyReach      RoleDenial = "out_of_reach"
+	DenyDissolve   RoleDenial = "members_hold_more"
 )
 
 func (d RoleDenial) Error() string { return "role change denied: " + string(d) }
@@ -30,6 +31,8 @@ func (d RoleDenial) Message() string {
 		return "Nobody changes what they may do themselves."
 	case DenyMoreThanMe:
 		return "This role holds permissions that you do not hold there."
+	case DenyDissolve:
+		return "Its members hold permissions that you do not hold there, or it has API keys that you may not revoke."
 	default:
 		return "There is no such user."
 	}

@@ -76,6 +76,11 @@ func (q Queries) APIKeys(ctx context.Context, s APIKeySearch) ([]APIKey, bool, e
 
 // CreateAPIKey adds an API key. ErrReference: there is no such organization or client.
 func (tx *Tx) CreateAPIKey(ctx context.Context, k *APIKey) error {
+	if k.OrganizationID != nil {
+		if err := tx.holdOrganization(ctx, *k.OrganizationID); err != nil {
+			return err
+		}
+	}
 	return translate(tx.conn(ctx).Create(k).Error)
 }
 

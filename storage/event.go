@@ -53,6 +53,7 @@ const (
 	EventRoleDeleted            EventType = "role.deleted"
 	EventOrganizationCreated    EventType = "organization.created"
 	EventOrganizationUpdated    EventType = "organization.updated"
+	EventOrganizationDeleted    EventType = "organization.deleted"
 	EventMemberAdded            EventType = "organization.member_added"
 	EventMemberRemoved          EventType = "organization.member_removed"
 	EventClientCreated          EventType = "client.created"

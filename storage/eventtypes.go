@@ -33,6 +33,7 @@ func EventTypes() []EventType {
 		EventRoleDeleted,
 		EventOrganizationCreated,
 		EventOrganizationUpdated,
+		EventOrganizationDeleted,
 		EventMemberAdded,
 		EventMemberRemoved,
 		EventClientCreated,

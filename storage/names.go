@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Names are what ids are called now. What is gone has none.
+// Names are what ids are called now. What is gone has none, but for organizations, which
+// are no people: they go by what they were called last.
 type Names struct{ Users, Clients, Organizations map[string]string }
 
 // User returns what a user is called, or the id.
@@ -33,8 +34,9 @@ func (q Queries) NamesOf(ctx context.Context, users, clients, organizations []st
 		SELECT 'user' AS kind, id, CASE WHEN name <> '' THEN name WHEN email <> '' THEN email ELSE id END AS name FROM users WHERE id IN ?
 		UNION ALL SELECT 'user', id, name FROM api_keys WHERE id IN ?
 		UNION ALL SELECT 'client', id, name FROM clients WHERE id IN ?
-		UNION ALL SELECT 'organization', id, name FROM organizations WHERE id IN ?`,
-		distinct(users), distinct(users), distinct(clients), distinct(organizations)).Scan(&found).Error
+		UNION ALL SELECT 'organization', id, name FROM organizations WHERE id IN ?
+		UNION ALL SELECT 'organization', id, name FROM deleted_organizations WHERE id IN ?`,
+		distinct(users), distinct(users), distinct(clients), distinct(organizations), distinct(organizations)).Scan(&found).Error
 	of := map[string]map[string]string{"user": n.Users, "client": n.Clients, "organization": n.Organizations}
 	for _, f := range found {
 		of[f.Kind][f.ID] = f.Name

@@ -91,6 +91,9 @@ consents.created_at bigint NOT NULL
 consents.scope text NOT NULL
 consents.updated_at bigint NOT NULL
 consents.user_id text NOT NULL
+deleted_organizations.deleted_at bigint NOT NULL
+deleted_organizations.id text NOT NULL
+deleted_organizations.name text NOT NULL
 denied_tokens.expires_at bigint NOT NULL
 denied_tokens.id text NOT NULL
 events.actor_id text NOT NULL DEFAULT ''::text
@@ -400,7 +403,6 @@ webhooks.updated_at bigint NOT NULL
 webhooks.url text NOT NULL
 api_keys: api_keys_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 api_keys: api_keys_name_check CHECK ((name <> ''::text))
-api_keys: api_keys_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE
 api_keys: api_keys_pkey PRIMARY KEY (id)
 api_keys: api_keys_secret_hash_key UNIQUE (secret_hash)
 approvals: approvals_access_check CHECK ((access = ANY (ARRAY['read_only'::text, 'full'::text])))
@@ -432,6 +434,7 @@ clients: clients_userinfo_signed_response_alg_check CHECK ((userinfo_signed_resp
 consents: consents_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 consents: consents_pkey PRIMARY KEY (user_id, client_id)
 consents: consents_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+deleted_organizations: deleted_organizations_pkey PRIMARY KEY (id)
 denied_tokens: denied_tokens_pkey PRIMARY KEY (id)
 events: events_pkey PRIMARY KEY (id)
 events: events_position_check CHECK (("position" >= 0))
@@ -543,6 +546,7 @@ CREATE UNIQUE INDEX client_holders_pkey ON public.client_holders USING btree (cl
 CREATE INDEX clients_name ON public.clients USING btree (name, id);
 CREATE UNIQUE INDEX clients_pkey ON public.clients USING btree (id);
 CREATE UNIQUE INDEX consents_pkey ON public.consents USING btree (user_id, client_id);
+CREATE UNIQUE INDEX deleted_organizations_pkey ON public.deleted_organizations USING btree (id);
 CREATE INDEX denied_tokens_expiry ON public.denied_tokens USING btree (expires_at);
 CREATE UNIQUE INDEX denied_tokens_pkey ON public.denied_tokens USING btree (id);
 CREATE INDEX events_actor ON public.events USING btree (actor_id, "time", id) WHERE ((actor_id <> ''::text) AND ("position" IS NOT NULL));

@@ -1,9 +1,9 @@
-CREATE TABLE api_keys (
+CREATE TABLE "api_keys" (
     id              TEXT PRIMARY KEY,
     secret_hash     BLOB NOT NULL UNIQUE,
     name            TEXT NOT NULL CHECK (name <> ''),
     permissions     TEXT NOT NULL,
-    organization_id TEXT REFERENCES organizations (id) ON DELETE CASCADE,
+    organization_id TEXT,
     client_id       TEXT REFERENCES clients (id) ON DELETE CASCADE,
     created_by      TEXT NOT NULL DEFAULT '',
     created_at      INTEGER NOT NULL,
@@ -96,6 +96,11 @@ CREATE TABLE consents (
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (user_id, client_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE deleted_organizations (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    deleted_at INTEGER NOT NULL
+) STRICT;
 CREATE TABLE denied_tokens (
     id         TEXT PRIMARY KEY,
     expires_at INTEGER NOT NULL

@@ -28,6 +28,8 @@ type OrganizationPage struct {
 	Page
 	ID, Name     string
 	MayWrite     bool
+	MayDelete    bool
+	Delete       Form
 	Query        string
 	Rows         []MemberRow
 	Newer, Older string // the pages before and after this one

@@ -108,8 +108,15 @@ func clientSamples() map[string]any {
 		"console_organizations_none":   OrganizationsPage{Page: framed("")},
 		"console_organizations_nobody": OrganizationsPage{Page: framed(""), Query: "x"},
 		"console_organization": OrganizationPage{
-			Page: framed(""), ID: "org_1", Name: "Globex", MayWrite: true, Rename: name, Add: add, Newer: "/admin/organizations/org_1?before=y",
+			Page: framed(""), ID: "org_1", Name: "Globex", MayWrite: true, MayDelete: true, Delete: Form{Action: "/admin/organizations/org_1/delete"}, Rename: name, Add: add, Newer: "/admin/organizations/org_1?before=y",
 			Rows: []MemberRow{{ID: "usr_1", Name: "Ada Lovelace", Email: "ada@globex.example", Role: "support", Disabled: true}, {ID: "usr_2", Name: "Grace", Email: "grace@globex.example"}},
+		},
+		"console_organization_delete": OrganizationPage{
+			Page: framed(""), ID: "org_1", Name: "Globex", MayWrite: true, MayDelete: true, Rename: name, Add: add,
+			Delete: Form{Action: "/admin/organizations/org_1/delete", Groups: []FieldGroup{{Fields: []Field{
+				{Name: "delete_id", Label: "Its id", Value: "Globex", Error: "Type the id of this organization to delete it."},
+				{Kind: FieldPassword, Name: "delete_password", Label: "Your password", Error: "The password is not right."},
+			}}}},
 		},
 		"console_organization_none":   OrganizationPage{Page: framed(""), ID: "org_1", Name: "Globex"},
 		"console_organization_nobody": OrganizationPage{Page: framed(""), ID: "org_1", Name: "Globex", Query: "x"},

@@ -219,6 +219,7 @@ func TestExitCodes(t *testing.T) {
 		{"client delete nothing", exitFailure, `client "nothing"`},
 		{"org rename nowhere Hooli", exitFailure, `organization "nowhere"`},
 		{"org remove-member nowhere nobody", exitFailure, `user "nobody"`},
+		{"org delete nowhere", exitFailure, `organization "nowhere"`},
 		{"client drop-secret nothing", exitFailure, `client "nothing"`},
 		{"client rotate-secret nothing", exitFailure, `client "nothing"`},
 		{"client create --id x --redirect-uri http://x.test/", exitFailure, "redirect_uri"},
@@ -335,6 +336,9 @@ func TestUserCommands(t *testing.T) {
 	s.ok("org", "remove-member", "Globex", "usr_ada")
 	want(t, "renamed", s.object("org", "rename", "Globex", "Hooli")["name"], "Hooli")
 	s.ok("org", "rename", "Hooli", "Globex")
+	s.ok("org", "create", "Gone", "--id", "org_gone")
+	s.ok("org", "delete", "Gone")
+	want(t, "organizations after one was deleted", len(s.list("org", "list")), 2)
 	s.ok("org", "add-member", "Globex", "ada@globex.test", "--role", "auditor")
 
 	bob := s.object("user", "create", "--email", "bob@initech.test")
@@ -375,7 +379,7 @@ func TestUserCommands(t *testing.T) {
 		}
 	}
 	want(t, "events", types, map[string]int{
-		"key.created": 3, "organization.created": 2, "organization.updated": 2, "organization.member_added": 3, "organization.member_removed": 1, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
+		"key.created": 3, "organization.created": 3, "organization.deleted": 1, "organization.updated": 2, "organization.member_added": 3, "organization.member_removed": 1, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
 		"role.created": 2, "role.deleted": 1, "user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
 	})
 }

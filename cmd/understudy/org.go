@@ -16,7 +16,7 @@ import (
 
 func newOrgCmd() *cobra.Command {
 	return group("org", "Organizations whose members use applications together",
-		newOrgCreateCmd(), newOrgListCmd(), newOrgRenameCmd(), newOrgAddMemberCmd(), newOrgRemoveMemberCmd())
+		newOrgCreateCmd(), newOrgListCmd(), newOrgRenameCmd(), newOrgDeleteCmd(), newOrgAddMemberCmd(), newOrgRemoveMemberCmd())
 }
 
 type orgRecord struct {
@@ -114,4 +114,21 @@ func newOrgRenameCmd() *cobra.Command {
 			})
 		},
 	})
+}
+
+func newOrgDeleteCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ORG", Short: "Delete an organization; its members stay users", Args: named("ORG"),
+		Long: `Delete an organization. Its members stay users, without the roles that they held in it. Its API keys are revoked, what runs in it or only because of it ends, and clients
+that are limited to it let nobody in by way of it. Its id is never given again.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
+				o, err := findOrganization(ctx, store, args[0])
+				if err != nil {
+					return err
+				}
+				return provider.NewDirectory(store).DeleteOrganization(ctx, o.ID, operator(), time.Now())
+			})
+		},
+	}
 }
