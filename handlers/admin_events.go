@@ -279,6 +279,7 @@ var eventLabels = map[storage.EventType]string{
 	storage.EventUserRoleRevoked:        "Role revoked",
 	storage.EventUserPasswordChanged:    "Password changed",
 	storage.EventRoleCreated:            "Role created",
+	storage.EventRoleUpdated:            "Role changed",
 	storage.EventRoleDeleted:            "Role deleted",
 	storage.EventOrganizationCreated:    "Organization created",
 	storage.EventOrganizationUpdated:    "Organization changed",

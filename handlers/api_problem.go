@@ -188,6 +188,7 @@ var problemsOf = []struct {
 	{provider.ErrMoreThanHeld, "not_permitted", "Nobody hands on permissions that they do not hold themselves.", 0},
 	{provider.ErrMayNotChange, "not_permitted", "They have rights that the caller does not have, or belong where it may not change anybody.", 0},
 	{provider.ErrBuiltInRole, "conflict", "It is built in.", 0},
+	{provider.ErrLastAdministrator, "conflict", "Nobody would be left who may give roles.", 0},
 	{provider.ErrRoleHeld, "conflict", "Somebody holds it. Take it from them first.", 0},
 	{provider.ErrNoSecret, "conflict", "It has no secret.", 0},
 	{provider.ErrTooManyWebhooks, "conflict", "There are as many webhooks as there may be. Delete one first.", 0},

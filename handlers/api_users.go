@@ -272,6 +272,20 @@ func (a apiServer) CreateRole(ctx context.Context, r api.CreateRoleRequestObject
 	return api.CreateRole201JSONResponse{Body: roleShown(*made), Headers: api.CreateRole201ResponseHeaders{Location: a.at("roles", made.Name)}}, nil
 }
 
+// ChangeRole changes what a role permits.
+func (a apiServer) ChangeRole(ctx context.Context, r api.ChangeRoleRequestObject) (api.ChangeRoleResponseObject, error) {
+	c := callOf(ctx)
+	permissions := storage.List{}
+	for _, p := range r.Body.Permissions {
+		permissions = append(permissions, string(p))
+	}
+	role, err := a.directoryOf(c).ChangeRole(ctx, r.Role, permissions, c.by(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return api.ChangeRole200JSONResponse(roleShown(*role)), nil
+}
+
 // DeleteRole removes a role that nobody holds.
 func (a apiServer) DeleteRole(ctx context.Context, r api.DeleteRoleRequestObject) (api.DeleteRoleResponseObject, error) {
 	c := callOf(ctx)

@@ -205,6 +205,7 @@ var consoleSections = []struct{ label, url string }{
 	{"Overview", "/admin"},
 	{"Users", "/admin/users"},
 	{"Organizations", "/admin/organizations"},
+	{"Roles", "/admin/roles"},
 	{"Applications", "/admin/clients"},
 	{"Acting as others", "/admin/impersonations"},
 	{"Policy", "/admin/policies"},

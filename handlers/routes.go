@@ -132,6 +132,11 @@ func consoleRoutes() []consoleRoute {
 		{"POST /admin/clients/{client}/delete", "clients:write", false, false, (*Server).deleteClient},
 		{"POST /admin/clients/{client}/test-logout", "clients:write", false, false, (*Server).testLogout},
 
+		{"GET /admin/roles", readUsers, false, false, (*Server).roles},
+		{"POST /admin/roles", writeUsers, false, false, (*Server).newRole},
+		{"GET /admin/roles/{role}", readUsers, false, false, (*Server).roleShown},
+		{"POST /admin/roles/{role}", writeUsers, false, false, (*Server).changeRole},
+		{"POST /admin/roles/{role}/delete", writeUsers, false, false, (*Server).deleteRole},
 		{"GET /admin/organizations", "users:read", true, false, (*Server).organizations},
 		{"POST /admin/organizations", "organizations:write", false, false, (*Server).newOrganization},
 		{"GET /admin/organizations/{organization}", "users:read", true, false, (*Server).organization},

@@ -57,7 +57,11 @@ func consoleActions() map[string]consoleAction {
 		"/admin/organizations/{organization}/members/{user}":        {"password", "org_globex usr_ada", url.Values{"role": {"support"}}},
 		"/admin/organizations/{organization}/members/{user}/remove": {"remove_password", "org_globex usr_ada", nil},
 
-		"/admin/organizations/{organization}/delete":                {"delete_password", "org_globex", url.Values{"delete_id": {"org_globex"}}},
+		"/admin/organizations/{organization}/delete": {"delete_password", "org_globex", url.Values{"delete_id": {"org_globex"}}},
+
+		"/admin/roles":               {"password", "", url.Values{"name": {"second-line"}, "permissions.users:read": {"on"}}},
+		"/admin/roles/{role}":        {"password", "first-line", url.Values{"permissions.users:read": {"on"}}},
+		"/admin/roles/{role}/delete": {"delete_password", "first-line", nil},
 
 		"/admin/users/new":               {"password", "", url.Values{"email": {"new@example.test"}}},
 		"/admin/users/import":            {"password", "", url.Values{"action": {"import"}, "file": {"email,name\nnew@example.test,New\n"}}},
@@ -173,6 +177,7 @@ func furnish(t testing.TB, idp *idptest.IDP) map[string]string {
 	now := time.Now()
 	fourEyes(t, idp)
 	fourEyes(t, idp) // there are two versions
+	withRole(t, idp, "impersonation:start")
 	registration, by := provider.NewRegistration(idp.Store), storage.Cause{}
 	for _, id := range []string{"shop", "shut"} {
 		addClient(t, idp, id, func(c *storage.Client) {

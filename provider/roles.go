@@ -86,20 +86,32 @@ var (
 // roleName is lower case, so that none passes for another.
 var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// CreateRole adds a role, for good: to let people do something else they are given
-// another. One without permissions is for the rules of the policy to ask about.
-// storage.ErrExists: there is one. A RoleDenial: it holds more than whoever makes it.
-func (d *Directory) CreateRole(ctx context.Context, r *storage.Role, by storage.Cause, now time.Time) error {
+// validateRole returns everything that is wrong with a role, or nil. It puts its
+// permissions in order.
+func validateRole(r *storage.Role) error {
 	var p problems
 	p.unless(roleName.MatchString(r.Name), "name %q: want 1 to 64 lower-case letters, digits and . _ -, beginning with a letter or digit", r.Name)
 	p.subset("permissions", r.Permissions, permissions)
 	if err := p.err(); err != nil {
 		return err
 	}
-	r.Permissions, r.BuiltIn = slices.Compact(slices.Sorted(slices.Values(r.Permissions))), false
-	if r.Permissions == nil {
-		r.Permissions = storage.List{}
+	r.Permissions = inOrder(r.Permissions)
+	return nil
+}
+
+// inOrder returns the permissions of a role, each once; never nil.
+func inOrder(permits storage.List) storage.List {
+	return append(storage.List{}, slices.Compact(slices.Sorted(slices.Values(permits)))...)
+}
+
+// CreateRole adds a role. One without permissions is for the rules of the policy to ask
+// about.
+// storage.ErrExists: there is one. A RoleDenial: it holds more than whoever makes it.
+func (d *Directory) CreateRole(ctx context.Context, r *storage.Role, by storage.Cause, now time.Time) error {
+	if err := validateRole(r); err != nil {
+		return err
 	}
+	r.BuiltIn = false
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
 		if err := d.mayMake(ctx, tx, r.Permissions); err != nil {
 			return err
@@ -115,18 +127,14 @@ func (d *Directory) CreateRole(ctx context.Context, r *storage.Role, by storage.
 // storage.ErrNotFound: there is none. ErrBuiltInRole, ErrRoleHeld.
 func (d *Directory) DeleteRole(ctx context.Context, name string, by storage.Cause, now time.Time) error {
 	return d.store.Write(ctx, func(tx *storage.Tx) error {
-		roles, err := tx.Roles(ctx)
+		was, err := roleNamed(ctx, tx, name)
 		if err != nil {
-			return fmt.Errorf("load roles: %w", err)
-		}
-		i := slices.IndexFunc(roles, func(r storage.Role) bool { return r.Name == name })
-		if i < 0 {
-			return fmt.Errorf("role %q: %w", name, storage.ErrNotFound)
-		}
-		if err := d.mayMake(ctx, tx, roles[i].Permissions); err != nil {
 			return err
 		}
-		if roles[i].BuiltIn {
+		if err := d.mayMake(ctx, tx, was.Permissions); err != nil {
+			return err
+		}
+		if was.BuiltIn {
 			return fmt.Errorf("role %q: %w", name, ErrBuiltInRole)
 		}
 		if err := tx.DeleteRole(ctx, name); errors.Is(err, storage.ErrReference) {
@@ -134,7 +142,7 @@ func (d *Directory) DeleteRole(ctx context.Context, name string, by storage.Caus
 		} else if err != nil {
 			return fmt.Errorf("role %q: %w", name, err)
 		}
-		return recordKind(ctx, tx, storage.EventRoleDeleted, roles[i], by, now)
+		return recordKind(ctx, tx, storage.EventRoleDeleted, *was, by, now)
 	})
 }
 

@@ -50,6 +50,7 @@ const (
 	EventUserRoleRevoked        EventType = "user.role_revoked"
 	EventUserPasswordChanged    EventType = "user.password_changed"
 	EventRoleCreated            EventType = "role.created"
+	EventRoleUpdated            EventType = "role.updated"
 	EventRoleDeleted            EventType = "role.deleted"
 	EventOrganizationCreated    EventType = "organization.created"
 	EventOrganizationUpdated    EventType = "organization.updated"

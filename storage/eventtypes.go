@@ -30,6 +30,7 @@ func EventTypes() []EventType {
 		EventUserRoleRevoked,
 		EventUserPasswordChanged,
 		EventRoleCreated,
+		EventRoleUpdated,
 		EventRoleDeleted,
 		EventOrganizationCreated,
 		EventOrganizationUpdated,

@@ -96,7 +96,7 @@ func samples() map[string]any {
 
 		"formpost": FormPostPage{Action: "https://billing.acme.example/callback", Fields: []HiddenField{{"code", "c1"}, {"state", "s1"}}, Nonce: "n0nce"},
 	}
-	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), approvalSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples(), policySamples(), webhookSamples(), apiKeySamples()} {
+	for _, more := range []map[string]any{deliverySamples(), impersonationSamples(), approvalSamples(), clientSamples(), accountSamples(), userSamples(), eventsSamples(), policySamples(), webhookSamples(), apiKeySamples(), roleSamples()} {
 		maps.Copy(all, more)
 	}
 	return all

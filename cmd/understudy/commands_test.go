@@ -300,6 +300,8 @@ func TestUserCommands(t *testing.T) {
 	want(t, "organizations", len(s.list("org", "list")), 2)
 
 	want(t, "role", s.object("role", "create", "first-line", "--permission", "users:read,impersonation:start")["permissions"], "[impersonation:start users:read]")
+	want(t, "role changed", s.object("role", "update", "first-line", "--permission", "users:read")["permissions"], "[users:read]")
+	want(t, "role that permits nothing", s.object("role", "update", "first-line", "--permission", "")["permissions"], "[]")
 	s.ok("role", "create", "contractor")
 	want(t, "roles", len(s.list("role", "list")), 6)
 	s.ok("role", "delete", "contractor")
@@ -380,7 +382,7 @@ func TestUserCommands(t *testing.T) {
 	}
 	want(t, "events", types, map[string]int{
 		"key.created": 3, "organization.created": 3, "organization.deleted": 1, "organization.updated": 2, "organization.member_added": 3, "organization.member_removed": 1, "user.created": 2, "user.disabled": 1, "user.enabled": 1,
-		"role.created": 2, "role.deleted": 1, "user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
+		"role.created": 2, "role.updated": 2, "role.deleted": 1, "user.password_changed": 1, "user.role_granted": 5, "user.role_revoked": 3, "user.updated": 2,
 	})
 }
 

@@ -272,11 +272,17 @@ func deliveryPages(b *tab, d *demo, visit func(b *tab, name string)) {
 		"console-acted": "/admin/impersonations/past", "console-refused": "/admin/impersonations/denied", "console-requests": "/admin/impersonations/requests",
 		"console-clients": "/admin/clients", "console-client": "/admin/clients/" + demoClient, "console-client-new": "/admin/clients/new",
 		"console-client-settings": "/admin/clients/" + demoClient + "/settings", "console-client-acting": "/admin/clients/" + demoClient + "/acting",
-		"console-organizations": "/admin/organizations", "console-organization": "/admin/organizations/org_globex",
+		"console-organizations": "/admin/organizations", "console-organization": "/admin/organizations/org_globex", "console-roles": "/admin/roles", "console-role-built-in": "/admin/roles/support",
 	} {
 		b.open(d.providerURL+path, "main h1")
 		visit(b, name)
 	}
+	b.open(d.providerURL+"/admin/roles", "#role-form")
+	b.write("#name", "first-line")
+	b.click(`[name="permissions.users:read"]`)
+	b.click("#role-submit")
+	b.see("#delete-form")
+	visit(b, "console-role")
 	b.open(d.providerURL+"/admin/impersonations/past", "table")
 	b.click("tbody a")
 	b.see("main .facts")

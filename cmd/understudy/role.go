@@ -15,7 +15,7 @@ import (
 )
 
 func newRoleCmd() *cobra.Command {
-	return group("role", "What people may do, by name", newRoleCreateCmd(), newRoleListCmd(), newRoleDeleteCmd())
+	return group("role", "What people may do, by name", newRoleCreateCmd(), newRoleListCmd(), newRoleUpdateCmd(), newRoleDeleteCmd())
 }
 
 type roleRecord struct {
@@ -65,6 +65,26 @@ func newRoleListCmd() *cobra.Command {
 			})
 		},
 	})
+}
+
+func newRoleUpdateCmd() *cobra.Command {
+	var permissions []string
+	cmd := jsonFlag(&cobra.Command{
+		Use: "update NAME", Short: "Change what a role permits, for everybody who holds it, at once", Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd, func(ctx context.Context, store *storage.Store, _ *config.Config) error {
+				r, err := provider.NewDirectory(store).ChangeRole(ctx, args[0], permissions, operator(), time.Now())
+				if err != nil {
+					return err
+				}
+				shown := roleRecordOf(*r)
+				return show(cmd, shown, func(w io.Writer) error { return record(w, shown) })
+			})
+		},
+	})
+	cmd.Flags().StringSliceVar(&permissions, "permission", nil, `all that its holders may do from now on, also several times; "" is nothing`)
+	cobra.CheckErr(cmd.MarkFlagRequired("permission"))
+	return cmd
 }
 
 func newRoleDeleteCmd() *cobra.Command {

@@ -1866,6 +1866,12 @@ type Role struct {
 	Permissions []Permission `json:"permissions"`
 }
 
+// RoleChanges Example: {"permissions":["users:read","impersonation:start"]}
+type RoleChanges struct {
+	// Permissions All of what it permits from now on.
+	Permissions []Permission `json:"permissions"`
+}
+
 // RoleGrant Example: {"organization_id":"org_globex","role":"support"}
 type RoleGrant struct {
 	OrganizationID *ID    `json:"organization_id,omitempty"`
@@ -2747,6 +2753,9 @@ type ValidatePolicyJSONRequestBody = PolicyRules
 // CreateRoleJSONRequestBody defines body for CreateRole for application/json ContentType.
 type CreateRoleJSONRequestBody = NewRole
 
+// ChangeRoleJSONRequestBody defines body for ChangeRole for application/json ContentType.
+type ChangeRoleJSONRequestBody = RoleChanges
+
 // UpdateSettingsJSONRequestBody defines body for UpdateSettings for application/json ContentType.
 type UpdateSettingsJSONRequestBody = SettingsChanges
 
@@ -3342,8 +3351,8 @@ type ClientInterface interface {
 
 	// CreateRoleWithBody Add a role
 	//
-	// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-	// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+	// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+	// hold themselves.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3352,8 +3361,8 @@ type ClientInterface interface {
 
 	// CreateRole Add a role
 	//
-	// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-	// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+	// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+	// hold themselves.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3371,6 +3380,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /roles/{role} (the `GetRole` operationId).
 	GetRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeRoleWithBody Change what a role permits
+	//
+	// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+	// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+	ChangeRoleWithBody(ctx context.Context, role RoleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeRole Change what a role permits
+	//
+	// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+	// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+	ChangeRole(ctx context.Context, role RoleName, body ChangeRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSettings Show the settings
 	//
@@ -4737,8 +4766,8 @@ func (c *Client) ListRoles(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // CreateRoleWithBody Add a role
 //
-// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+// hold themselves.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4757,8 +4786,8 @@ func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParam
 
 // CreateRole Add a role
 //
-// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+// hold themselves.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4797,6 +4826,46 @@ func (c *Client) DeleteRole(ctx context.Context, role RoleName, reqEditors ...Re
 // Corresponds with GET /roles/{role} (the `GetRole` operationId).
 func (c *Client) GetRole(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRoleRequest(c.Server, role)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeRoleWithBody Change what a role permits
+//
+// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+func (c *Client) ChangeRoleWithBody(ctx context.Context, role RoleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeRoleRequestWithBody(c.Server, role, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeRole Change what a role permits
+//
+// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+func (c *Client) ChangeRole(ctx context.Context, role RoleName, body ChangeRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeRoleRequest(c.Server, role, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7919,6 +7988,53 @@ func NewGetRoleRequest(server string, role RoleName) (*http.Request, error) {
 	return req, nil
 }
 
+// NewChangeRoleRequest calls the generic ChangeRole builder with application/json body
+func NewChangeRoleRequest(server string, role RoleName, body ChangeRoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeRoleRequestWithBody(server, role, "application/json", bodyReader)
+}
+
+// NewChangeRoleRequestWithBody constructs an http.Request for the ChangeRole method, with any body, and a specified content type
+func NewChangeRoleRequestWithBody(server string, role RoleName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "role", role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetSettingsRequest constructs an http.Request for the GetSettings method
 func NewGetSettingsRequest(server string) (*http.Request, error) {
 	var err error
@@ -10311,8 +10427,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateRoleWithBodyWithResponse Add a role
 	//
-	// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-	// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+	// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+	// hold themselves.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10321,8 +10437,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateRoleWithResponse Add a role
 	//
-	// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-	// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+	// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+	// hold themselves.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10344,6 +10460,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /roles/{role} (the `GetRole` operationId).
 	GetRoleWithResponse(ctx context.Context, role RoleName, reqEditors ...RequestEditorFn) (*GetRoleResponse, error)
+
+	// ChangeRoleWithBodyWithResponse Change what a role permits
+	//
+	// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+	// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+	ChangeRoleWithBodyWithResponse(ctx context.Context, role RoleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeRoleResponse, error)
+
+	// ChangeRoleWithResponse Change what a role permits
+	//
+	// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+	// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+	ChangeRoleWithResponse(ctx context.Context, role RoleName, body ChangeRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeRoleResponse, error)
 
 	// GetSettingsWithResponse Show the settings
 	//
@@ -12763,6 +12899,13 @@ func (r CreateOrganizationResponse) ContentType() string {
 	return ""
 }
 
+// DeleteOrganizationResponse204Headers the declared response headers of an HTTP 204 response for DeleteOrganization
+type DeleteOrganizationResponse204Headers struct {
+	RateLimit       string
+	RateLimitPolicy string
+	XRequestID      string
+}
+
 // DeleteOrganizationResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteOrganization
 type DeleteOrganizationResponseDefaultHeaders struct {
 	Allow              *string
@@ -12779,6 +12922,8 @@ type DeleteOrganizationResponse struct {
 	HTTPResponse *http.Response
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteOrganizationResponse204Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *DeleteOrganizationResponseDefaultHeaders
 }
@@ -13849,6 +13994,76 @@ func (r GetRoleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeRoleResponse200Headers the declared response headers of an HTTP 200 response for ChangeRole
+type ChangeRoleResponse200Headers struct {
+	RateLimit       string
+	RateLimitPolicy string
+	XRequestID      string
+}
+
+// ChangeRoleResponseDefaultHeaders the declared response headers of an HTTP default response for ChangeRole
+type ChangeRoleResponseDefaultHeaders struct {
+	Allow              *string
+	IdempotentReplayed *string
+	RateLimit          *string
+	RateLimitPolicy    *string
+	RetryAfter         *int
+	WWWAuthenticate    *string
+	XRequestID         string
+}
+
+type ChangeRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ChangeRoleResponse200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ChangeRoleResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeRoleResponse) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeRoleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17299,8 +17514,8 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, reqEdit
 
 // CreateRoleWithBodyWithResponse Add a role
 //
-// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+// hold themselves.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17315,8 +17530,8 @@ func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context
 
 // CreateRoleWithResponse Add a role
 //
-// It stays as it is made: to let people do something else, grant them another. One without permissions is for the rules of
-// the policy to ask about. Nobody makes a role with permissions that they do not hold themselves.
+// One without permissions is for the rules of the policy to ask about. Nobody makes a role with permissions that they do not
+// hold themselves.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17355,6 +17570,38 @@ func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, role Role
 		return nil, err
 	}
 	return ParseGetRoleResponse(rsp)
+}
+
+// ChangeRoleWithBodyWithResponse Change what a role permits
+//
+// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+func (c *ClientWithResponses) ChangeRoleWithBodyWithResponse(ctx context.Context, role RoleName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeRoleResponse, error) {
+	rsp, err := c.ChangeRoleWithBody(ctx, role, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeRoleResponse(rsp)
+}
+
+// ChangeRoleWithResponse Change what a role permits
+//
+// For everybody who holds it, at once: impersonations that this forbids end. `not_permitted`: the caller lacks something that the
+// role permits before or after. `conflict`: it is built in, or nobody would be left who may give roles.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /roles/{role} (the `ChangeRole` operationId).
+func (c *ClientWithResponses) ChangeRoleWithResponse(ctx context.Context, role RoleName, body ChangeRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeRoleResponse, error) {
+	rsp, err := c.ChangeRole(ctx, role, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeRoleResponse(rsp)
 }
 
 // GetSettingsWithResponse Show the settings
@@ -21373,6 +21620,30 @@ func ParseDeleteOrganizationResponse(rsp *http.Response) (*DeleteOrganizationRes
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteOrganizationResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
 	case true:
 		var headers DeleteOrganizationResponseDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -23061,6 +23332,118 @@ func ParseGetRoleResponse(rsp *http.Response) (*GetRoleResponse, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers GetRoleResponseDefaultHeaders
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = &value
+		}
+		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotentReplayed = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeRoleResponse parses an HTTP response from a ChangeRoleWithResponse call
+func ParseChangeRoleResponse(rsp *http.Response) (*ChangeRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ChangeRoleResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ChangeRoleResponseDefaultHeaders
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
