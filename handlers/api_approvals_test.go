@@ -181,6 +181,22 @@ func TestApprovalByWhoHoldsTheClient(t *testing.T) {
 				wantStatus(t, "change", w, http.StatusOK)
 				return token
 			}, http.StatusForbidden},
+			"a key of a client that the actor registered, which is gone": {func() string {
+				id, secret := registered(actors)
+				w := idp.API(t, as(id, secret), http.MethodPost, "/api-keys", object{"name": "left behind", "permissions": []string{"impersonation:approve"}})
+				wantStatus(t, "make a key", w, http.StatusCreated)
+				wantStatus(t, "delete", idp.API(t, actors, http.MethodDelete, "/clients/"+id, nil), http.StatusNoContent)
+				return str(t, w.JSON(t), "secret")
+			}, http.StatusForbidden},
+			"a key of a key of the actor, which went with its client": {func() string {
+				id, _ := unheld()
+				w := idp.API(t, actors, http.MethodPost, "/api-keys", object{"name": "stands in", "client_id": id, "permissions": []string{"apikeys:write", "impersonation:approve"}})
+				wantStatus(t, "make a key", w, http.StatusCreated)
+				w = idp.API(t, str(t, w.JSON(t), "secret"), http.MethodPost, "/api-keys", object{"name": "left behind", "permissions": []string{"impersonation:approve"}})
+				wantStatus(t, "make a key", w, http.StatusCreated)
+				wantStatus(t, "delete", idp.API(t, actors, http.MethodDelete, "/clients/"+id, nil), http.StatusNoContent)
+				return str(t, w.JSON(t), "secret")
+			}, http.StatusForbidden},
 			"a client that the actor renamed": {func() string {
 				id, secret := unheld()
 				wantStatus(t, "change", idp.API(t, actors, http.MethodPatch, "/clients/"+id, object{"client_name": "Another"}), http.StatusOK)

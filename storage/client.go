@@ -196,8 +196,9 @@ func (tx *Tx) CreateClient(ctx context.Context, c *Client, now time.Time) error 
 	return translate(tx.conn(ctx).Create(c).Error)
 }
 
-// HoldClient notes that somebody may know what a client authenticates with. An empty
-// holder is an operator, of whom nothing is noted.
+// HoldClient notes that somebody may know what a client authenticates with. It is kept when
+// the client is deleted: nobody hides behind what it has made. Another client that gets
+// its id has these holders, too. An empty holder is an operator, of whom nothing is noted.
 func (tx *Tx) HoldClient(ctx context.Context, clientID, holder string) error {
 	if holder == "" {
 		return nil
@@ -246,11 +247,22 @@ func (tx *Tx) DeleteClient(ctx context.Context, id string, by Cause, now time.Ti
 	if err := tx.dropNotices(ctx, id, now); err != nil {
 		return err
 	}
+	if err := tx.keepMakers(ctx, id); err != nil {
+		return err
+	}
 	res := tx.conn(ctx).Exec(`DELETE FROM clients WHERE id = ?`, id)
 	if res.Error == nil && res.RowsAffected == 0 {
 		return ErrNotFound
 	}
 	return translate(res.Error)
+}
+
+// keepMakers keeps who made the API keys that stand in for a client and go with it: they may
+// have made others.
+func (tx *Tx) keepMakers(ctx context.Context, clientID string) error {
+	_, err := tx.exec(ctx, `INSERT INTO client_holders (client_id, holder_id) SELECT id, created_by FROM api_keys
+		WHERE client_id = ? AND created_by <> '' ON CONFLICT DO NOTHING`, clientID)
+	return err
 }
 
 // revokeClient ends what a client was granted and what it holds for itself.

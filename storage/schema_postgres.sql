@@ -416,7 +416,6 @@ approvals: approvals_pkey PRIMARY KEY (id)
 approvals: approvals_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text, 'withdrawn'::text, 'used'::text])))
 approvals: approvals_subject_id_fkey FOREIGN KEY (subject_id) REFERENCES users(id)
 checkpoints: checkpoints_pkey PRIMARY KEY (size)
-client_holders: client_holders_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE
 client_holders: client_holders_holder_id_check CHECK ((holder_id <> ''::text))
 client_holders: client_holders_pkey PRIMARY KEY (client_id, holder_id)
 clients: clients_access_token_format_check CHECK ((access_token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))

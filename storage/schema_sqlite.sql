@@ -43,8 +43,8 @@ CREATE TABLE checkpoints (
     note       TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE client_holders (
-    client_id TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+CREATE TABLE "client_holders" (
+    client_id TEXT NOT NULL,
     holder_id TEXT NOT NULL CHECK (holder_id <> ''),
     PRIMARY KEY (client_id, holder_id)
 ) STRICT, WITHOUT ROWID;
