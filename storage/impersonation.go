@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -286,13 +287,14 @@ func (tx *Tx) endImpersonations(ctx context.Context, f ImpersonationFilter, by C
 }
 
 // lockRunning returns those that have not ended, and on PostgreSQL keeps others
-// from ending them first.
+// from ending them first. In the order of the index of these: by id, SQLite would look
+// through all that ever ended.
 func (tx *Tx) lockRunning(db *gorm.DB) ([]Impersonation, error) {
 	if tx.dialect == Postgres {
 		db = forUpdate(db)
 	}
 	var running []Impersonation
-	err := db.Where("ended_at = 0").Order("id").Find(&running).Error
+	err := db.Where("ended_at = 0").Order("started_at, id").Find(&running).Error
 	return running, translate(err)
 }
 
@@ -306,15 +308,15 @@ func (tx *Tx) end(ctx context.Context, running []Impersonation, by Cause, now ti
 			stopped = append(stopped, i)
 		}
 	}
-	if err := tx.endAll(ctx, stopped, EventImpersonationStopped, by, now); err != nil {
+	if err := tx.endAll(ctx, stopped, EventImpersonationStopped, strconv.FormatInt(int64(At(now)), 10), by, now); err != nil {
 		return err
 	}
-	return tx.endAll(ctx, expired, EventImpersonationExpired, Cause{Reason: EndExpired, Request: by.Request}, now)
+	return tx.endAll(ctx, expired, EventImpersonationExpired, "expires_at", Cause{Reason: EndExpired, Request: by.Request}, now)
 }
 
 // endAll takes a few statements for a hundred: while everything is stopped, nobody else
-// writes. They end now, or when they expired.
-func (tx *Tx) endAll(ctx context.Context, all []Impersonation, kind EventType, by Cause, now time.Time) error {
+// writes. When they ended is said in SQL.
+func (tx *Tx) endAll(ctx context.Context, all []Impersonation, kind EventType, ended string, by Cause, now time.Time) error {
 	for some := range slices.Chunk(all, rowsPerStatement) {
 		ids, entries := make([]any, len(some)), make([]Entry, len(some))
 		for n, i := range some {
@@ -325,8 +327,8 @@ func (tx *Tx) endAll(ctx context.Context, all []Impersonation, kind EventType, b
 			}
 		}
 		these := "IN (?" + strings.Repeat(", ?", len(ids)-1) + ")"
-		n, err := tx.exec(ctx, `UPDATE impersonations SET ended_at = CASE WHEN expires_at <= ? AND expires_at <> 0 THEN expires_at ELSE ? END,
-			ended_by = ?, end_reason = ?, ip = '' WHERE ended_at = 0 AND id `+these, slices.Concat([]any{At(now), At(now), by.By, by.Reason}, ids)...)
+		n, err := tx.exec(ctx, `UPDATE impersonations SET ended_at = `+ended+`, ended_by = ?, end_reason = ?, ip = ''
+			WHERE ended_at = 0 AND id `+these, slices.Concat([]any{by.By, by.Reason}, ids)...)
 		if err == nil && n != int64(len(some)) {
 			err = ErrSpent
 		}

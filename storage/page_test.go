@@ -144,17 +144,33 @@ func TestPagesByIndex(t *testing.T) {
 			return err
 		}
 	}
+	ends := func(f ImpersonationFilter) func() error {
+		return func() error {
+			return s.Write(t.Context(), func(tx *Tx) error { return tx.EndImpersonations(t.Context(), f, Cause{}, t0) })
+		}
+	}
+	expire := func() error {
+		return s.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.ExpireImpersonations(t.Context(), t0)
+			return err
+		})
+	}
 	for index, reads := range map[string][]func() error{
-		"tickets_created":             {tickets(TicketSearch{}), tickets(TicketSearch{At: at})},
-		"tickets_open":                {tickets(TicketSearch{Status: TicketPending}), tickets(TicketSearch{Status: TicketExpired, At: at})},
-		"tickets_accepted":            {tickets(TicketSearch{Status: TicketAccepted, At: at})},
-		"tickets_revoked":             {tickets(TicketSearch{Status: TicketRevoked, At: at})},
-		"tickets_actor":               {tickets(TicketSearch{Actor: "u", At: at})},
-		"tickets_subject":             {tickets(TicketSearch{Subject: "u", At: at})},
-		"tickets_client":              {tickets(TicketSearch{Client: "app", At: at})},
-		"tickets_organization":        {tickets(TicketSearch{Organization: "org"}), tickets(TicketSearch{Organization: "org", Status: TicketPending, At: at})},
-		"impersonations_started":      {impersonations(ImpersonationPage{At: at}), impersonations(ImpersonationPage{Over: true, At: at})},
-		"impersonations_open":         {impersonations(ImpersonationPage{Running: true, At: at})},
+		"tickets_created":        {tickets(TicketSearch{}), tickets(TicketSearch{At: at})},
+		"tickets_open":           {tickets(TicketSearch{Status: TicketPending}), tickets(TicketSearch{Status: TicketExpired, At: at})},
+		"tickets_accepted":       {tickets(TicketSearch{Status: TicketAccepted, At: at})},
+		"tickets_revoked":        {tickets(TicketSearch{Status: TicketRevoked, At: at})},
+		"tickets_actor":          {tickets(TicketSearch{Actor: "u", At: at})},
+		"tickets_subject":        {tickets(TicketSearch{Subject: "u", At: at})},
+		"tickets_client":         {tickets(TicketSearch{Client: "app", At: at})},
+		"tickets_organization":   {tickets(TicketSearch{Organization: "org"}), tickets(TicketSearch{Organization: "org", Status: TicketPending, At: at})},
+		"impersonations_started": {impersonations(ImpersonationPage{At: at}), impersonations(ImpersonationPage{Over: true, At: at})},
+		"impersonations_open": {
+			impersonations(ImpersonationPage{Running: true, At: at}), expire, ends(ImpersonationFilter{}),
+			ends(ImpersonationFilter{Subject: "u"}), ends(ImpersonationFilter{Party: "u"}), ends(ImpersonationFilter{Client: "app"}),
+			ends(ImpersonationFilter{Organizations: []string{"org"}}),
+		},
+		"impersonations_login":        {ends(ImpersonationFilter{LoginSID: "sid"})},
 		"impersonations_actor":        {impersonations(ImpersonationPage{Actor: "u", At: at})},
 		"impersonations_subject":      {impersonations(ImpersonationPage{Subject: "u", At: at})},
 		"impersonations_client":       {impersonations(ImpersonationPage{Client: "app", At: at})},
