@@ -320,6 +320,11 @@ func TestAPIClients(t *testing.T) {
 		if c.ClientName != "Shop 2" || c.SubjectType != "public" {
 			t.Errorf("members without a value: %+v", c)
 		}
+		updates := len(recorded(t, idp, storage.EventClientUpdated))
+		ask(t, idp, key, http.StatusOK, http.MethodPatch, "/clients/shop", object{"subject_type": ""})
+		if now := len(recorded(t, idp, storage.EventClientUpdated)); now != updates {
+			t.Errorf("no subject_type for a public one: %d events", now-updates)
+		}
 		c = api.ClientWithSecret{}
 		ask(t, idp, key, http.StatusOK, http.MethodPost, "/clients/shop/rotate-secret", nil).Into(t, &c)
 		authenticates := func(secret string) bool {

@@ -166,6 +166,9 @@ func errOtherClient(named string) error {
 // refuseAs answers an error in the words of a dialect.
 func (s *Server) refuseAs(w http.ResponseWriter, r *http.Request, d dialect, err error) {
 	said := refusalOf(err)
+	if e, ok := errors.AsType[*provider.Error](err); ok {
+		oauthHeaders(w.Header(), e, err)
+	}
 	said.RequestID = requestID(r.Context())
 	if said.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((said.RetryAfter+time.Second-1)/time.Second)))

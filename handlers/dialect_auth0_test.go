@@ -261,6 +261,11 @@ func TestAuth0Token(t *testing.T) {
 		if got := w.JSON(t)["scope"]; got != "users:read" {
 			t.Errorf("with the client in the header: scope %v", got)
 		}
+		basic = idptest.Form("/oauth/token", url.Values{"grant_type": {"client_credentials"}})
+		basic.SetBasicAuth("basic", "wrong")
+		if w := idp.Do(basic); w.Status != http.StatusUnauthorized || !strings.HasPrefix(w.Header.Get("WWW-Authenticate"), "Basic ") {
+			t.Errorf("with a wrong secret in the header: status %d, WWW-Authenticate %q", w.Status, w.Header.Get("WWW-Authenticate"))
+		}
 
 		// What it got for itself asks for a link, and the application redeems its code. The ID
 		// token names the issuer as Auth0 does, and ends a session nevertheless.

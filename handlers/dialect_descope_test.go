@@ -409,6 +409,18 @@ func TestDescopeHolder(t *testing.T) {
 		if me := ask(http.MethodGet, "/v1/auth/me", "app:"+jwt).JSON(t); me["email"] != "" || me["name"] != "ada" {
 			t.Errorf("me, by profile: %v", me)
 		}
+		addClient(t, idp, "pairwise", func(c *storage.Client) { c.SubjectType, c.Scope = storage.SubjectPairwise, "openid email" })
+		apart := descopeCall("")
+		apart.bearer = "pairwise:" + keyFor(t, idp, "pairwise", "impersonation:start")
+		theirs := str(t, say(t, idp, apart).JSON(t), "jwt")
+		sub := idptest.Claims(t, theirs)["sub"]
+		if w := ask(http.MethodGet, "/v1/auth/me", "pairwise:"+theirs); w.JSON(t)["userId"] != sub || strings.Contains(w.Body, "usr_ada") {
+			t.Errorf("me, pairwise: want %v: %s", sub, w.Body)
+		}
+		renewed := say(t, idp, spoken{http.MethodPost, "/v1/auth/refresh", "pairwise:" + theirs, object{}}).JSON(t)
+		if got := idptest.Claims(t, renewed["sessionJwt"])["sub"]; got != sub {
+			t.Errorf("session JWT, pairwise: sub %v, want %v", got, sub)
+		}
 		own := str(t, say(t, idp, spoken{http.MethodPost, "/v1/mgmt/stop/impersonation", "app:" + key, object{"jwt": jwt}}).JSON(t), "jwt")
 		if me := ask(http.MethodGet, "/v1/auth/me", "app:"+own).JSON(t); me["userId"] != "usr_sam" || len(me["userTenants"].([]any)) != 0 {
 			t.Errorf("me, the actor: %v", me)

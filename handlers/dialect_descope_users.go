@@ -85,7 +85,7 @@ func (s *Server) descopeMe(w http.ResponseWriter, r *http.Request, call *dialect
 	if err != nil {
 		return err
 	}
-	g, err := s.provider.DescopeGranted(r.Context(), c, token, call.now)
+	g, sub, err := s.provider.DescopeGranted(r.Context(), c, token, call.now)
 	if err != nil {
 		return err
 	}
@@ -103,6 +103,7 @@ func (s *Server) descopeMe(w http.ResponseWriter, r *http.Request, call *dialect
 	if err != nil {
 		return err
 	}
+	shown[0].UserID, shown[0].LoginIDs[len(shown[0].LoginIDs)-1] = sub, sub // which may be for this application alone
 	writeJSON(w, http.StatusOK, shown[0])
 	return nil
 }

@@ -81,7 +81,7 @@ func (s *Server) revokeSession(r *http.Request, call *dialectCall, id string) (*
 			return nil, &problemErr{Code: "insufficient_permission", Detail: "The key needs the permission " + provider.PermissionUsersWrite + " to end what is no impersonation."}
 		}
 		session.login.RevokedAt = storage.At(call.now)
-		return session, provider.NewDirectory(s.store).For(call.Caller).EndSignIn(in, session.login.UserID, id, by, call.now)
+		return session, s.provider.Directory().For(call.Caller).EndSignIn(in, session.login.UserID, id, by, call.now)
 	}
 	by.Reason = storage.EndStopped
 	if err := s.provider.Impersonation.End(in, id, by, call.now); err != nil {

@@ -84,7 +84,7 @@ func TestDialectSessions(t *testing.T) {
 			for _, id := range []string{imp, own} {
 				w := get("/v1/sessions/"+id, key)
 				wantStatus(t, "shown", w, http.StatusOK)
-				if s := w.JSON(t); s["status"] != "active" || s["user_id"] != "usr_ada" || (s["actor"] != nil) != (id == imp) {
+				if s := w.JSON(t); s["status"] != "active" || s["user_id"] != "usr_ada" || (s["actor"] != nil) != (id == imp) || s["created_at"] == nil || s["last_active_at"] == nil {
 					t.Errorf("shown: %v", s)
 				}
 				wantStatus(t, "F08: shown", get("/v1/sessions/"+id, idp.LocalAPIKey(t, "org_initech", all...)), http.StatusNotFound)

@@ -64,7 +64,17 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, k kind, err error)
 // oauthError answers with OAuth's JSON (RFC 6749 section 5.2, RFC 6750 section 3).
 func (s *Server) oauthError(w http.ResponseWriter, r *http.Request, err error) {
 	e := provider.AsError(err)
-	h := w.Header()
+	oauthHeaders(w.Header(), e, err)
+	s.logAnswer(r, e.Status, e.Code, err)
+	writeJSON(w, e.Status, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description,omitempty"`
+		Denial      string `json:"denial,omitempty"`
+	}{e.Code, e.Description, e.Denial})
+}
+
+// oauthHeaders sets what the answer of an error says beside its body.
+func oauthHeaders(h http.Header, e *provider.Error, err error) {
 	switch {
 	case e.Status == http.StatusUnauthorized && e.Code == "invalid_client":
 		h.Set("WWW-Authenticate", `Basic realm="understudy", charset="UTF-8"`) // fosite #12
@@ -78,12 +88,6 @@ func (s *Server) oauthError(w http.ResponseWriter, r *http.Request, err error) {
 	if wait, ok := errors.AsType[provider.Throttled](err); ok {
 		h.Set("Retry-After", strconv.Itoa(int(time.Until(wait.Until)/time.Second)+1))
 	}
-	s.logAnswer(r, e.Status, e.Code, err)
-	writeJSON(w, e.Status, struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description,omitempty"`
-		Denial      string `json:"denial,omitempty"`
-	}{e.Code, e.Description, e.Denial})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

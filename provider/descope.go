@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -245,9 +246,13 @@ func (p *Provider) DescopeRefresh(ctx context.Context, c *storage.Client, token 
 	return p.signDescope(s, c, descopeSession, expires, now)
 }
 
-// DescopeGranted returns what a refresh JWT of a client's is of.
-func (p *Provider) DescopeGranted(ctx context.Context, c *storage.Client, token string, now time.Time) (*storage.Granted, error) {
-	return p.descopeGrant(ctx, c.ID, token, now)
+// DescopeGranted returns what a refresh JWT of a client's is of, and the name that the
+// client has for its user: the JWT's sub.
+func (p *Provider) DescopeGranted(ctx context.Context, c *storage.Client, token string, now time.Time) (g *storage.Granted, sub string, err error) {
+	if g, err = p.descopeGrant(ctx, c.ID, token, now); err != nil {
+		return nil, "", err
+	}
+	return g, newSession(&g.Grant).Sub, nil
 }
 
 // DescopeLogout ends what a refresh JWT of a client's is of: the impersonation, or the
@@ -310,8 +315,12 @@ func (p *Provider) signDescope(s *Session, c *storage.Client, kind string, expir
 
 // bareGrant is the row of a grant that has no code and gives no scopes.
 func bareGrant(s *Session, c *storage.Client, now time.Time) *storage.Grant {
+	var kept url.Values
+	if s.Sub != s.Subject {
+		kept = url.Values{pairwiseSub: {s.Sub}}
+	}
 	return &storage.Grant{
-		ID: s.GrantID, ClientID: c.ID, UserID: s.Subject, ActorID: s.ActorID, ImpersonationID: s.ImpersonationID, OrganizationID: s.Organization,
+		ID: s.GrantID, ClientID: c.ID, UserID: s.Subject, Request: kept.Encode(), ActorID: s.ActorID, ImpersonationID: s.ImpersonationID, OrganizationID: s.Organization,
 		SID: s.SID, LoginSID: s.LoginSID, Act: string(s.Act), CustomClaims: string(s.Custom), ACR: s.ACR, AuthTime: storage.At(s.AuthTime), RequestedAt: storage.At(now),
 		CreatedAt: storage.At(now), ExpiresAt: storage.At(s.NotAfter),
 	}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -156,7 +157,7 @@ func (m Metadata) ApplyTo(c *storage.Client) {
 	c.ImpersonationRefresh, c.ImpersonatorInResponse = m.ImpersonationRefresh, m.ImpersonatorInResponse
 	c.RequestObjectSigningAlg, c.RequireSignedRequestObject = m.RequestObjectAlg, m.RequireSignedRequest
 	c.RequirePushedAuthorizationRequests = m.RequirePAR
-	c.SubjectType, c.SectorIdentifierURI = m.SubjectType, m.SectorIdentifierURI
+	c.SubjectType, c.SectorIdentifierURI = cmp.Or(m.SubjectType, storage.SubjectPublic), m.SectorIdentifierURI
 }
 
 // changed names the metadata in which two states of a client differ.

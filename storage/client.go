@@ -214,9 +214,6 @@ func (tx *Tx) HoldClient(ctx context.Context, clientID, holder string) error {
 func (tx *Tx) UpdateClient(ctx context.Context, c *Client, by Cause, now time.Time) error {
 	next := *c
 	next.Version, next.UpdatedAt = c.Version+1, At(now)
-	if next.SubjectType == "" {
-		next.SubjectType = SubjectPublic
-	}
 	res := tx.conn(ctx).Model(&Client{}).Where("id = ? AND version = ?", c.ID, c.Version).
 		Select("*").Omit("id", "created_at").UpdateColumns(&next)
 	if res.Error != nil {

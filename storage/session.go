@@ -86,12 +86,12 @@ func (q Queries) Login(ctx context.Context, idHash []byte, now time.Time) (*Logi
 }
 
 // LoginNamed returns a live session by the name that tokens carry as sid, or
-// ErrNotFound: whose it is, how and when they signed in, and until when it lasts. It opens
-// nothing: whoever has a token of the session may ask about it.
+// ErrNotFound: whose it is, how and when they signed in and were seen, and until when it
+// lasts. It opens nothing: whoever has a token of the session may ask about it.
 func (q Queries) LoginNamed(ctx context.Context, sid string, now time.Time) (*LoginSession, error) {
 	var s LoginSession
-	err := q.scan(ctx, []any{&s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt},
-		`SELECT sid, user_id, auth_time, amr, idle_expires_at, expires_at, revoked_at FROM login_sessions WHERE sid = ?`, sid)
+	err := q.scan(ctx, []any{&s.SID, &s.UserID, &s.AuthTime, &s.AMR, &s.CreatedAt, &s.LastSeenAt, &s.IdleExpiresAt, &s.ExpiresAt, &s.RevokedAt},
+		`SELECT sid, user_id, auth_time, amr, created_at, last_seen_at, idle_expires_at, expires_at, revoked_at FROM login_sessions WHERE sid = ?`, sid)
 	if err != nil {
 		return nil, err
 	}
