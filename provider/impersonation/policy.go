@@ -122,6 +122,7 @@ func Compile(rules []Rule) (*Policy, error) {
 		if r.Effect == EffectOblige && r.Message != "" {
 			r.Oblige.Messages = []string{r.Message}
 		}
+		r.When = strings.TrimSpace(r.When) // YAML keeps no tab before a text of several lines
 		p.rules[i] = compiled{Rule: r, program: program}
 		size += len(r.Name) + len(r.Comment) + len(r.When) + len(r.Message) + len(r.Oblige.TicketPattern) + len(strings.Join(r.Oblige.Scopes, " "))
 	}
